@@ -1,0 +1,4 @@
+#[cfg(feature = "client")]
+pub mod client;
+pub mod pb;
+pub mod signing;
