@@ -1,4 +1,14 @@
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "server")]
+pub mod clock;
+#[cfg(feature = "server")]
+pub mod domain;
+#[cfg(feature = "server")]
+pub mod entropy;
+#[cfg(feature = "server")]
+pub mod guard;
 pub mod pb;
 pub mod signing;
+#[cfg(feature = "server")]
+pub mod store;
