@@ -1,3 +1,5 @@
+#[cfg(feature = "server")]
+pub mod auth;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "server")]
@@ -8,7 +10,13 @@ pub mod domain;
 pub mod entropy;
 #[cfg(feature = "server")]
 pub mod guard;
+#[cfg(feature = "server")]
+pub mod index;
 pub mod pb;
+#[cfg(feature = "server")]
+pub mod replica;
 pub mod signing;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
+pub mod tail;

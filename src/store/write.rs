@@ -55,8 +55,15 @@ impl Store {
         };
         let now = self.database_time();
         let inner = Arc::new(tx::Inner { db, now, actor, notes: Mutex::default() });
-        let value = decide(Tx { inner: Arc::clone(&inner) }).await?;
+        let decided = decide(Tx { inner: Arc::clone(&inner) }).await;
         let inner = Arc::try_unwrap(inner).map_err(|_| Error::TaskLost("a transaction was kept".to_owned()))?;
+        let value = match decided {
+            Ok(value) => value,
+            Err(refusal) => {
+                inner.db.rollback().await.map_err(Error::from)?;
+                return Err(refusal);
+            }
+        };
         let revision = self.finish(act, inner).await?;
         Ok(Committed { value, revision, at: self.inner.clock.boottime() })
     }
