@@ -35,7 +35,7 @@ use intern::Interner;
 #[derive(Debug)]
 pub struct Signatory {
     pub account: Arc<ServiceAccount>,
-    pub public_key: PublicKey,
+    pub public_key: Arc<PublicKey>,
 }
 
 /// The table. One writer, the sync loop; any number of readers.
@@ -139,7 +139,8 @@ impl Index {
         let signatories = self.signatories.pin();
         for key in &account.keys {
             let public_key = PublicKey::from_pem(&key.public_key_pem).map_err(|_| "a public key does not read")?;
-            signatories.insert(key.kid.clone(), Arc::new(Signatory { account: Arc::clone(&account), public_key }));
+            let signatory = Signatory { account: Arc::clone(&account), public_key: Arc::new(public_key) };
+            signatories.insert(key.kid.clone(), Arc::new(signatory));
         }
         let accounts = self.accounts.pin();
         if let Some(before) = accounts.get(&account.id) {

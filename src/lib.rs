@@ -1,4 +1,8 @@
 #[cfg(feature = "server")]
+pub mod accounts;
+#[cfg(feature = "server")]
+pub mod applications;
+#[cfg(feature = "server")]
 pub mod auth;
 #[cfg(feature = "client")]
 pub mod client;
@@ -9,9 +13,13 @@ pub mod domain;
 #[cfg(feature = "server")]
 pub mod entropy;
 #[cfg(feature = "server")]
+mod etag;
+#[cfg(feature = "server")]
 pub mod guard;
 #[cfg(feature = "server")]
 pub mod index;
+#[cfg(feature = "server")]
+pub mod keys;
 pub mod pb;
 #[cfg(feature = "server")]
 pub mod replica;
@@ -20,3 +28,5 @@ pub mod signing;
 pub mod store;
 #[cfg(feature = "server")]
 pub mod tail;
+#[cfg(feature = "server")]
+pub mod watch;

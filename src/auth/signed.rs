@@ -4,8 +4,7 @@ use super::{Authenticator, SignedHeaders, WINDOW};
 use crate::{
     domain::refusal::Refusal,
     guard::{self, Guard},
-    index::Signatory,
-    signing::Signed,
+    signing::{PublicKey, Signed},
 };
 
 /// RSA is slow and this many wait at most for each that runs: beyond it the caller is told.
@@ -22,18 +21,12 @@ impl Authenticator {
         Ok(())
     }
 
-    /// Whether the kid is of somebody who may sign. Asked before the message is waited
-    /// for; the answer is the same as to a wrong signature.
-    pub fn check_kid(&self, headers: &SignedHeaders<'_>) -> Result<(), Refusal> {
-        self.index.signatory(&headers.kid).map(drop).ok_or(Refusal::SignatureInvalid)
-    }
-
     pub(super) async fn check_signature(
         &self,
         path: &'static str,
         headers: &SignedHeaders<'_>,
         message: &[u8],
-        signatory: &Arc<Signatory>,
+        key: Arc<PublicKey>,
     ) -> Result<(), Refusal> {
         let text = Signed {
             audience: &self.settings.audience,
@@ -44,18 +37,17 @@ impl Authenticator {
             message,
         }
         .text();
-        self.verify(signatory, text, headers.signature.clone()).await
+        self.verify(key, text, headers.signature.clone()).await
     }
 
     /// Checks an RSA signature, off the runtime and so many at a time.
-    pub(super) async fn verify(&self, signatory: &Arc<Signatory>, text: String, signature: Vec<u8>) -> Result<(), Refusal> {
+    pub(super) async fn verify(&self, key: Arc<PublicKey>, text: String, signature: Vec<u8>) -> Result<(), Refusal> {
         if !guard::on(Guard::Signature) {
             return Ok(());
         }
         let Some(_waiting) = self.queue.enter(MAX_WAITING) else { return Err(Refusal::Overloaded) };
         let Ok(_permit) = Arc::clone(&self.checks).acquire_owned().await else { return Err(Refusal::ShuttingDown) };
-        let signatory = Arc::clone(signatory);
-        let good = tokio::task::spawn_blocking(move || signatory.public_key.verify(text.as_bytes(), &signature)).await;
+        let good = tokio::task::spawn_blocking(move || key.verify(text.as_bytes(), &signature)).await;
         match good {
             Ok(true) => Ok(()),
             Ok(false) => Err(Refusal::SignatureInvalid),

@@ -57,7 +57,7 @@ impl Authenticator {
         let invalid = |_| Refusal::TokenInvalid("not a JWT with alg RS256 and a kid");
         let Token { kid, claims, signed, signature } = Token::parse(text).map_err(invalid)?;
         let signatory = self.check_claims(&kid, &claims)?;
-        match self.verify(&signatory, signed.to_owned(), signature).await {
+        match self.verify(Arc::clone(&signatory.public_key), signed.to_owned(), signature).await {
             Err(Refusal::SignatureInvalid) => return Err(unknown()),
             other => other?,
         }
