@@ -16,6 +16,7 @@ mod token;
 
 use std::{sync::Arc, time::Duration};
 
+use http::HeaderMap;
 use tokio::sync::Semaphore;
 
 pub use caller::Caller;
@@ -67,7 +68,7 @@ pub struct Authenticator {
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
     pub method: &'static Method,
-    pub request_id: &'a Arc<str>,
+    pub request_id: &'a str,
     pub peer: &'a str,
 }
 
@@ -100,6 +101,11 @@ impl Authenticator {
         self.replica.fresh().await
     }
 
+    /// What a call came with, read strictly.
+    pub fn read<'a>(&self, headers: &'a HeaderMap) -> Result<Presented<'a>, Refusal> {
+        Presented::read(headers, self.replica.now())
+    }
+
     /// Proves a call by a token.
     pub async fn by_token(&self, call: Call<'_>, token: &str) -> Result<Caller, Refusal> {
         if call.method.credential != Credential::SignedRequestOrToken {
@@ -130,7 +136,7 @@ impl Authenticator {
             Some(Act {
                 signer: Some(signer),
                 method: call.method.name(),
-                request_id: Arc::clone(call.request_id),
+                request_id: call.request_id.into(),
                 peer: call.peer.to_owned(),
             })
         } else {

@@ -4,10 +4,14 @@ pub mod accounts;
 pub mod applications;
 #[cfg(feature = "server")]
 pub mod auth;
+#[cfg(feature = "server")]
+pub mod bootstrap;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "server")]
 pub mod clock;
+#[cfg(feature = "server")]
+pub mod config;
 #[cfg(feature = "server")]
 pub mod domain;
 #[cfg(feature = "server")]
@@ -15,7 +19,11 @@ pub mod entropy;
 #[cfg(feature = "server")]
 mod etag;
 #[cfg(feature = "server")]
+pub mod grpc;
+#[cfg(feature = "server")]
 pub mod guard;
+#[cfg(feature = "server")]
+mod housekeeping;
 #[cfg(feature = "server")]
 pub mod index;
 #[cfg(feature = "server")]
@@ -23,10 +31,14 @@ pub mod keys;
 pub mod pb;
 #[cfg(feature = "server")]
 pub mod replica;
+#[cfg(feature = "server")]
+pub mod serve;
 pub mod signing;
 #[cfg(feature = "server")]
 pub mod store;
 #[cfg(feature = "server")]
 pub mod tail;
+#[cfg(feature = "server")]
+pub mod telemetry;
 #[cfg(feature = "server")]
 pub mod watch;

@@ -24,6 +24,13 @@ pub struct Committed<T> {
     pub(crate) at: Duration,
 }
 
+impl<T> Committed<T> {
+    /// The value, where nobody answers by this database: its lock is ours, and we do not serve.
+    pub(crate) fn alone(self) -> T {
+        self.value
+    }
+}
+
 impl Store {
     /// The one way to change anything. In one transaction: spends the nonce, reads the
     /// caller again, lets `decide` read and note what to save, numbers the mutation, and
