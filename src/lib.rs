@@ -1,3 +1,4 @@
+pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod pb;
