@@ -64,9 +64,5 @@ async fn must_keep_a_root(tx: &Tx, before: &ServiceAccount, after: &ServiceAccou
         return Ok(());
     }
     let others = tx.accounts().await?;
-    if others.iter().any(|other| other.id != after.id && other.is_root()) {
-        Ok(())
-    } else {
-        Err(Refusal::LastAdminKey)
-    }
+    if others.iter().any(|other| other.id != after.id && other.is_root()) { Ok(()) } else { Err(Refusal::LastAdminKey) }
 }

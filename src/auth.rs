@@ -24,7 +24,11 @@ pub use method::{Credential, METHODS, Method, is_open};
 pub use syntax::{Presented, SignedHeaders};
 
 use crate::{
-    domain::{act::{Act, Nonce, Signer}, refusal::Refusal, time::Timestamp},
+    domain::{
+        act::{Act, Nonce, Signer},
+        refusal::Refusal,
+        time::Timestamp,
+    },
     guard::{self, Guard},
     index::Index,
     replica::Replica,
@@ -79,7 +83,12 @@ pub const WINDOW: Duration = Duration::from_secs(300);
 const NONCE_KEPT: Duration = Duration::from_secs(360);
 
 impl Authenticator {
-    pub fn new(index: Arc<Index>, replica: Replica, store: Store, settings: Settings) -> Result<Self, PublicKeyRefused> {
+    pub fn new(
+        index: Arc<Index>,
+        replica: Replica,
+        store: Store,
+        settings: Settings,
+    ) -> Result<Self, PublicKeyRefused> {
         let at_once = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Self {
             decoy: Arc::new(PublicKey::from_pem(include_str!("auth/decoy.pem"))?),
@@ -131,8 +140,7 @@ impl Authenticator {
         self.limit.spend(account.id, self.replica.boottime())?;
         let nonce = headers.nonce();
         let act = if call.method.credential == Credential::SignedRequest {
-            let signer =
-                Signer { account_id: account.id, kid: headers.kid.clone(), nonce, roles: call.method.roles };
+            let signer = Signer { account_id: account.id, kid: headers.kid.clone(), nonce, roles: call.method.roles };
             Some(Act {
                 signer: Some(signer),
                 method: call.method.name(),
@@ -167,7 +175,10 @@ impl Authenticator {
         let fresh = if method.nonce_in_memory {
             if headers.time < Timestamp::from_seconds(self.started.seconds()) {
                 // Signed before this memory began: whether it was used then is not known.
-                return Err(Refusal::TimestampOutOfWindow { server_time: self.replica.now(), looks_like_millis: false });
+                return Err(Refusal::TimestampOutOfWindow {
+                    server_time: self.replica.now(),
+                    looks_like_millis: false,
+                });
             }
             self.nonces.spend(nonce, self.replica.now())?
         } else {

@@ -37,8 +37,7 @@ impl Clock {
     /// A clock that stands still until it is moved.
     #[must_use]
     pub fn manual(now: Timestamp) -> Self {
-        let manual =
-            Manual { wall_micros: AtomicI64::new(now.micros()), boot_micros: AtomicU64::new(3_600_000_000) };
+        let manual = Manual { wall_micros: AtomicI64::new(now.micros()), boot_micros: AtomicU64::new(3_600_000_000) };
         Self(Source::Manual(Arc::new(manual)))
     }
 

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rand::{Rng as _, SeedableRng as _, TryRng as _, rngs::{StdRng, SysRng}};
+use rand::{
+    Rng as _, SeedableRng as _, TryRng as _,
+    rngs::{StdRng, SysRng},
+};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 

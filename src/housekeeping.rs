@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use crate::{replica::Replica, store::{Error, Store}};
+use crate::{
+    replica::Replica,
+    store::{Error, Store},
+};
 
 const EVERY: Duration = Duration::from_secs(60);
 

@@ -94,7 +94,12 @@ impl Index {
     }
 
     /// Takes over the rest of what was loaded, as of `revision`.
-    pub fn load(&self, revision: Revision, applications: Vec<Application>, accounts: Vec<ServiceAccount>) -> Result<(), Inapplicable> {
+    pub fn load(
+        &self,
+        revision: Revision,
+        applications: Vec<Application>,
+        accounts: Vec<ServiceAccount>,
+    ) -> Result<(), Inapplicable> {
         for application in applications {
             self.applications.pin().insert(application.id, Arc::new(application));
         }
@@ -170,5 +175,4 @@ impl Hasher for HashIsHash {
     }
 
     fn write_usize(&mut self, _length: usize) {}
-
 }

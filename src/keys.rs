@@ -16,7 +16,10 @@ pub use update::UpdateKey;
 pub use verify::{Answer, Subject, VerifyKey};
 
 use crate::{
-    domain::{refusal::{Refusal, Violations}, time::Timestamp},
+    domain::{
+        refusal::{Refusal, Violations},
+        time::Timestamp,
+    },
     entropy::Entropy,
     index::Index,
     replica::Replica,

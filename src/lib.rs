@@ -6,6 +6,7 @@ pub mod applications;
 pub mod auth;
 #[cfg(feature = "server")]
 pub mod bootstrap;
+pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "server")]

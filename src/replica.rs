@@ -105,7 +105,8 @@ impl Replica {
             proof: watch::Sender::new(proof),
         });
         let replica = Self { shared };
-        let sync = SyncLoop::new(store.clone(), replica.clone(), Arc::clone(&index), Arc::clone(&tail), id, loaded.position);
+        let sync =
+            SyncLoop::new(store.clone(), replica.clone(), Arc::clone(&index), Arc::clone(&tail), id, loaded.position);
         Ok(Joined { replica, index, tail, sync, log_id: loaded.log_id })
     }
 

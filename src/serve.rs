@@ -93,6 +93,12 @@ impl Running {
         self.stop.send_replace(true);
     }
 
+    /// What [`Running::stop`] does, for somebody who waits for the end meanwhile.
+    #[must_use]
+    pub fn stopper(&self) -> watch::Sender<bool> {
+        self.stop.clone()
+    }
+
     /// Waits for the end, by [`Running::stop`] or by itself.
     pub async fn ended(self) -> Result<(), ServeError> {
         match self.ended.await {

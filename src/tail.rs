@@ -90,7 +90,8 @@ impl Tail {
             return true;
         }
         let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
-        let at = ring.front().and_then(|first| usize::try_from(position.revision.number() - first.revision.number()).ok());
+        let at =
+            ring.front().and_then(|first| usize::try_from(position.revision.number() - first.revision.number()).ok());
         at.and_then(|at| ring.get(at)).is_some_and(|event| event.position() == position)
     }
 }

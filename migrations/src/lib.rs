@@ -1,7 +1,10 @@
 //! The schema, as a history: a migration that was released never changes, and none
 //! imports today's entities. Column types must exist on SQLite and PostgreSQL alike.
 
-#![allow(elided_lifetimes_in_paths, reason = "the migration trait is declared without them, and async_trait holds us to its form")]
+#![allow(
+    elided_lifetimes_in_paths,
+    reason = "the migration trait is declared without them, and async_trait holds us to its form"
+)]
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;

@@ -20,8 +20,16 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let names = [
-            "audit_event", "nonce", "create_request", "replica", "api_key", "service_account_key", "service_account",
-            "application", "event_log", "log_head",
+            "audit_event",
+            "nonce",
+            "create_request",
+            "replica",
+            "api_key",
+            "service_account_key",
+            "service_account",
+            "application",
+            "event_log",
+            "log_head",
         ];
         for name in names {
             manager.drop_table(Table::drop().table(Alias::new(name)).to_owned()).await?;
@@ -32,8 +40,16 @@ impl MigrationTrait for Migration {
 
 fn tables() -> Vec<TableCreateStatement> {
     vec![
-        log_head(), event_log(), application(), service_account(), service_account_key(), api_key(), replica(), nonce(),
-        create_request(), audit_event(),
+        log_head(),
+        event_log(),
+        application(),
+        service_account(),
+        service_account_key(),
+        api_key(),
+        replica(),
+        nonce(),
+        create_request(),
+        audit_event(),
     ]
 }
 
@@ -124,11 +140,7 @@ fn api_key() -> TableCreateStatement {
 
 /// Who serves: a row a process, renewed by its lease.
 fn replica() -> TableCreateStatement {
-    table("replica")
-        .col(uuid("id").primary_key())
-        .col(big_integer("beat"))
-        .col(big_integer("acked_seq"))
-        .to_owned()
+    table("replica").col(uuid("id").primary_key()).col(big_integer("beat")).col(big_integer("acked_seq")).to_owned()
 }
 
 fn nonce() -> TableCreateStatement {

@@ -29,7 +29,8 @@ impl Accounts {
                 let ListServiceAccounts { name_prefix, page } = list;
                 let mut accounts = snapshot.accounts(&name_prefix).await?;
                 accounts.retain(|account| {
-                    is_shown(&caller, account) && page.after.as_ref().is_none_or(|after| account.id.to_string() > *after)
+                    is_shown(&caller, account)
+                        && page.after.as_ref().is_none_or(|after| account.id.to_string() > *after)
                 });
                 Ok((page.page(accounts, |account| account.id.to_string()), snapshot.revision()))
             })

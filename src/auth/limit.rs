@@ -86,10 +86,7 @@ mod tests {
         for _ in 0..50 {
             limit.spend(account, at(0)).expect("within the limit");
         }
-        assert_eq!(
-            limit.spend(account, at(5)),
-            Err(Refusal::RateLimited { retry_after: Duration::from_millis(15) })
-        );
+        assert_eq!(limit.spend(account, at(5)), Err(Refusal::RateLimited { retry_after: Duration::from_millis(15) }));
         limit.spend(account, at(20)).expect("one more after a fiftieth");
         assert!(limit.spend(account, at(20)).is_err());
         limit.spend(ServiceAccountId::new(Uuid::from_u128(2)), at(20)).expect("another account");

@@ -46,11 +46,8 @@ impl Method {
 }
 
 /// What needs no credential: health and reflection. This list may only shrink.
-const OPEN: &[&str] = &[
-    "/grpc.health.v1.Health/",
-    "/grpc.reflection.v1.ServerReflection/",
-    "/grpc.reflection.v1alpha.ServerReflection/",
-];
+const OPEN: &[&str] =
+    &["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
 
 /// Whether anybody may call it.
 #[must_use]

@@ -52,7 +52,9 @@ impl<'a> SignedHeaders<'a> {
             return malformed("x-portcullis-kid is 43 characters of [A-Za-z0-9_-]");
         };
         let time = read_time(timestamp, server_time)?;
-        if !(22..=64).contains(&nonce.len()) || !nonce.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+        if !(22..=64).contains(&nonce.len())
+            || !nonce.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        {
             return malformed("x-portcullis-nonce is 22 to 64 characters of [A-Za-z0-9_-]");
         }
         let Ok(signature) = BASE64_STANDARD.decode(signature) else {
@@ -86,7 +88,11 @@ fn token(headers: &HeaderMap) -> Result<&str, Refusal> {
         return Err(Refusal::TokenInvalid("authorization is given more than once"));
     };
     // RFC 7235 §2.1: the scheme is case-insensitive.
-    let token = value.to_str().ok().and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let token = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     token.map(|(_, token)| token).ok_or(Refusal::TokenInvalid("authorization is not `Bearer` and a signed token"))
 }
 

@@ -12,7 +12,13 @@ use crate::{
 #[derive(Debug, Clone, clap::Args)]
 pub struct ListenArgs {
     /// The address to listen on; without TLS it must be loopback
-    #[arg(long, env = "PORTCULLIS_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:50051", help_heading = "Listening")]
+    #[arg(
+        long,
+        env = "PORTCULLIS_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:50051",
+        help_heading = "Listening"
+    )]
     pub listen: SocketAddr,
 
     /// The certificate chain, PEM

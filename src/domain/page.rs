@@ -35,11 +35,8 @@ impl PageRequest {
             Err(_) => return Err(Refusal::FieldInvalid(Violations::one("page_size", "must not be negative"))),
         };
         let filter = fingerprint(filter);
-        let after = if page_token.is_empty() {
-            None
-        } else {
-            Some(read(page_token, filter).ok_or(Refusal::PageTokenInvalid)?)
-        };
+        let after =
+            if page_token.is_empty() { None } else { Some(read(page_token, filter).ok_or(Refusal::PageTokenInvalid)?) };
         Ok(Self { size, after, filter })
     }
 
@@ -69,7 +66,8 @@ fn read(token: &str, filter: [u8; 8]) -> Option<String> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
     let (bound_to, after) = bytes.split_at_checked(filter.len())?;
     let after = String::from_utf8(after.to_vec()).ok()?;
-    (bound_to == filter && !after.is_empty() && after.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then_some(after)
+    (bound_to == filter && !after.is_empty() && after.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
+        .then_some(after)
 }
 
 fn fingerprint(filter: &[&str]) -> [u8; 8] {
@@ -102,7 +100,9 @@ mod tests {
         let next = PageRequest::parse(2, &page.next_page_token, &["app", "live"]).expect("next");
         assert_eq!(next.after.as_deref(), Some("key_1"));
         assert!(next.page(items(2, 2), Clone::clone).next_page_token.is_empty());
-        for (token, filter) in [(&*page.next_page_token, ["app", "test"]), (&page.next_page_token[1..], ["app", "live"])] {
+        for (token, filter) in
+            [(&*page.next_page_token, ["app", "test"]), (&page.next_page_token[1..], ["app", "live"])]
+        {
             assert_eq!(PageRequest::parse(2, token, &filter), Err(Refusal::PageTokenInvalid));
         }
     }

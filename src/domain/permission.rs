@@ -107,7 +107,9 @@ mod tests {
         for good in ["tasks:read", "*:read", "tasks:*", "*", "*:*", "admin:*", "a.b-c_d:0"] {
             assert!(good.parse::<Permission>().is_ok(), "{good}");
         }
-        for bad in ["", ":", "tasks", "tasks:", ":read", "Tasks:read", "a:b:c", "*:*:*", "**", "t*:read", "tä:read", "a:b\n"] {
+        for bad in
+            ["", ":", "tasks", "tasks:", ":read", "Tasks:read", "a:b:c", "*:*:*", "**", "t*:read", "tä:read", "a:b\n"]
+        {
             assert!(bad.parse::<Permission>().is_err(), "{bad:?}");
         }
         assert!(format!("{}:read", "a".repeat(65)).parse::<Permission>().is_err());
@@ -126,8 +128,18 @@ mod tests {
 
     fn any_permission() -> impl Strategy<Value = Permission> {
         proptest::sample::select(vec![
-            "*", "*:*", "admin:*", "admin:read", "*:read", "*:write", "tasks:*", "tasks:read", "tasks:write", "users:*",
-            "users:read", "users:write",
+            "*",
+            "*:*",
+            "admin:*",
+            "admin:read",
+            "*:read",
+            "*:write",
+            "tasks:*",
+            "tasks:read",
+            "tasks:write",
+            "users:*",
+            "users:read",
+            "users:write",
         ])
         .prop_map(permission)
     }

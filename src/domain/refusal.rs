@@ -96,7 +96,9 @@ pub enum Refusal {
     #[error("the service account has no such key")]
     ServiceAccountKeyNotFound,
 
-    #[error("the key {0} was made by this request_id before and its secret returned then; revoke it and create another if the secret is lost")]
+    #[error(
+        "the key {0} was made by this request_id before and its secret returned then; revoke it and create another if the secret is lost"
+    )]
     SecretAlreadyReturned(KeyId),
     #[error("this public key belongs to {0} already; make a new key pair")]
     ServiceAccountKeyExists(ServiceAccountId),
@@ -110,7 +112,9 @@ pub enum Refusal {
 
     #[error("the history behind the resume token is gone; drop what you cached and watch without a token")]
     ResumeTokenExpired { oldest: Revision },
-    #[error("the resume token is of a history that this server does not have; drop what you cached and watch without a token")]
+    #[error(
+        "the resume token is of a history that this server does not have; drop what you cached and watch without a token"
+    )]
     HistoryForked,
 
     #[error("too many signed calls of this service account")]
@@ -128,7 +132,9 @@ pub enum Refusal {
     StoreUnavailable,
     #[error("it may have been written; repeat it, signed anew, with the same request_id if it has one")]
     CommitUnknown,
-    #[error("it is written as revision {0}, but not every replica is known to answer by it yet; repeat it, signed anew, to wait again")]
+    #[error(
+        "it is written as revision {0}, but not every replica is known to answer by it yet; repeat it, signed anew, to wait again"
+    )]
     CommittedNotConfirmed(Revision),
     #[error("this replica is going away; another answers")]
     ShuttingDown,

@@ -47,7 +47,11 @@ pub struct KeyPrefixMalformed;
 
 impl KeyPrefix {
     pub fn parse(text: &str) -> Result<Self, KeyPrefixMalformed> {
-        if is_first_part(text) && !matches!(text, "sk" | "pk") { Ok(Self(text.into())) } else { Err(KeyPrefixMalformed) }
+        if is_first_part(text) && !matches!(text, "sk" | "pk") {
+            Ok(Self(text.into()))
+        } else {
+            Err(KeyPrefixMalformed)
+        }
     }
 
     #[must_use]
@@ -209,9 +213,20 @@ mod tests {
         let mut wrong = good.clone();
         wrong.replace_range(9..10, if &good[9..10] == "a" { "b" } else { "a" });
         let bad = [
-            "", "_", "sk_live_", &good[..good.len() - 1], &format!("{good}\n"), &format!(" {good}"), &wrong,
-            &good.replace("sk_", "xk_"), &good.replace("live", "prod"), &format!("Ac_{good}"), &format!("_{good}"),
-            &format!("a_b_{good}"), &"s".repeat(1 << 20), &good.replace("sk", "ѕk"),
+            "",
+            "_",
+            "sk_live_",
+            &good[..good.len() - 1],
+            &format!("{good}\n"),
+            &format!(" {good}"),
+            &wrong,
+            &good.replace("sk_", "xk_"),
+            &good.replace("live", "prod"),
+            &format!("Ac_{good}"),
+            &format!("_{good}"),
+            &format!("a_b_{good}"),
+            &"s".repeat(1 << 20),
+            &good.replace("sk", "ѕk"),
         ];
         for text in bad {
             assert_eq!(SecretHash::of_presented(text), Err(SecretMalformed), "{:.80}", text);

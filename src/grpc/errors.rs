@@ -76,7 +76,9 @@ fn with_reason(failed: Status) -> Status {
         Code::OutOfRange | Code::ResourceExhausted => Refusal::MessageTooLarge { limit: MAX_MESSAGE },
         Code::Unimplemented if failed.message().is_empty() => Refusal::MethodNotFound,
         Code::Unimplemented => body_invalid("send it uncompressed"),
-        Code::Internal | Code::InvalidArgument | Code::Unknown => body_invalid("does not read as this method's request"),
+        Code::Internal | Code::InvalidArgument | Code::Unknown => {
+            body_invalid("does not read as this method's request")
+        }
         _ => return failed,
     };
     tracing::debug!(%failed, "tonic refused a message");

@@ -92,7 +92,8 @@ where
 /// before dear, and nothing is stored for strangers.
 async fn prove(auth: &Authenticator, request: Request<Body>) -> Result<(Request<Body>, Option<Act>), Refusal> {
     let (mut parts, body) = request.into_parts();
-    let method = Method::find(parts.uri.path()).filter(|_| parts.method == HttpMethod::POST && parts.uri.query().is_none());
+    let method =
+        Method::find(parts.uri.path()).filter(|_| parts.method == HttpMethod::POST && parts.uri.query().is_none());
     let method = method.ok_or(Refusal::MethodNotFound)?;
     auth.fresh().await?;
     let request_id = parts.extensions.get::<RequestId>().cloned().ok_or(Refusal::Internal)?;

@@ -4,9 +4,7 @@ use tokio::sync::watch;
 use tonic::server::NamedService;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::{
-    application_service::ApplicationApi, key_service::KeyApi, service_account_service::ServiceAccountApi,
-};
+use super::{application_service::ApplicationApi, key_service::KeyApi, service_account_service::ServiceAccountApi};
 use crate::{
     pb::{
         application_service_server::ApplicationServiceServer, key_service_server::KeyServiceServer,

@@ -26,7 +26,10 @@ pub(super) struct KeyApi {
 
 #[tonic::async_trait]
 impl KeyService for KeyApi {
-    async fn create_key(&self, request: Request<pb::CreateKeyRequest>) -> Result<Response<pb::CreateKeyResponse>, Status> {
+    async fn create_key(
+        &self,
+        request: Request<pb::CreateKeyRequest>,
+    ) -> Result<Response<pb::CreateKeyResponse>, Status> {
         self.create(&request).await.map(Response::new).map_err(|refusal| status(&refusal))
     }
 
@@ -38,15 +41,24 @@ impl KeyService for KeyApi {
         self.get(&request).await.map(Response::new).map_err(|refusal| status(&refusal))
     }
 
-    async fn update_key(&self, request: Request<pb::UpdateKeyRequest>) -> Result<Response<pb::UpdateKeyResponse>, Status> {
+    async fn update_key(
+        &self,
+        request: Request<pb::UpdateKeyRequest>,
+    ) -> Result<Response<pb::UpdateKeyResponse>, Status> {
         self.update(request).await.map(Response::new).map_err(|refusal| status(&refusal))
     }
 
-    async fn revoke_key(&self, request: Request<pb::RevokeKeyRequest>) -> Result<Response<pb::RevokeKeyResponse>, Status> {
+    async fn revoke_key(
+        &self,
+        request: Request<pb::RevokeKeyRequest>,
+    ) -> Result<Response<pb::RevokeKeyResponse>, Status> {
         self.revoke(request).await.map(Response::new).map_err(|refusal| status(&refusal))
     }
 
-    async fn verify_key(&self, request: Request<pb::VerifyKeyRequest>) -> Result<Response<pb::VerifyKeyResponse>, Status> {
+    async fn verify_key(
+        &self,
+        request: Request<pb::VerifyKeyRequest>,
+    ) -> Result<Response<pb::VerifyKeyResponse>, Status> {
         self.verify(&request).map(Response::new).map_err(|refusal| status(&refusal))
     }
 

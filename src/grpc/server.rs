@@ -124,7 +124,10 @@ impl Bound {
             builder = builder.tls_config(tls).map_err(|error| ListenRefused::Certificate(error.to_string()))?;
         }
         let (v1, v1alpha) = if self.reflection {
-            (Some(reflection().build_v1().map_err(|e| service(&e))?), Some(reflection().build_v1alpha().map_err(|e| service(&e))?))
+            (
+                Some(reflection().build_v1().map_err(|e| service(&e))?),
+                Some(reflection().build_v1alpha().map_err(|e| service(&e))?),
+            )
         } else {
             (None, None)
         };
@@ -133,9 +136,15 @@ impl Bound {
             .layer(RpcLayer::new(known_method, sampler))
             .layer(ErrorsLayer)
             .layer(GateLayer(auth))
-            .add_service(KeyServiceServer::new(KeyApi { keys, watches, replica }).max_decoding_message_size(MAX_MESSAGE))
-            .add_service(ApplicationServiceServer::new(ApplicationApi { applications }).max_decoding_message_size(MAX_MESSAGE))
-            .add_service(ServiceAccountServiceServer::new(ServiceAccountApi { accounts }).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(
+                KeyServiceServer::new(KeyApi { keys, watches, replica }).max_decoding_message_size(MAX_MESSAGE),
+            )
+            .add_service(
+                ApplicationServiceServer::new(ApplicationApi { applications }).max_decoding_message_size(MAX_MESSAGE),
+            )
+            .add_service(
+                ServiceAccountServiceServer::new(ServiceAccountApi { accounts }).max_decoding_message_size(MAX_MESSAGE),
+            )
             .add_service(health_service)
             .add_optional_service(v1)
             .add_optional_service(v1alpha);

@@ -8,7 +8,10 @@ use uuid::Uuid;
 use super::{errors, gate::Deadline, status::status};
 use crate::{
     auth::Caller,
-    domain::{act::Act, refusal::{Refusal, Violations}},
+    domain::{
+        act::Act,
+        refusal::{Refusal, Violations},
+    },
     pb,
     replica::{Patience, Wait},
     store::CreateRequest,

@@ -85,13 +85,14 @@ fn key_of(id: KeyId, new: NewKey, secret: &PlainKey, tx: &Tx) -> Result<Key, Ref
     let expire_time = match new.expiration {
         None => None,
         Some(Expiration::At(at)) => Some(at),
-        Some(Expiration::After(ttl)) => Some(tx.now().checked_add(ttl).ok_or_else(|| {
-            Refusal::FieldInvalid(Violations::one("ttl", "reaches past the year 9999"))
-        })?),
+        Some(Expiration::After(ttl)) => Some(
+            tx.now()
+                .checked_add(ttl)
+                .ok_or_else(|| Refusal::FieldInvalid(Violations::one("ttl", "reaches past the year 9999")))?,
+        ),
     };
     must_be_ahead("expire_time", expire_time, tx.now())?;
-    let permissions =
-        if new.permissions.is_empty() { inherited(&actor.grantable) } else { new.permissions };
+    let permissions = if new.permissions.is_empty() { inherited(&actor.grantable) } else { new.permissions };
     Ok(Key {
         id,
         application_id: new.application_id,

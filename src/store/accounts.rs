@@ -70,7 +70,13 @@ pub(super) async fn put(
     let row = row.into_active_model().reset_all();
     let update = OnConflict::column(C::ServiceAccountId)
         .update_columns([
-            C::Name, C::Roles, C::AllApplications, C::ApplicationIds, C::GrantablePermissions, C::Disabled, C::UpdateTime,
+            C::Name,
+            C::Roles,
+            C::AllApplications,
+            C::ApplicationIds,
+            C::GrantablePermissions,
+            C::Disabled,
+            C::UpdateTime,
             C::Revision,
         ])
         .to_owned();

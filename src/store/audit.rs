@@ -6,7 +6,11 @@ use crate::domain::{act::Act, id::Revision, time::Timestamp};
 
 /// What an act came to.
 pub(super) enum Outcome {
-    Done { revision: Revision, before: Option<Json>, after: Option<Json> },
+    Done {
+        revision: Revision,
+        before: Option<Json>,
+        after: Option<Json>,
+    },
     /// With the reason.
     Refused(&'static str),
 }

@@ -46,7 +46,8 @@ impl ChangeRow {
 
 type Words<T> = &'static [(&'static str, T)];
 
-const CAUSES: Words<Cause> = &[("revoked", Cause::Revoked), ("disabled", Cause::Disabled), ("narrowed", Cause::Narrowed)];
+const CAUSES: Words<Cause> =
+    &[("revoked", Cause::Revoked), ("disabled", Cause::Disabled), ("narrowed", Cause::Narrowed)];
 const KINDS: Words<KeyType> = &[("secret", KeyType::Secret)];
 const ENVIRONMENTS: Words<KeyEnvironment> = &[("live", KeyEnvironment::Live), ("test", KeyEnvironment::Test)];
 const REASONS: Words<RevokeReason> = &[

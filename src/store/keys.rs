@@ -69,8 +69,17 @@ pub(super) async fn put(db: &impl ConnectionTrait, row: api_key::Model) -> Resul
     let row = row.into_active_model().reset_all();
     let update = OnConflict::column(C::KeyId)
         .update_columns([
-            C::Name, C::Description, C::Permissions, C::Labels, C::Disabled, C::UpdateTime, C::ExpireTime, C::RevokeTime,
-            C::RevokeReason, C::RevokeComment, C::Revision,
+            C::Name,
+            C::Description,
+            C::Permissions,
+            C::Labels,
+            C::Disabled,
+            C::UpdateTime,
+            C::ExpireTime,
+            C::RevokeTime,
+            C::RevokeReason,
+            C::RevokeComment,
+            C::Revision,
         ])
         .to_owned();
     api_key::Entity::insert(row).on_conflict(update).exec_without_returning(db).await?;

@@ -22,10 +22,9 @@ impl FileLock {
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
-                path: database.display().to_string(),
-                lock: path.display().to_string(),
-            }),
+            Err(TryLockError::WouldBlock) => {
+                Err(OpenError::InUse { path: database.display().to_string(), lock: path.display().to_string() })
+            }
             Err(TryLockError::Error(error)) => Err(io(error)),
         }
     }

@@ -81,8 +81,8 @@ pub(super) async fn after(db: &impl ConnectionTrait, revision: Revision) -> Resu
 }
 
 fn read(row: event_log::Model) -> Result<Event, Error> {
-    let changes: Vec<codec::ChangeRow> = serde_json::from_value(row.changes)
-        .map_err(|error| Error::Corrupt(format!("event {}: {error}", row.seq)))?;
+    let changes: Vec<codec::ChangeRow> =
+        serde_json::from_value(row.changes).map_err(|error| Error::Corrupt(format!("event {}: {error}", row.seq)))?;
     Ok(Event {
         revision: Revision::new(row.seq),
         event_id: row.event_id,

@@ -7,10 +7,8 @@ use crate::domain::{act::Nonce, time::Timestamp};
 
 /// Spends a nonce; `false` when it was spent before.
 pub(super) async fn spend(db: &impl ConnectionTrait, nonce: &Nonce) -> Result<bool, Error> {
-    let row = nonce::ActiveModel {
-        nonce_sha256: Set(nonce.hash.to_vec()),
-        expire_time: Set(nonce.expire_time.micros()),
-    };
+    let row =
+        nonce::ActiveModel { nonce_sha256: Set(nonce.hash.to_vec()), expire_time: Set(nonce.expire_time.micros()) };
     let keep = OnConflict::column(nonce::Column::NonceSha256).do_nothing().to_owned();
     let rows = nonce::Entity::insert(row).on_conflict(keep).exec_without_returning(db).await?;
     Ok(rows == 1)

@@ -103,7 +103,12 @@ impl Snapshot {
         keys::find(&self.tx, application, key, false).await?.ok_or(Refusal::KeyNotFound)
     }
 
-    pub async fn keys(&self, application: ApplicationId, filter: &KeyFilter, page: &PageRequest) -> Result<Vec<Key>, Refusal> {
+    pub async fn keys(
+        &self,
+        application: ApplicationId,
+        filter: &KeyFilter,
+        page: &PageRequest,
+    ) -> Result<Vec<Key>, Refusal> {
         Ok(keys::list(&self.tx, application, filter, page).await?)
     }
 
@@ -111,7 +116,12 @@ impl Snapshot {
         applications::find(&self.tx, id, false).await?.ok_or(Refusal::ApplicationNotFound)
     }
 
-    pub async fn applications(&self, scope: &Scope, name_prefix: &str, page: &PageRequest) -> Result<Vec<Application>, Refusal> {
+    pub async fn applications(
+        &self,
+        scope: &Scope,
+        name_prefix: &str,
+        page: &PageRequest,
+    ) -> Result<Vec<Application>, Refusal> {
         Ok(applications::list(&self.tx, scope, name_prefix, page).await?)
     }
 
@@ -128,7 +138,6 @@ impl Snapshot {
 /// Starts with, in any engine, with case: `%` and `_` are characters like any other.
 pub(super) fn starts_with(column: impl ColumnTrait, prefix: &str) -> Condition {
     let characters = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
-    let head: SimpleExpr =
-        Func::cust("substr").arg(Expr::col(column)).arg(1_i64).arg(characters).into();
+    let head: SimpleExpr = Func::cust("substr").arg(Expr::col(column)).arg(1_i64).arg(characters).into();
     Condition::all().add(head.eq(prefix))
 }

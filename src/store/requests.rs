@@ -69,7 +69,8 @@ impl Store {
     pub async fn forget_requests(&self, before: Timestamp) -> Result<u64, Error> {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_write().await?;
-            let old = create_request::Entity::delete_many().filter(create_request::Column::ExpireTime.lt(before.micros()));
+            let old =
+                create_request::Entity::delete_many().filter(create_request::Column::ExpireTime.lt(before.micros()));
             let rows = old.exec(&tx).await?.rows_affected;
             tx.commit().await?;
             Ok(rows)

@@ -68,15 +68,9 @@ struct Spans {
 }
 
 impl Call {
-    pub(super) fn begin<B>(
-        method: Method,
-        sampler: Sampler,
-        budgets: &'static Budgets,
-        request: &Request<B>,
-    ) -> Self {
+    pub(super) fn begin<B>(method: Method, sampler: Sampler, budgets: &'static Budgets, request: &Request<B>) -> Self {
         let request_id = request.extensions().get::<RequestId>().cloned();
-        let in_context =
-            method.kind != MethodKind::HotRead || enabled!(target: RPC_TARGET, Level::DEBUG);
+        let in_context = method.kind != MethodKind::HotRead || enabled!(target: RPC_TARGET, Level::DEBUG);
         let sampled = sampler.pick();
         let spans =
             (in_context || sampled).then(|| Box::new(Spans::open(method, request_id.as_ref(), sampled, request)));
@@ -158,8 +152,7 @@ impl Spans {
     fn open<B>(method: Method, id: Option<&RequestId>, sampled: bool, request: &Request<B>) -> Self {
         let id_text = id.map(RequestId::as_str);
         // An error_span, so that it is there for the lines of every level that is on.
-        let context =
-            error_span!(target: LOG_CONTEXT, parent: None, "rpc", request_id = id_text, method = method.name);
+        let context = error_span!(target: LOG_CONTEXT, parent: None, "rpc", request_id = id_text, method = method.name);
         if !sampled {
             return Self { context, trace: Span::none(), trace_id: None };
         }

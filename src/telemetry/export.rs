@@ -96,7 +96,6 @@ impl Pipeline {
     }
 }
 
-
 fn exporter(endpoint: &OtlpEndpoint) -> Result<OtlpExporter, InitError> {
     let refused = |e: &dyn std::error::Error| InitError::Exporter(e.to_string());
     let mut channel = Endpoint::from(endpoint.uri().clone())

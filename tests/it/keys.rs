@@ -13,8 +13,8 @@ fn update(key: &pb::Key, paths: &[&str], change: impl FnOnce(&mut pb::Key)) -> p
     let mut wish =
         pb::Key { application_id: key.application_id.clone(), key_id: key.key_id.clone(), ..Default::default() };
     change(&mut wish);
-    let update_mask = (!paths.is_empty())
-        .then(|| prost_types::FieldMask { paths: paths.iter().map(ToString::to_string).collect() });
+    let update_mask =
+        (!paths.is_empty()).then(|| prost_types::FieldMask { paths: paths.iter().map(ToString::to_string).collect() });
     pb::UpdateKeyRequest { key: Some(wish), update_mask, wait: 0 }
 }
 
@@ -30,14 +30,18 @@ async fn a_key_is_made_shown_listed_verified_and_revoked() {
     let key = made.key.expect("key");
     assert!(made.secret.starts_with(&key.prefix));
     assert_eq!(key.prefix.len(), "sk_live_".len() + 6);
-    assert_eq!((key.state(), key.environment(), key.r#type()), (pb::KeyState::Active, pb::KeyEnvironment::Live, pb::KeyType::Secret));
+    assert_eq!(
+        (key.state(), key.environment(), key.r#type()),
+        (pb::KeyState::Active, pb::KeyEnvironment::Live, pb::KeyType::Secret)
+    );
     assert_eq!(key.created_by, server.admin.account_id);
     assert_eq!(key.revision, made.revision);
 
     let got: pb::GetKeyResponse = server.by_token(&server.admin, "KeyService/GetKey", &get(&key)).await.expect("get");
     assert_eq!(got.key.as_ref(), Some(&key));
     let list = pb::ListKeysRequest { application_id: server.app.clone(), ..Default::default() };
-    let listed: pb::ListKeysResponse = server.by_token(&server.admin, "KeyService/ListKeys", &list).await.expect("list");
+    let listed: pb::ListKeysResponse =
+        server.by_token(&server.admin, "KeyService/ListKeys", &list).await.expect("list");
     assert_eq!(listed.keys, vec![key.clone()]);
 
     let answer = server.try_verify(&made.secret).await.expect("verify");
@@ -47,10 +51,12 @@ async fn a_key_is_made_shown_listed_verified_and_revoked() {
     let revoked = server.revoke(&key).await.key.expect("key");
     assert_eq!((revoked.state(), revoked.revoke_reason()), (pb::KeyState::Revoked, pb::RevokeReason::Other));
     assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Revoked);
-    let listed: pb::ListKeysResponse = server.by_token(&server.admin, "KeyService/ListKeys", &list).await.expect("list");
+    let listed: pb::ListKeysResponse =
+        server.by_token(&server.admin, "KeyService/ListKeys", &list).await.expect("list");
     assert!(listed.keys.is_empty(), "revoked keys are hidden");
     let list = pb::ListKeysRequest { show_revoked: true, ..list };
-    let listed: pb::ListKeysResponse = server.by_token(&server.admin, "KeyService/ListKeys", &list).await.expect("list");
+    let listed: pb::ListKeysResponse =
+        server.by_token(&server.admin, "KeyService/ListKeys", &list).await.expect("list");
     assert_eq!(listed.keys, vec![revoked]);
 }
 
@@ -61,7 +67,8 @@ async fn verdicts_come_in_the_documented_order() {
         .key_with(|request| {
             request.environment = pb::KeyEnvironment::Test.into();
             request.permissions = vec!["users:read".to_owned()];
-            request.expiration = Some(pb::create_key_request::Expiration::Ttl(prost_types::Duration { seconds: 60, nanos: 0 }));
+            request.expiration =
+                Some(pb::create_key_request::Expiration::Ttl(prost_types::Duration { seconds: 60, nanos: 0 }));
         })
         .await;
     let key = made.key.expect("key");
@@ -73,14 +80,17 @@ async fn verdicts_come_in_the_documented_order() {
         required_permissions: vec!["tasks:read".to_owned()],
         ..Default::default()
     };
-    let answer: pb::VerifyKeyResponse = server.by_token(&server.admin, "KeyService/VerifyKey", &ask).await.expect("verify");
+    let answer: pb::VerifyKeyResponse =
+        server.by_token(&server.admin, "KeyService/VerifyKey", &ask).await.expect("verify");
     assert_eq!(answer.verdict(), pb::Verdict::PermissionMissing);
     ask.required_permissions = vec!["users:read".to_owned()];
-    let answer: pb::VerifyKeyResponse = server.by_token(&server.admin, "KeyService/VerifyKey", &ask).await.expect("verify");
+    let answer: pb::VerifyKeyResponse =
+        server.by_token(&server.admin, "KeyService/VerifyKey", &ask).await.expect("verify");
     assert_eq!(answer.verdict(), pb::Verdict::Valid);
 
     let disable = update(&key, &["disabled"], |wish| wish.disabled = true);
-    let _: pb::UpdateKeyResponse = server.signed(&server.admin, "KeyService/UpdateKey", &disable).await.expect("disable");
+    let _: pb::UpdateKeyResponse =
+        server.signed(&server.admin, "KeyService/UpdateKey", &disable).await.expect("disable");
     assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Disabled);
     server.advance(std::time::Duration::from_secs(60)).await;
     assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Expired);
@@ -103,7 +113,8 @@ async fn an_update_changes_what_its_mask_names_and_nothing_else() {
         wish.name = "renamed".to_owned();
         wish.description = "not named in the mask".to_owned();
     });
-    let updated: pb::UpdateKeyResponse = server.signed(&server.admin, "KeyService/UpdateKey", &rename).await.expect("update");
+    let updated: pb::UpdateKeyResponse =
+        server.signed(&server.admin, "KeyService/UpdateKey", &rename).await.expect("update");
     let renamed = updated.key.expect("key");
     assert_eq!((renamed.name.as_str(), renamed.description.as_str()), ("renamed", "first"));
     assert_eq!(renamed.revision, updated.revision);
@@ -114,18 +125,21 @@ async fn an_update_changes_what_its_mask_names_and_nothing_else() {
         wish.description = "second".to_owned();
         wish.created_by = "somebody".to_owned();
     });
-    let updated: pb::UpdateKeyResponse = server.signed(&server.admin, "KeyService/UpdateKey", &populated).await.expect("update");
+    let updated: pb::UpdateKeyResponse =
+        server.signed(&server.admin, "KeyService/UpdateKey", &populated).await.expect("update");
     let second = updated.key.expect("key");
     assert_eq!((second.name.as_str(), second.description.as_str()), ("renamed", "second"));
     assert_eq!(second.created_by, key.created_by);
 
     let all = update(&key, &["*"], |wish| wish.name = "replaced".to_owned());
-    let updated: pb::UpdateKeyResponse = server.signed(&server.admin, "KeyService/UpdateKey", &all).await.expect("update");
+    let updated: pb::UpdateKeyResponse =
+        server.signed(&server.admin, "KeyService/UpdateKey", &all).await.expect("update");
     let replaced = updated.key.expect("key");
     assert_eq!((replaced.description.as_str(), replaced.permissions.len()), ("", 0));
 
     let bad = update(&key, &["prefix", "displayName", "key.name"], |_| {});
-    let status = server.signed::<_, pb::UpdateKeyResponse>(&server.admin, "KeyService/UpdateKey", &bad).await.unwrap_err();
+    let status =
+        server.signed::<_, pb::UpdateKeyResponse>(&server.admin, "KeyService/UpdateKey", &bad).await.unwrap_err();
     assert_eq!(violations(&status), vec!["update_mask"; 3]);
 }
 
@@ -137,7 +151,8 @@ async fn a_stale_etag_is_refused_and_nothing_is_written() {
         wish.name = "first".to_owned();
         wish.etag = key.etag.clone();
     });
-    let _: pb::UpdateKeyResponse = server.signed(&server.admin, "KeyService/UpdateKey", &first).await.expect("fresh etag");
+    let _: pb::UpdateKeyResponse =
+        server.signed(&server.admin, "KeyService/UpdateKey", &first).await.expect("fresh etag");
     let second = update(&key, &["name"], |wish| {
         wish.name = "second".to_owned();
         wish.etag = key.etag.clone();
@@ -157,7 +172,8 @@ async fn a_repeated_create_never_makes_a_second_key() {
         request_id: uuid(),
         ..Default::default()
     };
-    let made: pb::CreateKeyResponse = server.signed(&server.admin, "KeyService/CreateKey", &request).await.expect("create");
+    let made: pb::CreateKeyResponse =
+        server.signed(&server.admin, "KeyService/CreateKey", &request).await.expect("create");
     let again = server.signed::<_, pb::CreateKeyResponse>(&server.admin, "KeyService/CreateKey", &request).await;
     let status = again.as_ref().expect_err("no second key");
     let id = tonic_types::StatusExt::get_error_details(status).error_info().expect("info").metadata["key_id"].clone();
@@ -167,7 +183,8 @@ async fn a_repeated_create_never_makes_a_second_key() {
     let answer = server.signed::<_, pb::CreateKeyResponse>(&server.admin, "KeyService/CreateKey", &other).await;
     assert_eq!(refusal(answer), (Code::InvalidArgument, "REQUEST_ID_REUSED".to_owned()));
     let list = pb::ListKeysRequest { application_id: server.app.clone(), ..Default::default() };
-    let listed: pb::ListKeysResponse = server.by_token(&server.admin, "KeyService/ListKeys", &list).await.expect("list");
+    let listed: pb::ListKeysResponse =
+        server.by_token(&server.admin, "KeyService/ListKeys", &list).await.expect("list");
     assert_eq!(listed.keys.len(), 1);
 }
 
@@ -182,7 +199,8 @@ async fn pages_hold_every_key_once_in_the_order_of_creation() {
     let mut seen = Vec::new();
     let mut list = pb::ListKeysRequest { application_id: server.app.clone(), page_size: 2, ..Default::default() };
     loop {
-        let page: pb::ListKeysResponse = server.by_token(&server.admin, "KeyService/ListKeys", &list).await.expect("list");
+        let page: pb::ListKeysResponse =
+            server.by_token(&server.admin, "KeyService/ListKeys", &list).await.expect("list");
         seen.extend(page.keys.into_iter().map(|key| key.key_id));
         if page.next_page_token.is_empty() {
             break;

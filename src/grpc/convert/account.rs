@@ -17,7 +17,8 @@ use crate::{
     pb,
 };
 
-const UPDATABLE: &[&str] = &["name", "roles", "all_applications", "application_ids", "grantable_permissions", "disabled"];
+const UPDATABLE: &[&str] =
+    &["name", "roles", "all_applications", "application_ids", "grantable_permissions", "disabled"];
 
 pub(in crate::grpc) fn new_account(request: &pb::CreateServiceAccountRequest) -> Result<NewServiceAccount, Refusal> {
     let mut v = Violations::default();

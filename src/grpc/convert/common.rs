@@ -68,8 +68,10 @@ pub(in crate::grpc) fn timestamp(
     field: &str,
     violations: &mut Violations,
 ) -> Option<Timestamp> {
-    let micros = time.seconds.checked_mul(1_000_000).and_then(|micros| micros.checked_add(i64::from(time.nanos) / 1000));
-    let in_range = |micros: &i64| (0..=Timestamp::MAX.micros()).contains(micros) && (0..1_000_000_000).contains(&time.nanos);
+    let micros =
+        time.seconds.checked_mul(1_000_000).and_then(|micros| micros.checked_add(i64::from(time.nanos) / 1000));
+    let in_range =
+        |micros: &i64| (0..=Timestamp::MAX.micros()).contains(micros) && (0..1_000_000_000).contains(&time.nanos);
     let time = micros.filter(in_range).map(Timestamp::from_micros);
     if time.is_none() {
         violations.add(field, "is not a moment of the years 1970 to 9999 with 0 to 999999999 nanoseconds");

@@ -56,9 +56,11 @@ pub(in crate::grpc) fn update(request: pb::UpdateKeyRequest) -> Result<UpdateKey
     let mask = Mask::read(request.update_mask, UPDATABLE, &mut v);
     let patch = KeyPatch {
         name: mask.pick("name", !key.name.is_empty(), || v.check("key.name", Name::parse(&key.name))).flatten(),
-        description: mask.pick("description", !key.description.is_empty(), || note(&key.description, "key.description", &mut v)),
-        permissions: mask
-            .pick("permissions", !key.permissions.is_empty(), || permissions(&key.permissions, "key.permissions", &mut v)),
+        description: mask
+            .pick("description", !key.description.is_empty(), || note(&key.description, "key.description", &mut v)),
+        permissions: mask.pick("permissions", !key.permissions.is_empty(), || {
+            permissions(&key.permissions, "key.permissions", &mut v)
+        }),
         labels: mask.pick("labels", !key.labels.is_empty(), || labels(&key.labels, "key.labels", &mut v)),
         disabled: mask.pick("disabled", key.disabled, || key.disabled),
         expire_time: mask.pick("expire_time", key.expire_time.is_some(), || {

@@ -12,7 +12,11 @@ pub(in crate::grpc) enum Mask {
 
 impl Mask {
     /// Reads a mask over `fields`; every other path is a violation.
-    pub(in crate::grpc) fn read(mask: Option<prost_types::FieldMask>, fields: &[&str], violations: &mut Violations) -> Self {
+    pub(in crate::grpc) fn read(
+        mask: Option<prost_types::FieldMask>,
+        fields: &[&str],
+        violations: &mut Violations,
+    ) -> Self {
         let paths = mask.map(|mask| mask.paths).unwrap_or_default();
         if paths.is_empty() {
             return Self::Populated;

@@ -24,9 +24,7 @@ pub(in crate::grpc) fn watch(request: pb::WatchRevocationsRequest) -> Result<Wat
 
 pub(in crate::grpc) fn to_item(item: Item) -> pb::WatchRevocationsResponse {
     let told = match item.told {
-        Told::Revocation(revocation) => {
-            pb::watch_revocations_response::Item::Revocation(to_revocation(&revocation))
-        }
+        Told::Revocation(revocation) => pb::watch_revocations_response::Item::Revocation(to_revocation(&revocation)),
         Told::Bookmark { revision, time } => pb::watch_revocations_response::Item::Bookmark(pb::Bookmark {
             revision: revision.number(),
             time: Some(to_timestamp(time)),

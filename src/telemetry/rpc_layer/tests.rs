@@ -41,7 +41,8 @@ fn in_headers(code: &'static str) -> Answer {
 
 /// An answer whose status is in its trailers.
 fn in_trailers(code: &'static str) -> Answer {
-    let trailers = HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), HeaderValue::from_static(code))]);
+    let trailers =
+        HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), HeaderValue::from_static(code))]);
     Response::new(Empty::new().with_trailers(async { Some(Ok(trailers)) }).boxed_unsync())
 }
 
@@ -183,7 +184,8 @@ fn a_call_that_nobody_waits_for_is_cancelled() {
 #[test]
 fn a_panic_is_internal() {
     let lines = logged("info", async |layer| {
-        let mut service = layer.layer(service_fn(async |_: Request<()>| -> Result<Answer, Infallible> { panic!("toy") }));
+        let mut service =
+            layer.layer(service_fn(async |_: Request<()>| -> Result<Answer, Infallible> { panic!("toy") }));
         let mut caught = std::pin::pin!(service.call(request(GET)));
         let cx = &mut Context::from_waker(std::task::Waker::noop());
         catch_unwind(AssertUnwindSafe(|| caught.as_mut().poll(cx))).expect_err("the toy panics");

@@ -1,11 +1,7 @@
-use std::{
-    path::PathBuf,
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use portcullis::{
-    auth,
-    bootstrap,
+    auth, bootstrap,
     clock::Clock,
     domain::{text::Name, time::Timestamp},
     entropy::Entropy,
@@ -72,7 +68,8 @@ impl Server {
         let key = test_key(0);
         let store = Store::open(&url, setup.clock.clone(), Entropy::system()).await.expect("open");
         let name = Name::parse("admin").expect("name");
-        let admin = bootstrap::admin(&store, &Entropy::system(), "test", name, key.public().clone()).await.expect("admin");
+        let admin =
+            bootstrap::admin(&store, &Entropy::system(), "test", name, key.public().clone()).await.expect("admin");
         let name = Name::parse("demo").expect("name");
         let app = bootstrap::application(&store, &Entropy::system(), "test", name).await.expect("application");
         drop(store);
@@ -217,7 +214,11 @@ impl Server {
     }
 
     /// Watches as `persona`.
-    pub(crate) async fn watch(&self, persona: &Persona, request: &pb::WatchRevocationsRequest) -> Result<Watch, Status> {
+    pub(crate) async fn watch(
+        &self,
+        persona: &Persona,
+        request: &pb::WatchRevocationsRequest,
+    ) -> Result<Watch, Status> {
         let headers = Headers::bearer(&persona.token(self));
         Ok(Watch(call::stream(self, "KeyService/WatchRevocations", request, &headers).await?))
     }
