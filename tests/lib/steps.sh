@@ -67,7 +67,7 @@ step_deny() {
   "$BIN/cargo-deny" --locked check bans licenses sources
   # The advisory database is a git repository, not a package: it may be out of reach where the registries are not.
   if timeout 120 "$BIN/cargo-deny" fetch db; then
-    "$BIN/cargo-deny" --locked check --disable-fetch advisories
+    "$BIN/cargo-deny" --locked check advisories
   else
     echo "NOT CHECKED: known vulnerabilities (cargo deny check advisories), because their database cannot be fetched from here"
     echo "known vulnerabilities were not checked: their database cannot be fetched from here" >>"$RECORD/skips"
