@@ -1,0 +1,81 @@
+# shellcheck shell=bash
+# What is tested. Each step is a function that runs with errexit on, in a subshell of its own.
+
+STEPS=(fmt shell buf clippy clippy-client clippy-guards test deny helm)
+[[ -x tests/guards ]] && STEPS+=(guards)
+FULL_STEPS=()
+for program in tests/full.d/*; do
+  [[ -f $program && -x $program ]] && FULL_STEPS+=("$program")
+done
+
+is_step() {
+  local step
+  for step in "${STEPS[@]}" ${FULL_STEPS[@]+"${FULL_STEPS[@]}"}; do
+    [[ $step == "$1" ]] && return 0
+  done
+  return 1
+}
+
+run_step() {
+  case $1 in
+    tests/full.d/*) with_clients "$1" ;;
+    *) "step_${1//-/_}" ;;
+  esac
+}
+
+step_fmt() { cargo fmt --all --check; }
+
+step_shell() {
+  have_command shellcheck shellcheck >/dev/null || skip "no shellcheck, so no check of the shell scripts"
+  local scripts
+  scripts=$(grep -rlE --exclude-dir=__pycache__ '^#!.*\b(ba)?sh$|^# shellcheck shell=' tests .ci)
+  xargs shellcheck --external-sources <<<"$scripts"
+}
+
+step_buf() {
+  tool buf || skip "no buf, so no lint of the protos"
+  "$BUF" lint proto
+  "$BUF" format --diff --exit-code proto
+}
+
+step_clippy() { clippy --workspace; }
+step_clippy_client() { clippy --no-default-features --features client; }
+step_clippy_guards() { clippy --features guards-off; }
+
+# Clippy only warns, whatever -D says, of a ban in clippy.toml whose path does not exist: such a ban bans nothing.
+clippy() {
+  cargo clippy "$@" --all-targets --locked -- -D warnings 2>&1 | tee "$RECORD/clippy"
+  if grep -q -- '--> .*clippy.toml' "$RECORD/clippy"; then
+    echo "clippy.toml names what does not exist"
+    return 1
+  fi
+}
+
+step_test() { with_clients cargo test --workspace --locked; }
+
+step_guards() { with_clients tests/guards; }
+
+# Tells the tests where real clients are. A test without its client says that it skips, and fails in CI.
+with_clients() {
+  if tool grpcurl; then export PORTCULLIS_TEST_GRPCURL=$BIN/grpcurl; else lack "no grpcurl, so no test that calls it"; fi
+  if tool venv; then export PORTCULLIS_TEST_PYTHON=$VENV/bin/python; else lack "no Python clients, so no test that runs them"; fi
+  "$@"
+}
+
+step_deny() {
+  tool cargo-deny || skip "no cargo-deny, so no check of licences, bans and sources"
+  "$BIN/cargo-deny" --locked check bans licenses sources
+  # The advisory database is a git repository, not a package: it may be out of reach where the registries are not.
+  if timeout 120 "$BIN/cargo-deny" fetch db; then
+    "$BIN/cargo-deny" --locked check advisories
+  else
+    echo "NOT CHECKED: known vulnerabilities (cargo deny check advisories), because their database cannot be fetched from here"
+    echo "known vulnerabilities were not checked: their database cannot be fetched from here" >>"$RECORD/skips"
+  fi
+}
+
+step_helm() {
+  tool helm || skip "no helm, so no test of the chart"
+  tool venv || skip "no Python packages, so no test of the chart"
+  HELM=$BIN/helm "$VENV/bin/python" -B tests/helm/check.py
+}

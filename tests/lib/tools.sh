@@ -1,0 +1,96 @@
+# shellcheck shell=bash
+# Installs tools by pinned version, each once: a stamp names the version that is there.
+
+TOOLS=$PWD/target/tools
+BIN=$TOOLS/bin
+VENV=$TOOLS/venv
+BUF=$TOOLS/npm/node_modules/.bin/buf
+
+CARGO_DENY_VERSION=0.20.2
+BUF_VERSION=1.75.0
+GRPCURL_VERSION=v1.9.4
+HELM_VERSION=v3.22.0
+# The Kubernetes of helm's own client library; a helm built by `go install` would otherwise claim to be of 1.20.
+HELM_KUBERNETES_MINOR=37
+
+# tool NAME: true when NAME is there or could be installed; otherwise says why not.
+tool() {
+  local name=$1 version program stamp start
+  case $name in
+    cargo-deny) version=$CARGO_DENY_VERSION program=$BIN/cargo-deny ;;
+    buf) version=$BUF_VERSION program=$BUF ;;
+    grpcurl) version=$GRPCURL_VERSION program=$BIN/grpcurl ;;
+    helm) version=$HELM_VERSION program=$BIN/helm ;;
+    venv) version=$(cksum <tests/requirements.txt | tr ' ' '-') program=$VENV/bin/python ;;
+    *) echo "no such tool: $name" && return 1 ;;
+  esac
+  stamp=$TOOLS/stamps/$name-$version
+  [[ -e $stamp && -x $program ]] && return 0
+
+  echo "installing $name $version"
+  start=$SECONDS
+  mkdir -p "$TOOLS/stamps" "$TOOLS/log"
+  rm -f "$TOOLS/stamps/$name"-*
+  if ! "install_${name//-/_}" >"$TOOLS/log/$name" 2>&1; then
+    tail -n 20 "$TOOLS/log/$name"
+    echo "$name could not be installed"
+    return 1
+  fi
+  touch "$stamp"
+  printf '%s\t%d\n' "$name" $((SECONDS - start)) >>"$RECORD/tools.tsv"
+}
+
+# Installers run inside a condition, where errexit is off: each is one chain.
+
+install_cargo_deny() {
+  # Unoptimised: a third of the build, and a check still takes seconds.
+  cargo install cargo-deny --locked --version "$CARGO_DENY_VERSION" --debug --root "$TOOLS" --target-dir "$TOOLS/build" &&
+    rm -rf "$TOOLS/build"
+}
+
+install_buf() {
+  have_command npm npm &&
+    npm install --prefix "$TOOLS/npm" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund \
+      "@bufbuild/buf@$BUF_VERSION"
+}
+
+install_grpcurl() {
+  go_install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$GRPCURL_VERSION"
+}
+
+install_helm() {
+  local at flags="-s -w"
+  for at in pkg/chartutil pkg/lint/rules; do
+    flags+=" -X helm.sh/helm/v3/$at.k8sVersionMajor=1 -X helm.sh/helm/v3/$at.k8sVersionMinor=$HELM_KUBERNETES_MINOR"
+  done
+  go_install -ldflags "$flags" "helm.sh/helm/v3/cmd/helm@$HELM_VERSION"
+}
+
+install_venv() {
+  rm -rf "$VENV"
+  have_command python3 python3 &&
+    { python3 -m venv "$VENV" || { debian_package python3-venv && python3 -m venv "$VENV"; }; } &&
+    "$VENV/bin/python" -m pip install --disable-pip-version-check --requirement tests/requirements.txt
+}
+
+# Debian's own Go is often too old for what is built here, so it is not tried.
+go_install() {
+  command -v go || { echo "go is missing: install Go 1.21 or newer" && return 1; }
+  GOBIN=$BIN go install "$@"
+}
+
+# have_command COMMAND PACKAGE: true when COMMAND is there or Debian's PACKAGE brings it.
+have_command() {
+  command -v "$1" && return 0
+  debian_package "$2" && command -v "$1"
+}
+
+debian_package() {
+  if [[ $(id -u) -ne 0 ]] || ! command -v apt-get; then
+    echo "$1 is missing: install Debian's package $1, or run as root where apt-get is"
+    return 1
+  fi
+  local install=(apt-get install --yes --no-install-recommends "$1")
+  export DEBIAN_FRONTEND=noninteractive
+  "${install[@]}" || { apt-get update && "${install[@]}"; }
+}
