@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis::{pb, replica::Pace};
 use tonic::Code;
 
-use crate::harness::{Headers, Server, Setup, message_bytes, refusal};
+use crate::harness::{Server, Setup, WriteLock, refusal};
 
 /// Without the doorbell the index follows by itself only once a second, so that a barrier
 /// that does not wait is caught each time and not by luck.
@@ -28,7 +28,7 @@ async fn a_replica_that_cannot_prove_it_is_fresh_answers_unavailable() {
     let server = Server::start().await;
     let made = server.key().await;
     // The database is locked by somebody else: no sync gets through.
-    let lock = rusqlite_lock(&server).await;
+    let lock = WriteLock::take(&server).await;
     server.setup.clock.advance(Duration::from_secs(11));
     let answer = server.try_verify(&made.secret).await;
     assert_eq!(refusal(answer), (Code::Unavailable, "FRESHNESS_UNPROVEN".to_owned()));

@@ -6,7 +6,7 @@ mod server;
 
 pub(crate) use call::{Headers, message_bytes, reason, violations};
 pub(crate) use persona::{Persona, test_key};
-pub(crate) use server::{Server, Setup};
+pub(crate) use server::{Server, Setup, WriteLock};
 
 /// The gRPC code and the reason that a call was refused with.
 pub(crate) fn refusal<T: std::fmt::Debug>(answer: Result<T, tonic::Status>) -> (tonic::Code, String) {
