@@ -2,3 +2,5 @@
 pub mod client;
 pub mod pb;
 pub mod signing;
+#[cfg(feature = "server")]
+pub mod telemetry;
