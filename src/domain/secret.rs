@@ -229,7 +229,7 @@ mod tests {
             &good.replace("sk", "ѕk"),
         ];
         for text in bad {
-            assert_eq!(SecretHash::of_presented(text), Err(SecretMalformed), "{:.80}", text);
+            assert_eq!(SecretHash::of_presented(text), Err(SecretMalformed), "{text:.80}");
         }
     }
 

@@ -167,7 +167,16 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 
 /// How a call is told in logs and traces.
 fn known_method(path: &str) -> Option<telemetry::Method> {
-    let method = auth::Method::find(path)?;
+    const OPEN: [&str; 4] = [
+        "grpc.health.v1.Health/Check",
+        "grpc.health.v1.Health/Watch",
+        "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    ];
+    let Some(method) = auth::Method::find(path) else {
+        let name = OPEN.into_iter().find(|name| path.strip_prefix('/') == Some(name))?;
+        return Some(telemetry::Method { name, kind: telemetry::MethodKind::HotRead });
+    };
     let kind = match method {
         auth::Method { nonce_in_memory: true, .. } => telemetry::MethodKind::HotRead,
         method if method.is_mutation() => telemetry::MethodKind::Mutation,

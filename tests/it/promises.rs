@@ -122,7 +122,7 @@ async fn a_call_dated_outside_the_window_is_refused() {
     let message = message_bytes(&list(&server));
     for (offset, good) in [(-301, false), (-300, true), (300, true), (301, false)] {
         let seconds = server.now().seconds() + offset;
-        let nonce = format!("{:022}", seconds);
+        let nonce = format!("{seconds:022}");
         let headers = Headers::sign(&server.admin, "/portcullis.v1.KeyService/ListKeys", &message, seconds, &nonce);
         let answer =
             server.with_headers::<pb::ListKeysResponse>("KeyService/ListKeys", message.clone(), &headers).await;
