@@ -2,6 +2,7 @@
 
 #![cfg(feature = "server")]
 
+mod binary;
 mod collector;
 mod process;
 mod server;
