@@ -43,7 +43,7 @@ fn method_table(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
         }
     }
     rows.sort(); // by path, for a binary search
-    let mut text = String::from("pub(crate) static METHODS: &[Method] = &[\n");
+    let mut text = String::from("pub static METHODS: &[Method] = &[\n");
     for row in rows {
         writeln!(text, "    {row},")?;
     }

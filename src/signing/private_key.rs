@@ -1,3 +1,5 @@
+use std::fmt;
+
 use rsa::{
     Pkcs1v15Sign, RsaPrivateKey,
     pkcs1::DecodeRsaPrivateKey as _,
@@ -20,11 +22,17 @@ pub enum KeyUnreadable {
 
 /// A service account's private key: on the caller's side only. The server stores and
 /// handles public keys; RUSTSEC-2023-0071 (timing of private-key operations over a
-/// network) has nothing to bite on.
-#[derive(Debug)]
+/// network) has nothing to bite on. `Debug` shows the kid only: rsa's own prints the
+/// exponent and the primes.
 pub struct PrivateKey {
     key: RsaPrivateKey,
     public: PublicKey,
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrivateKey").field("kid", self.public.kid()).finish_non_exhaustive()
+    }
 }
 
 impl PrivateKey {
@@ -85,11 +93,18 @@ mod tests {
     }
 
     #[test]
+    fn debug_shows_the_kid_and_no_number_of_the_key() {
+        let key = PrivateKey::generate().expect("generate");
+        let kid = key.public().kid();
+        assert_eq!(format!("{key:?}"), format!("PrivateKey {{ kid: {kid:?}, .. }}"));
+    }
+
+    #[test]
     fn a_private_key_is_refused_where_a_public_one_belongs() {
         use secrecy::ExposeSecret as _;
 
         let key = PrivateKey::generate().expect("generate");
         let pem = key.to_pem().expect("pem");
-        assert_eq!(PublicKey::from_pem(pem.expose_secret()).unwrap_err(), PublicKeyRefused::Private);
+        assert_eq!(PublicKey::from_pem(pem.expose_secret()).err(), Some(PublicKeyRefused::Private));
     }
 }

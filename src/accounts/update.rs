@@ -1,0 +1,58 @@
+use super::{Accounts, must_keep_a_root, must_reach};
+use crate::{
+    domain::{
+        account::{Scope, ServiceAccount, ServiceAccountPatch},
+        act::Act,
+        id::{Revision, ServiceAccountId},
+        refusal::Refusal,
+    },
+    replica::Patience,
+};
+
+/// New values for some fields of an account.
+#[derive(Debug, Clone)]
+pub struct UpdateServiceAccount {
+    pub service_account_id: ServiceAccountId,
+    pub patch: ServiceAccountPatch,
+    /// Empty: whatever it is now.
+    pub etag: String,
+}
+
+impl Accounts {
+    /// Changes an account; to disable it is to change it. When this returns OK, every
+    /// replica refuses what the account may no longer do, and its streams have ended.
+    pub async fn update(
+        &self,
+        act: Act,
+        update: UpdateServiceAccount,
+        patience: Patience,
+    ) -> Result<(ServiceAccount, Revision), Refusal> {
+        let committed = self
+            .store
+            .write(act, async move |tx| {
+                let before = tx.account(update.service_account_id).await?;
+                must_reach(tx.actor()?, &before)?;
+                let mut after = before.clone();
+                let changed = after.update(update.patch, tx.now());
+                if !changed {
+                    return Ok((after, false));
+                }
+                crate::etag::must_match(&update.etag, before.revision)?;
+                must_reach(tx.actor()?, &after)?;
+                if let Scope::Only(applications) = &after.scope {
+                    for application in applications {
+                        tx.application(*application).await?;
+                    }
+                }
+                must_keep_a_root(&tx, &before, &after).await?;
+                tx.save_account(Some(before), after.clone());
+                Ok((after, true))
+            })
+            .await?;
+        let ((mut account, changed), revision) = self.replica.confirm(committed, patience).await?;
+        if changed {
+            account.revision = revision;
+        }
+        Ok((account, revision))
+    }
+}

@@ -1,0 +1,68 @@
+use super::Applications;
+use crate::{
+    domain::{
+        account::Scope,
+        act::Act,
+        application::Application,
+        id::{ApplicationId, Revision},
+        refusal::Refusal,
+        secret::KeyPrefix,
+        text::Name,
+        time::Timestamp,
+    },
+    replica::Patience,
+    store::{CreateRequest, Error},
+};
+
+/// An application to be made.
+#[derive(Debug, Clone)]
+pub struct NewApplication {
+    pub name: Name,
+    pub key_prefix: Option<KeyPrefix>,
+    pub request: Option<CreateRequest>,
+}
+
+impl NewApplication {
+    /// As it is when it begins.
+    #[must_use]
+    pub fn begin(self, id: ApplicationId, now: Timestamp) -> Application {
+        let Self { name, key_prefix, request: _ } = self;
+        Application { id, name, key_prefix, create_time: now, update_time: now, revision: Revision::default() }
+    }
+}
+
+impl Applications {
+    /// Makes an application. A repeat of the same request makes none and answers the same.
+    pub async fn create(
+        &self,
+        act: Act,
+        new: NewApplication,
+        patience: Patience,
+    ) -> Result<(Application, Revision), Refusal> {
+        let entropy = self.entropy.clone();
+        let committed = self
+            .store
+            .write(act, async move |tx| {
+                if tx.actor()?.scope != Scope::All {
+                    // It would be outside the scope of whoever made it.
+                    return Err(Refusal::ApplicationOutOfScope);
+                }
+                if let Some(made) = tx.made_before(new.request.as_ref()).await? {
+                    let id = made.parse().map_err(|_| Refusal::Internal)?;
+                    return Ok((tx.application(id).await?, false));
+                }
+                let request = new.request;
+                let id = ApplicationId::new(entropy.uuid(tx.now()).map_err(Error::from)?);
+                let application = new.begin(id, tx.now());
+                tx.save_application(None, application.clone());
+                tx.made(request, id);
+                Ok((application, true))
+            })
+            .await?;
+        let ((mut application, made), revision) = self.replica.confirm(committed, patience).await?;
+        if made {
+            application.revision = revision;
+        }
+        Ok((application, revision))
+    }
+}

@@ -1,0 +1,48 @@
+use super::Applications;
+use crate::{
+    domain::{
+        act::Act,
+        application::{Application, ApplicationPatch},
+        id::{ApplicationId, Revision},
+        refusal::Refusal,
+    },
+    replica::Patience,
+};
+
+/// New values for some fields of an application.
+#[derive(Debug, Clone)]
+pub struct UpdateApplication {
+    pub application_id: ApplicationId,
+    pub patch: ApplicationPatch,
+    /// Empty: whatever it is now.
+    pub etag: String,
+}
+
+impl Applications {
+    pub async fn update(
+        &self,
+        act: Act,
+        update: UpdateApplication,
+        patience: Patience,
+    ) -> Result<(Application, Revision), Refusal> {
+        let committed = self
+            .store
+            .write(act, async move |tx| {
+                tx.actor_in(update.application_id)?;
+                let before = tx.application(update.application_id).await?;
+                crate::etag::must_match(&update.etag, before.revision)?;
+                let mut after = before.clone();
+                let changed = after.update(update.patch, tx.now());
+                if changed {
+                    tx.save_application(Some(before), after.clone());
+                }
+                Ok((after, changed))
+            })
+            .await?;
+        let ((mut application, changed), revision) = self.replica.confirm(committed, patience).await?;
+        if changed {
+            application.revision = revision;
+        }
+        Ok((application, revision))
+    }
+}

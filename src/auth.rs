@@ -1,0 +1,189 @@
+//! Who calls, proven: by a signature over the exact message bytes, or by a signed token.
+//!
+//! The only maker of [`Caller`] and, for callers, of [`Act`]. Looks every account up in the
+//! index on each use, so there is nothing to purge when one goes.
+//!
+//! Architecture invariant: knows HTTP headers and paths, but neither gRPC codes nor
+//! protobuf; `grpc/gate.rs` feeds it and translates its refusals.
+
+mod caller;
+mod limit;
+mod method;
+mod nonce;
+mod signed;
+mod syntax;
+mod token;
+
+use std::{sync::Arc, time::Duration};
+
+use http::HeaderMap;
+use tokio::sync::Semaphore;
+
+pub use caller::Caller;
+pub use method::{Credential, METHODS, Method, is_open};
+pub use syntax::{Presented, SignedHeaders};
+
+use crate::{
+    domain::{
+        act::{Act, Nonce, Signer},
+        refusal::Refusal,
+        time::Timestamp,
+    },
+    guard::{self, Guard},
+    index::Index,
+    replica::Replica,
+    signing::{PublicKey, PublicKeyRefused},
+    store::Store,
+};
+use limit::{Queue, SignedCallLimit};
+use nonce::NonceMemory;
+use token::TokenMemory;
+
+/// What the operator chose.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Which deployment this is: the second line of every signed text.
+    pub audience: String,
+    /// What tokens may name beside it: names, or `https://host:port` of this service.
+    pub token_audiences: Vec<String>,
+    /// Signed calls of one account in a second.
+    pub signed_calls_per_second: u32,
+}
+
+/// Proves calls.
+#[derive(Debug)]
+pub struct Authenticator {
+    index: Arc<Index>,
+    replica: Replica,
+    store: Store,
+    settings: Settings,
+    limit: SignedCallLimit,
+    nonces: NonceMemory,
+    tokens: TokenMemory,
+    /// RSA takes a tenth of a millisecond and more: so many at a time, off the runtime.
+    checks: Arc<Semaphore>,
+    queue: Queue,
+    /// Whose signatures nobody makes: an unknown kid costs and answers as a wrong signature.
+    decoy: Arc<PublicKey>,
+    started: Timestamp,
+}
+
+/// A call as it came in.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    pub method: &'static Method,
+    pub request_id: &'a str,
+    pub peer: &'a str,
+}
+
+/// Timestamps of signed requests may be this far from the server's time.
+pub const WINDOW: Duration = Duration::from_secs(300);
+/// A nonce is remembered until its timestamp is this old. A call dated 300 s ahead is
+/// good for 600 s, so counting from its arrival would be too short.
+const NONCE_KEPT: Duration = Duration::from_secs(360);
+
+impl Authenticator {
+    pub fn new(
+        index: Arc<Index>,
+        replica: Replica,
+        store: Store,
+        settings: Settings,
+    ) -> Result<Self, PublicKeyRefused> {
+        let at_once = std::thread::available_parallelism().map_or(2, usize::from);
+        Ok(Self {
+            decoy: Arc::new(PublicKey::from_pem(include_str!("auth/decoy.pem"))?),
+            limit: SignedCallLimit::new(settings.signed_calls_per_second),
+            nonces: NonceMemory::default(),
+            tokens: TokenMemory::default(),
+            checks: Arc::new(Semaphore::new(at_once)),
+            queue: Queue::default(),
+            started: replica.now(),
+            index,
+            replica,
+            store,
+            settings,
+        })
+    }
+
+    /// Nothing may be said about anybody outside the lease.
+    pub async fn fresh(&self) -> Result<(), Refusal> {
+        self.replica.fresh().await
+    }
+
+    /// What a call came with, read strictly.
+    pub fn read<'a>(&self, headers: &'a HeaderMap) -> Result<Presented<'a>, Refusal> {
+        Presented::read(headers, self.replica.now())
+    }
+
+    /// Proves a call by a token.
+    pub async fn by_token(&self, call: Call<'_>, token: &str) -> Result<Caller, Refusal> {
+        if call.method.credential != Credential::SignedRequestOrToken {
+            return Err(Refusal::SignatureMissing { token: false });
+        }
+        let (kid, signatory) = self.check_token(token).await?;
+        Caller::new(call.method, Arc::clone(&signatory.account), kid)
+    }
+
+    /// Proves a call by the signature over its message, and says what it may write with
+    /// if it is a mutation.
+    pub async fn by_signature(
+        &self,
+        call: Call<'_>,
+        headers: &SignedHeaders<'_>,
+        message: &[u8],
+    ) -> Result<(Caller, Option<Act>), Refusal> {
+        let known = self.index.signatory(&headers.kid);
+        let key = known.as_ref().map_or_else(|| Arc::clone(&self.decoy), |signatory| Arc::clone(&signatory.public_key));
+        self.check_signature(call.method.path, headers, message, key).await?;
+        let signatory = known.ok_or(Refusal::SignatureInvalid)?;
+        let account = Arc::clone(&signatory.account);
+        self.limit.spend(account.id, self.replica.boottime())?;
+        let nonce = headers.nonce();
+        let act = if call.method.credential == Credential::SignedRequest {
+            let signer = Signer { account_id: account.id, kid: headers.kid.clone(), nonce, roles: call.method.roles };
+            Some(Act {
+                signer: Some(signer),
+                method: call.method.name(),
+                request_id: call.request_id.into(),
+                peer: call.peer.to_owned(),
+            })
+        } else {
+            self.spend(nonce, call.method, headers).await?;
+            None
+        };
+        match Caller::new(call.method, account, headers.kid.clone()) {
+            Ok(caller) => Ok((caller, act)),
+            Err(refusal) => {
+                if let Some(act) = act {
+                    self.record_refusal(act, "ROLE_MISSING").await?;
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Notes that a proven mutation was refused before it reached the store.
+    pub async fn record_refusal(&self, act: Act, reason: &'static str) -> Result<(), Refusal> {
+        Ok(self.store.record_refusal(act, reason).await?)
+    }
+
+    /// Spends the nonce of a call that writes nothing.
+    async fn spend(&self, nonce: Nonce, method: &Method, headers: &SignedHeaders<'_>) -> Result<(), Refusal> {
+        if !guard::on(Guard::Nonce) {
+            return Ok(());
+        }
+        let fresh = if method.nonce_in_memory {
+            if headers.time < Timestamp::from_seconds(self.started.seconds()) {
+                // Signed before this memory began: whether it was used then is not known.
+                return Err(Refusal::TimestampOutOfWindow {
+                    server_time: self.replica.now(),
+                    looks_like_millis: false,
+                });
+            }
+            self.nonces.spend(nonce, self.replica.now())?
+        } else {
+            self.store.spend_nonce(nonce).await?
+        };
+        if fresh { Ok(()) } else { Err(Refusal::NonceReused) }
+    }
+}

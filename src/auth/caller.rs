@@ -1,0 +1,68 @@
+use std::sync::Arc;
+
+use super::Method;
+use crate::{
+    domain::{
+        account::{Role, Scope, ServiceAccount},
+        id::ApplicationId,
+        refusal::Refusal,
+    },
+    guard::{self, Guard},
+    index::Index,
+    signing::Kid,
+};
+
+/// A proven identity that has the method's role. Nothing outside `auth` can make one.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    account: Arc<ServiceAccount>,
+    kid: Kid,
+    roles: &'static [Role],
+}
+
+impl Caller {
+    pub(super) fn new(method: &Method, account: Arc<ServiceAccount>, kid: Kid) -> Result<Self, Refusal> {
+        must_have_role(&account, method.roles)?;
+        Ok(Self { account, kid, roles: method.roles })
+    }
+
+    /// As of the moment of the call.
+    #[must_use]
+    pub fn account(&self) -> &ServiceAccount {
+        &self.account
+    }
+
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.account.scope
+    }
+
+    /// Refuses an application outside the caller's scope, before anything is looked up.
+    pub fn must_see(&self, application: ApplicationId) -> Result<(), Refusal> {
+        if self.sees(application) { Ok(()) } else { Err(Refusal::ApplicationOutOfScope) }
+    }
+
+    #[must_use]
+    pub fn sees(&self, application: ApplicationId) -> bool {
+        !guard::on(Guard::Scope) || self.account.scope.holds(application)
+    }
+
+    /// The same caller as the account is now; refused when the account, this key of it, or
+    /// the role has gone. Streams ask before each delivery.
+    pub fn again(&self, index: &Index) -> Result<Self, Refusal> {
+        if !guard::on(Guard::Reauthorise) {
+            return Ok(self.clone());
+        }
+        let signatory = index.signatory(&self.kid).ok_or(Refusal::SignatureInvalid)?;
+        must_have_role(&signatory.account, self.roles)?;
+        Ok(Self { account: Arc::clone(&signatory.account), kid: self.kid.clone(), roles: self.roles })
+    }
+}
+
+fn must_have_role(account: &ServiceAccount, roles: &'static [Role]) -> Result<(), Refusal> {
+    if roles.is_empty() || account.has_one_of(roles) || !guard::on(Guard::Role) {
+        Ok(())
+    } else {
+        Err(Refusal::RoleMissing(roles))
+    }
+}

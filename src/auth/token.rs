@@ -1,0 +1,110 @@
+use std::{sync::Arc, time::Duration};
+
+use papaya::HashMap;
+
+use super::Authenticator;
+use crate::{
+    domain::{refusal::Refusal, time::Timestamp},
+    index::Signatory,
+    signing::{
+        Kid,
+        token::{Claims, Token},
+    },
+};
+
+/// The longest that a token may be good, RFC 7523 style of Google's: an hour.
+const MAX_LIFETIME: i64 = 3600;
+/// How far ahead a caller's clock may be.
+const MAX_AHEAD: Duration = Duration::from_secs(60);
+/// How many tokens are remembered. Only tokens of our own accounts ever are.
+const MAX_KEPT: usize = 10_000;
+
+/// *These bytes verify under this kid*: true for ever, so there is nothing to purge. Who
+/// the kid belongs to and what they may do is looked up on each use.
+#[derive(Debug, Default)]
+pub(super) struct TokenMemory(HashMap<Box<str>, Arc<Verified>, foldhash::quality::RandomState>);
+
+#[derive(Debug)]
+struct Verified {
+    kid: Kid,
+    claims: Claims,
+}
+
+impl TokenMemory {
+    fn get(&self, token: &str) -> Option<Arc<Verified>> {
+        self.0.pin().get(token).cloned()
+    }
+
+    fn keep(&self, token: &str, verified: Arc<Verified>, now: Timestamp) {
+        let kept = self.0.pin();
+        if kept.len() >= MAX_KEPT {
+            kept.retain(|_, verified| verified.claims.exp > now.seconds());
+        }
+        if kept.len() >= MAX_KEPT {
+            kept.clear();
+        }
+        kept.insert(token.into(), verified);
+    }
+}
+
+impl Authenticator {
+    /// Who signed this token, if it is good here and now.
+    pub(super) async fn check_token(&self, text: &str) -> Result<(Kid, Arc<Signatory>), Refusal> {
+        if let Some(verified) = self.tokens.get(text) {
+            let signatory = self.check_claims(&verified.kid, &verified.claims)?;
+            return Ok((verified.kid.clone(), signatory));
+        }
+        let invalid = |_| Refusal::TokenInvalid("not a JWT with alg RS256 and a kid");
+        let Token { kid, claims, signed, signature } = Token::parse(text).map_err(invalid)?;
+        let signatory = self.check_claims(&kid, &claims)?;
+        match self.verify(Arc::clone(&signatory.public_key), signed.to_owned(), signature).await {
+            Err(Refusal::SignatureInvalid) => return Err(unknown()),
+            other => other?,
+        }
+        self.tokens.keep(text, Arc::new(Verified { kid: kid.clone(), claims }), self.replica.now());
+        Ok((kid, signatory))
+    }
+
+    fn check_claims(&self, kid: &Kid, claims: &Claims) -> Result<Arc<Signatory>, Refusal> {
+        let signatory = self.index.signatory(kid).ok_or_else(unknown)?;
+        let now = self.replica.now();
+        if claims.exp <= now.seconds() {
+            return Err(Refusal::TokenInvalid("the token has expired; sign a new one"));
+        }
+        if claims.exp.saturating_sub(claims.iat) > MAX_LIFETIME {
+            return Err(Refusal::TokenInvalid("the token is good for more than an hour; sign a shorter one"));
+        }
+        if claims.iat > now.seconds() + MAX_AHEAD.as_secs() as i64 {
+            return Err(Refusal::TokenInvalid("the token was issued in the future; set the clock"));
+        }
+        if claims.iss != claims.sub || claims.iss != signatory.account.client_email {
+            return Err(Refusal::TokenInvalid("iss and sub must both be the client_email of the account"));
+        }
+        if !claims.aud.names().iter().any(|audience| self.is_meant(audience)) {
+            return Err(Refusal::TokenInvalid("aud names none of the audiences of this service"));
+        }
+        Ok(signatory)
+    }
+
+    /// Whether an audience is this service: the configured name, or a configured
+    /// `https://host:port`, with or without a slash and one of our services behind it.
+    fn is_meant(&self, audience: &str) -> bool {
+        let known = &self.settings.token_audiences;
+        if audience == self.settings.audience || known.iter().any(|name| name == audience) {
+            return true;
+        }
+        known.iter().filter(|name| name.starts_with("https://")).any(|base| {
+            let rest = audience.strip_prefix(base.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest == "/" || rest.is_empty() || is_service(rest))
+        })
+    }
+}
+
+fn is_service(path: &str) -> bool {
+    super::METHODS.iter().any(|method| method.path.rsplit_once('/').is_some_and(|(service, _)| service == path))
+}
+
+/// The same for an unknown kid and a wrong signature.
+fn unknown() -> Refusal {
+    Refusal::TokenInvalid("the signature does not verify, or the kid is not known here")
+}

@@ -1,0 +1,96 @@
+//! The command line. One file a command: its flags and what it does.
+//!
+//! Standard output holds what was asked for and nothing else; all that is said about it
+//! goes to standard error. Exit codes: 0 done, 1 the call failed, 2 it could not be
+//! tried as asked.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[cfg(feature = "client")]
+mod args;
+#[cfg(all(feature = "server", feature = "client"))]
+mod bootstrap;
+#[cfg(feature = "client")]
+mod call;
+#[cfg(all(feature = "server", feature = "client"))]
+mod dev;
+mod failure;
+#[cfg(all(feature = "server", feature = "client"))]
+mod guide;
+#[cfg(feature = "client")]
+mod health;
+#[cfg(feature = "server")]
+mod migrate;
+mod out;
+#[cfg(feature = "server")]
+mod serve;
+#[cfg(feature = "client")]
+mod sign;
+#[cfg(feature = "client")]
+mod token;
+
+use failure::Failure;
+use out::Out;
+
+/// Issues API keys, verifies them, and makes a revocation take effect everywhere before
+/// the Revoke call returns.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[cfg(all(feature = "server", feature = "client"))]
+    Dev(dev::Dev),
+    #[cfg(feature = "server")]
+    Serve(serve::Serve),
+    #[cfg(feature = "server")]
+    Migrate(migrate::Migrate),
+    #[cfg(all(feature = "server", feature = "client"))]
+    Bootstrap(bootstrap::Bootstrap),
+    #[cfg(feature = "client")]
+    Call(call::Call),
+    #[cfg(feature = "client")]
+    Sign(sign::Sign),
+    #[cfg(feature = "client")]
+    Token(token::Token),
+    #[cfg(feature = "client")]
+    Health(health::Health),
+}
+
+impl Cli {
+    /// Does what the command line says.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let out = Out::stdout();
+        self.command.run(out).unwrap_or_else(|failure| failure.report())
+    }
+}
+
+impl Command {
+    fn run(self, out: Out) -> Result<ExitCode, Failure> {
+        match self {
+            #[cfg(all(feature = "server", feature = "client"))]
+            Self::Dev(dev) => dev.run(out),
+            #[cfg(feature = "server")]
+            Self::Serve(serve) => serve.run(),
+            #[cfg(feature = "server")]
+            Self::Migrate(migrate) => migrate.run(out),
+            #[cfg(all(feature = "server", feature = "client"))]
+            Self::Bootstrap(bootstrap) => bootstrap.run(out),
+            #[cfg(feature = "client")]
+            Self::Call(call) => call.run(out),
+            #[cfg(feature = "client")]
+            Self::Sign(sign) => sign.run(out),
+            #[cfg(feature = "client")]
+            Self::Token(token) => token.run(out),
+            #[cfg(feature = "client")]
+            Self::Health(health) => health.run(out),
+        }
+    }
+}

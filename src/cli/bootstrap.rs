@@ -1,0 +1,97 @@
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use super::{failure::Failure, out::Out, serve::block_on};
+use crate::{
+    bootstrap,
+    client::{Account, Credentials, Endpoint},
+    clock::Clock,
+    config::DatabaseArgs,
+    domain::{account::ServiceAccount, text::Name},
+    entropy::Entropy,
+    signing::{DEFAULT_AUDIENCE, PrivateKey},
+    store::Store,
+};
+
+/// Make an admin who may do everything, and write its credentials file
+///
+/// For the first start, and for the day when every admin key is lost: whoever can open the
+/// database can do it. The server must be stopped, since it holds the database. The file
+/// is readable by its owner only and never overwritten; the server keeps the public key.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  portcullis bootstrap --database-url sqlite:///var/lib/portcullis/portcullis.db \\
+    --out admin.json --endpoint https://keys.example.com:50051")]
+pub(super) struct Bootstrap {
+    #[command(flatten)]
+    database: DatabaseArgs,
+
+    /// Where to write the credentials
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+
+    /// What the account is called
+    #[arg(long, value_name = "NAME", default_value = "admin", value_parser = name)]
+    name: Name,
+
+    /// What the deployment is called; the same as `serve --audience`
+    #[arg(long, env = "PORTCULLIS_AUDIENCE", value_name = "NAME", default_value = DEFAULT_AUDIENCE)]
+    audience: String,
+
+    /// Where the service will be, for the file: callers then need not say it
+    #[arg(long, env = "PORTCULLIS_ENDPOINT", value_name = "URL")]
+    endpoint: Option<Endpoint>,
+
+    /// Do nothing when there is an admin already
+    #[arg(long)]
+    if_needed: bool,
+}
+
+impl Bootstrap {
+    pub(super) fn run(self, mut out: Out) -> Result<ExitCode, Failure> {
+        let Self { database, out: path, name, audience, endpoint, if_needed } = self;
+        if path.exists() && !if_needed {
+            return Err(Failure::Usage(format!(
+                "{} exists and is not overwritten: choose another file",
+                path.display()
+            )));
+        }
+        let made = block_on(async {
+            let entropy = Entropy::system();
+            let store =
+                Store::open(&database.database_url, Clock::system(), entropy.clone()).await.map_err(Failure::failed)?;
+            if if_needed && bootstrap::has_admin(&store).await.map_err(Failure::failed)? {
+                return Ok(None);
+            }
+            let key = PrivateKey::generate().map_err(Failure::failed)?;
+            let admin = bootstrap::admin(&store, &entropy, "bootstrap", name, key.public().clone());
+            let admin = admin.await.map_err(Failure::failed)?;
+            let credentials = credentials(&admin, audience, endpoint.map(|endpoint| endpoint.to_string()), key);
+            credentials.write_new(&path).map_err(Failure::failed)?;
+            Ok(Some(admin))
+        })?;
+        out.line(&match made {
+            None => "there is an admin already; nothing was done".to_owned(),
+            Some(admin) => format!("made the admin {} and wrote its credentials to {}", admin.id, path.display()),
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The file of an account's key.
+pub(super) fn credentials(
+    account: &ServiceAccount,
+    audience: String,
+    endpoint: Option<String>,
+    key: PrivateKey,
+) -> Credentials {
+    let account =
+        Account { client_id: account.id.to_string(), client_email: account.client_email.clone(), audience, endpoint };
+    Credentials::new(account, key)
+}
+
+fn name(text: &str) -> Result<Name, String> {
+    Name::parse(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,120 @@
+use std::{num::NonZeroU64, process::ExitCode, time::Duration};
+
+use bytes::Bytes;
+use clap::Args;
+
+use super::{
+    args::{CredentialsArgs, EndpointArgs, RequestArgs, TlsArgs, block_on, duration},
+    failure::Failure,
+    out::Out,
+};
+use crate::client::{CallFailed, Client, Method, Proof};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Call any method of the service
+///
+/// Signs the request as the method needs it, calls, and prints the answer as JSON. Of a
+/// method that streams, prints each message on a line as it comes, until the server ends,
+/// ctrl-C, or --max-messages. Nothing is retried. Exit code: 0 done, 1 the call failed (why
+/// is on standard error), 2 it could not be tried as asked.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portcullis call KeyService/GetKey -d '{\"application_id\": \"app_1\", \"key_id\": \"key_1\"}'
+  portcullis call KeyService/WatchRevocations")]
+pub(super) struct Call {
+    #[command(flatten)]
+    request: RequestArgs,
+
+    #[command(flatten)]
+    credentials: CredentialsArgs,
+
+    #[command(flatten)]
+    endpoint: EndpointArgs,
+
+    #[command(flatten)]
+    tls: TlsArgs,
+
+    /// Sign the request also where a token would do
+    #[arg(long)]
+    signed: bool,
+
+    /// How long to wait for the answer of a method that gives one [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
+
+    /// End a stream after so many messages
+    #[arg(long, value_name = "N")]
+    max_messages: Option<NonZeroU64>,
+}
+
+impl Call {
+    pub(super) fn run(self, mut out: Out) -> Result<ExitCode, Failure> {
+        let (method, message) = self.request.read()?;
+        if method.streams_answers() && self.timeout.is_some() {
+            return Err(Failure::usage("--timeout is for methods with one answer: end a stream by --max-messages"));
+        }
+        if !method.streams_answers() && self.max_messages.is_some() {
+            return Err(Failure::usage("--max-messages is for methods that stream, and this one gives one answer"));
+        }
+        let proof = if self.signed { Proof::SignedRequest } else { Proof::AsNeeded };
+        let credentials = if proof.needs_credentials(&method) {
+            Some(self.credentials.read()?)
+        } else if self.endpoint.is_given() {
+            None
+        } else {
+            self.credentials.read_if_named()?
+        };
+        let endpoint = self.endpoint.or_of(credentials.as_ref())?;
+        block_on(async {
+            let channel = self.tls.connect(&endpoint).await?;
+            let client = Client::new(channel, credentials);
+            if method.streams_answers() {
+                let ended = follow(&client, &method, message, proof, self.max_messages, &mut out);
+                tokio::select! {
+                    ended = ended => ended?,
+                    Ok(()) = tokio::signal::ctrl_c() => {}
+                }
+            } else {
+                let answer = client.unary(&method, message, proof, self.timeout.unwrap_or(TIMEOUT)).await?;
+                out.line(&read(&method, answer, true)?)?;
+            }
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+}
+
+async fn follow(
+    client: &Client,
+    method: &Method,
+    message: Bytes,
+    proof: Proof,
+    max_messages: Option<NonZeroU64>,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    let mut left = max_messages.map(NonZeroU64::get);
+    let mut stream = client.stream(method, message, proof).await?;
+    while left != Some(0) {
+        let Some(answer) = stream.message().await.map_err(Failure::Status)? else {
+            break;
+        };
+        out.line(&read(method, answer, false)?)?;
+        left = left.map(|n| n - 1);
+    }
+    Ok(())
+}
+
+fn read(method: &Method, answer: Bytes, pretty: bool) -> Result<String, Failure> {
+    method.answer(answer, pretty).map_err(|e| Failure::Failed(e.to_string()))
+}
+
+impl From<CallFailed> for Failure {
+    fn from(failed: CallFailed) -> Self {
+        match failed {
+            CallFailed::Status(status) => Self::Status(status),
+            CallFailed::NoCredentials(_) => Self::usage(failed),
+            CallFailed::Signing(_) => Self::Failed(failed.to_string()),
+        }
+    }
+}

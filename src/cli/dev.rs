@@ -1,0 +1,141 @@
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+
+use super::{
+    bootstrap::credentials,
+    failure::Failure,
+    guide::Guide,
+    out::Out,
+    serve::{asked_to_stop, block_on, until},
+};
+use crate::{
+    bootstrap,
+    client::Credentials,
+    clock::Clock,
+    config::ServeArgs,
+    domain::{application::Application, text::Name},
+    entropy::Entropy,
+    grpc::Listen,
+    serve::{self, Options},
+    signing::PrivateKey,
+    store::{DatabaseUrl, Store},
+    telemetry,
+};
+
+/// Try it: one command, embedded SQLite, on this machine only
+///
+/// On the first start it makes the database, an application named `demo` and an admin's
+/// credentials file; afterwards it goes on where it was. It prints what it did, commands to
+/// paste, and every revocation as a watcher hears of it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  portcullis dev --data-dir ./portcullis-data --listen 127.0.0.1:50051")]
+pub(super) struct Dev {
+    /// Where the database and the credentials are kept
+    #[arg(long, env = "PORTCULLIS_DATA_DIR", value_name = "DIR", default_value = "./portcullis-data")]
+    data_dir: PathBuf,
+
+    /// The address to listen on; loopback only
+    #[arg(long, env = "PORTCULLIS_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:50051")]
+    listen: SocketAddr,
+
+    #[command(flatten)]
+    serve: ServeArgs,
+    #[command(flatten)]
+    telemetry: telemetry::Settings,
+}
+
+const CREDENTIALS: &str = "admin.json";
+const DATABASE: &str = "portcullis.db";
+const APPLICATION: &str = "demo";
+
+impl Dev {
+    pub(super) fn run(self, out: Out) -> Result<ExitCode, Failure> {
+        let telemetry = telemetry::init(&self.telemetry).map_err(Failure::usage)?;
+        if !self.listen.ip().is_loopback() {
+            return Err(Failure::Usage(format!(
+                "{} is not loopback: `dev` has no TLS and stays on this machine; use `portcullis serve`",
+                self.listen
+            )));
+        }
+        let file = self.data_dir.join(CREDENTIALS);
+        block_on(async {
+            let stop = asked_to_stop()?;
+            let database = DatabaseUrl::sqlite(self.data_dir.join(DATABASE));
+            let prepared = self.prepare(&database, &file).await?;
+            let running = serve::start(self.options(database, &telemetry)).await.map_err(Failure::failed)?;
+            let guide = Guide::new(out, running.endpoint(), &file, &prepared.application);
+            let watching = guide.print(prepared.is_new, prepared.credentials).await?;
+            let ended = until(running, stop).await;
+            watching.abort();
+            ended
+        })?;
+        telemetry.shutdown();
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn options(&self, database: DatabaseUrl, telemetry: &telemetry::Guard) -> Options {
+        Options {
+            database,
+            listen: Listen { address: self.listen, tls: None, reflection: true },
+            auth: self.serve.auth(),
+            pace: self.serve.pace(),
+            limits: self.serve.limits(),
+            history: self.serve.history,
+            drain: self.serve.drain,
+            clock: Clock::system(),
+            entropy: Entropy::system(),
+            sampler: telemetry.sampler(),
+        }
+    }
+
+    /// Makes what is not there yet. Each step can be repeated: a start that was cut off
+    /// half-way is finished by the next one.
+    async fn prepare(&self, database: &DatabaseUrl, file: &Path) -> Result<Prepared, Failure> {
+        let migrated = Store::migrate(database).await.map_err(Failure::failed)?;
+        let entropy = Entropy::system();
+        let store = Store::open(database, Clock::system(), entropy.clone()).await.map_err(Failure::failed)?;
+        let name = Name::parse(APPLICATION).map_err(Failure::failed)?;
+        let application = bootstrap::application(&store, &entropy, "dev", name).await.map_err(Failure::failed)?;
+        let credentials =
+            if file.exists() { known(&store, file).await? } else { self.new_admin(&store, &entropy, file).await? };
+        Ok(Prepared { is_new: migrated > 0, application, credentials })
+    }
+
+    async fn new_admin(&self, store: &Store, entropy: &Entropy, file: &Path) -> Result<Credentials, Failure> {
+        let key = PrivateKey::generate().map_err(Failure::failed)?;
+        let name = Name::parse("admin").map_err(Failure::failed)?;
+        let admin = bootstrap::admin(store, entropy, "dev", name, key.public().clone());
+        let admin = admin.await.map_err(Failure::failed)?;
+        let endpoint = (self.listen.port() != 0).then(|| format!("http://{}", self.listen));
+        let credentials = credentials(&admin, self.serve.audience.clone(), endpoint, key);
+        credentials.write_new(file).map_err(Failure::failed)?;
+        Ok(credentials)
+    }
+}
+
+/// What a start found or made.
+struct Prepared {
+    is_new: bool,
+    application: Application,
+    credentials: Credentials,
+}
+
+/// Credentials of another database would be refused at the first call; better said now.
+async fn known(store: &Store, file: &Path) -> Result<Credentials, Failure> {
+    let credentials = Credentials::read(file).map_err(Failure::failed)?;
+    let accounts = store.load(drop).await.map_err(Failure::failed)?.accounts;
+    if accounts.iter().any(|account| account.key(credentials.kid()).is_some()) {
+        return Ok(credentials);
+    }
+    Err(Failure::Failed(format!(
+        "{} is not of this database: move it away, and a new one is made at the next start",
+        file.display()
+    )))
+}

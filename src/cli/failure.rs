@@ -1,0 +1,129 @@
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use tonic::Status;
+use tonic_types::StatusExt as _;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It could not be tried as asked. Exit code 2, as clap's own.
+    Usage(String),
+    /// The server, or the way to it, said no. Exit code 1.
+    Status(Status),
+    /// It failed on this machine. Exit code 1.
+    Failed(String),
+    /// Whoever read standard output has seen enough, as `head` does. Exit code 0.
+    ReaderGone,
+}
+
+impl Failure {
+    pub(super) fn usage(error: impl std::fmt::Display) -> Self {
+        Self::Usage(error.to_string())
+    }
+
+    pub(super) fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+
+    /// Says it on standard error.
+    pub(super) fn report(&self) -> ExitCode {
+        let (text, code) = match self {
+            Self::Usage(why) => (format!("error: {}\n", clean(why)), 2),
+            Self::Status(status) => (describe(status), 1),
+            Self::Failed(why) => (format!("error: {}\n", clean(why)), 1),
+            Self::ReaderGone => return ExitCode::SUCCESS,
+        };
+        // Where standard error is closed, the exit code alone says it.
+        let _ = io::stderr().write_all(text.as_bytes());
+        ExitCode::from(code)
+    }
+}
+
+/// A status and its google.rpc details: the code and message, then one thing a line.
+fn describe(status: &Status) -> String {
+    let mut text = format!("error: {}: {}\n", code_name(status), clean(status.message()));
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {}: {}", clean(name), clean(value));
+    };
+    let details = status.get_error_details();
+    if let Some(info) = details.error_info() {
+        line("reason", &info.reason);
+        let mut metadata: Vec<_> = info.metadata.iter().collect();
+        metadata.sort();
+        for (name, value) in metadata {
+            line(name, value);
+        }
+    }
+    for violation in details.bad_request().map_or(&[][..], |bad| &bad.field_violations) {
+        line(&format!("field {}", violation.field), &violation.description);
+    }
+    if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
+        line("retry after", &humantime::format_duration(delay).to_string());
+    }
+    let in_metadata = || status.metadata().get("x-request-id").and_then(|id| id.to_str().ok());
+    if let Some(id) = details.request_info().map(|info| info.request_id.as_str()).or_else(in_metadata) {
+        line("request id", id);
+    }
+    text
+}
+
+/// `PERMISSION_DENIED`, as the documentation spells it; tonic has `PermissionDenied`.
+fn code_name(status: &Status) -> String {
+    let mut name = String::new();
+    for (at, letter) in format!("{:?}", status.code()).char_indices() {
+        if letter.is_ascii_uppercase() && at > 0 {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+/// What came from elsewhere may hold escape sequences that a terminal would obey.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, time::Duration};
+
+    use tonic::Code;
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    #[test]
+    fn every_detail_of_a_status_is_told_on_a_line_of_its_own() {
+        let mut details = ErrorDetails::new();
+        details
+            .set_error_info("FIELD_INVALID", "portcullis", HashMap::from([("limit".to_owned(), "128".to_owned())]))
+            .set_retry_info(Some(Duration::from_millis(1500)))
+            .set_request_info("r-1", "")
+            .add_bad_request_violation("name", "must not be empty")
+            .add_bad_request_violation("labels[0].key", "must be 1 to 63 characters");
+        let status = Status::with_error_details(Code::InvalidArgument, "2 fields are invalid", details);
+        assert_eq!(
+            describe(&status),
+            "error: INVALID_ARGUMENT: 2 fields are invalid\n  reason: FIELD_INVALID\n  limit: 128\n  \
+             field name: must not be empty\n  field labels[0].key: must be 1 to 63 characters\n  \
+             retry after: 1s 500ms\n  request id: r-1\n"
+        );
+    }
+
+    #[test]
+    fn the_request_id_of_a_bare_status_comes_from_its_metadata() {
+        let mut status = Status::unavailable("try again");
+        status.metadata_mut().insert("x-request-id", "r-2".parse().expect("ascii"));
+        assert_eq!(describe(&status), "error: UNAVAILABLE: try again\n  request id: r-2\n");
+    }
+
+    #[test]
+    fn a_terminal_does_not_obey_the_server() {
+        assert_eq!(describe(&Status::internal("\u{1b}[2Jgone")), "error: INTERNAL: \u{fffd}[2Jgone\n");
+    }
+}

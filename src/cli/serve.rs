@@ -1,0 +1,88 @@
+use std::{future::Future, process::ExitCode};
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::failure::Failure;
+use crate::{
+    clock::Clock,
+    config::{DatabaseArgs, ListenArgs, ServeArgs},
+    entropy::Entropy,
+    serve::{self, Options, Running},
+    telemetry,
+};
+
+/// Serve, on a database that `portcullis migrate` has made
+///
+/// Answers gRPC until it is told to stop by SIGTERM or SIGINT; then it refuses new calls,
+/// ends its streams with a last bookmark, and leaves. Logs go to standard error.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  portcullis serve --database-url sqlite:///var/lib/portcullis/portcullis.db \\
+    --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key")]
+pub(super) struct Serve {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    listen: ListenArgs,
+    #[command(flatten)]
+    serve: ServeArgs,
+    #[command(flatten)]
+    telemetry: telemetry::Settings,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let Self { database, listen, serve, telemetry } = self;
+        let telemetry = telemetry::init(&telemetry).map_err(Failure::usage)?;
+        let options = Options {
+            database: database.database_url,
+            listen: listen.listen(),
+            auth: serve.auth(),
+            pace: serve.pace(),
+            limits: serve.limits(),
+            history: serve.history,
+            drain: serve.drain,
+            clock: Clock::system(),
+            entropy: Entropy::system(),
+            sampler: telemetry.sampler(),
+        };
+        block_on(async {
+            let stop = asked_to_stop()?;
+            let running = serve::start(options).await.map_err(Failure::failed)?;
+            until(running, stop).await
+        })?;
+        telemetry.shutdown();
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Runs a server to its end: its own, or after `stop`.
+pub(super) async fn until(running: Running, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+    let handle = running.stopper();
+    let ended = running.ended();
+    tokio::pin!(ended);
+    tokio::select! {
+        ended = &mut ended => return ended.map_err(Failure::failed),
+        () = stop => handle.send_replace(true),
+    };
+    ended.await.map_err(Failure::failed)
+}
+
+/// Done when the process is told to end. Installed before the server starts, so that no
+/// signal is missed.
+pub(super) fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?.block_on(work)
+}

@@ -1,0 +1,21 @@
+//! What makes one signature differ from the next: the time and a nonce.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use rand::{TryRng as _, rngs::SysRng};
+
+use super::SigningFailed;
+
+/// Unix time in seconds.
+pub(super) fn unix_seconds() -> Result<i64, SigningFailed> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| SigningFailed::Clock)?;
+    i64::try_from(since.as_secs()).map_err(|_| SigningFailed::Clock)
+}
+
+/// 144 bits of the operating system's entropy, as 24 characters of base64url.
+pub(super) fn nonce() -> Result<String, SigningFailed> {
+    let mut bytes = [0_u8; 18];
+    SysRng.try_fill_bytes(&mut bytes).map_err(|_| SigningFailed::Entropy)?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+}

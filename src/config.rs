@@ -1,0 +1,8 @@
+//! What the operator chooses: every setting is a flag and a `PORTCULLIS_…` variable, from
+//! one declaration that also makes the help. Values are checked where they are read.
+
+mod database;
+mod server;
+
+pub use database::DatabaseArgs;
+pub use server::{ListenArgs, ServeArgs};

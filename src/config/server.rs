@@ -1,0 +1,129 @@
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use crate::{
+    auth,
+    grpc::{Listen, Tls},
+    replica::Pace,
+    signing::DEFAULT_AUDIENCE,
+    watch::Limits,
+};
+
+/// Where to listen.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ListenArgs {
+    /// The address to listen on; without TLS it must be loopback
+    #[arg(
+        long,
+        env = "PORTCULLIS_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:50051",
+        help_heading = "Listening"
+    )]
+    pub listen: SocketAddr,
+
+    /// The certificate chain, PEM
+    #[arg(long, env = "PORTCULLIS_TLS_CERT", value_name = "FILE", requires = "tls_key", help_heading = "Listening")]
+    tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key, PEM
+    #[arg(long, env = "PORTCULLIS_TLS_KEY", value_name = "FILE", requires = "tls_cert", help_heading = "Listening")]
+    tls_key: Option<PathBuf>,
+
+    /// Do not answer gRPC reflection
+    #[arg(long, env = "PORTCULLIS_NO_REFLECTION", help_heading = "Listening")]
+    no_reflection: bool,
+}
+
+impl ListenArgs {
+    #[must_use]
+    pub fn listen(&self) -> Listen {
+        let Self { listen, tls_cert, tls_key, no_reflection } = self.clone();
+        let tls = tls_cert.zip(tls_key).map(|(certificate, key)| Tls { certificate, key });
+        Listen { address: listen, tls, reflection: !no_reflection }
+    }
+}
+
+/// How to serve.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServeArgs {
+    /// What this deployment is called: callers sign it, so that a call for one deployment is
+    /// worth nothing at another
+    #[arg(long, env = "PORTCULLIS_AUDIENCE", value_name = "NAME", default_value = DEFAULT_AUDIENCE, value_parser = audience, help_heading = "Callers")]
+    pub audience: String,
+
+    /// What signed tokens may name as their audience besides: a name, or https://HOST:PORT of
+    /// this service, with or without a service name behind it. May be repeated
+    #[arg(long = "token-audience", env = "PORTCULLIS_TOKEN_AUDIENCE", value_name = "NAME", value_delimiter = ',', value_parser = audience, help_heading = "Callers")]
+    token_audiences: Vec<String>,
+
+    /// Signed calls that one service account may make in a second
+    #[arg(long, env = "PORTCULLIS_SIGNED_CALLS_PER_SECOND", value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Callers")]
+    signed_calls_per_second: u32,
+
+    /// How long a replica may answer after it last proved that it is fresh: 2s to 60s. A shorter
+    /// lease makes revocations after a crash faster; a longer one rides out a longer
+    /// failure of the database
+    #[arg(long, env = "PORTCULLIS_LEASE", value_name = "DURATION", default_value = "10s", value_parser = lease, help_heading = "Freshness")]
+    lease: Duration,
+
+    /// How many streams of revocations at once
+    #[arg(long, env = "PORTCULLIS_MAX_WATCHES", value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Streams")]
+    max_watches: u32,
+
+    /// How old a stream may get; watchers come back with their resume token
+    #[arg(long, env = "PORTCULLIS_WATCH_MAX_AGE", value_name = "DURATION", default_value = "1h", value_parser = age, help_heading = "Streams")]
+    watch_max_age: Duration,
+
+    /// How far back a watcher may resume
+    #[arg(long, env = "PORTCULLIS_HISTORY", value_name = "DURATION", default_value = "7days", value_parser = age, help_heading = "Streams")]
+    pub history: Duration,
+
+    /// How long calls and streams may take to end when the server is told to stop
+    #[arg(long, env = "PORTCULLIS_DRAIN", value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub drain: Duration,
+}
+
+impl ServeArgs {
+    #[must_use]
+    pub fn auth(&self) -> auth::Settings {
+        auth::Settings {
+            audience: self.audience.clone(),
+            token_audiences: self.token_audiences.clone(),
+            signed_calls_per_second: self.signed_calls_per_second,
+        }
+    }
+
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        Pace { lease: self.lease, ..Pace::default() }
+    }
+
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { max_streams: self.max_watches as usize, max_age: self.watch_max_age, ..Limits::default() }
+    }
+}
+
+fn lease(text: &str) -> Result<Duration, String> {
+    between(text, Duration::from_secs(2), Duration::from_secs(60))
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    between(text, Duration::from_secs(1), Duration::from_hours(24 * 400))
+}
+
+fn between(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if (least..=most).contains(&duration) {
+        Ok(duration)
+    } else {
+        let [least, most] = [least, most].map(humantime::format_duration);
+        Err(format!("must be {least} to {most}"))
+    }
+}
+
+/// A line of the signed text: no line end may be in it.
+fn audience(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.len() <= 256 && text.chars().all(|c| c.is_ascii_graphic());
+    if fits { Ok(text.to_owned()) } else { Err("must be 1 to 256 visible ASCII characters".to_owned()) }
+}

@@ -1,0 +1,20 @@
+//! What Portcullis is about: keys, callers, permissions, verdicts, events, and the
+//! rules between them.
+//!
+//! Architecture invariant: nothing here does I/O, reads a clock or draws a random
+//! number, and nothing here knows protobuf or SQL.
+
+pub mod account;
+pub mod act;
+pub mod application;
+pub mod event;
+pub mod id;
+pub mod key;
+pub mod page;
+pub mod permission;
+pub mod refusal;
+pub mod secret;
+pub mod text;
+pub mod time;
+pub mod token;
+pub mod verdict;

@@ -1,0 +1,92 @@
+//! The log: what changed, in order. Whoever applies every event has the whole state that
+//! Verify and authentication need.
+
+use uuid::Uuid;
+
+use super::{
+    account::ServiceAccount,
+    application::Application,
+    id::{ApplicationId, KeyId, Revision},
+    secret::SecretHash,
+    time::Timestamp,
+    verdict::KeyFacts,
+};
+
+/// One mutation.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub revision: Revision,
+    /// Tells apart two histories that gave the same number to different mutations.
+    pub event_id: Uuid,
+    pub time: Timestamp,
+    pub changes: Vec<Change>,
+}
+
+/// One thing's new state.
+#[derive(Debug, Clone)]
+pub enum Change {
+    Key(KeyChange),
+    Application(Application),
+    ServiceAccount(ServiceAccount),
+}
+
+#[derive(Debug, Clone)]
+pub struct KeyChange {
+    pub hash: SecretHash,
+    pub facts: KeyFacts,
+    /// Set when the key is good for less than before.
+    pub cause: Option<Cause>,
+}
+
+/// Why an answer about a key is no longer good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    Revoked,
+    Disabled,
+    Narrowed,
+}
+
+/// What a watcher is told: drop every answer for this hash that is older than `revision`.
+#[derive(Debug, Clone)]
+pub struct Revocation {
+    pub revision: Revision,
+    pub time: Timestamp,
+    pub key_id: KeyId,
+    pub application_id: ApplicationId,
+    pub hash: SecretHash,
+    pub cause: Cause,
+}
+
+/// A place in one history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    pub revision: Revision,
+    /// Of the event there; nil before the first.
+    pub event_id: Uuid,
+}
+
+impl Position {
+    pub const START: Self = Self { revision: Revision::new(0), event_id: Uuid::nil() };
+}
+
+impl Event {
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position { revision: self.revision, event_id: self.event_id }
+    }
+
+    /// What watchers are told of it.
+    pub fn revocations(&self) -> impl Iterator<Item = Revocation> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Key(KeyChange { hash, facts, cause: Some(cause) }) => Some(Revocation {
+                revision: self.revision,
+                time: self.time,
+                key_id: facts.id,
+                application_id: facts.application_id,
+                hash: *hash,
+                cause: *cause,
+            }),
+            Change::Key(_) | Change::Application(_) | Change::ServiceAccount(_) => None,
+        })
+    }
+}

@@ -1,0 +1,203 @@
+use std::sync::Arc;
+
+use super::{
+    event::Cause,
+    id::{ApplicationId, KeyId, Revision, ServiceAccountId},
+    permission::{Permission, all_covered, any_covers},
+    refusal::Refusal,
+    secret::SecretHash,
+    text::{Label, Name, Note},
+    time::Timestamp,
+    verdict::KeyFacts,
+};
+
+/// Which harm a key does in the wrong hands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyType {
+    Secret,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyEnvironment {
+    Live,
+    Test,
+}
+
+/// Derived from a key and the time; never stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    Active,
+    Disabled,
+    Expired,
+    Revoked,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RevokeReason {
+    Compromised,
+    Leaked,
+    Superseded,
+    Unused,
+    OwnerGone,
+    Policy,
+    Other,
+}
+
+/// The end of a key. Nothing takes it back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    pub time: Timestamp,
+    pub reason: RevokeReason,
+    pub comment: Note,
+}
+
+/// A key, without its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    pub id: KeyId,
+    pub application_id: ApplicationId,
+    pub name: Name,
+    pub description: Note,
+    pub kind: KeyType,
+    pub environment: KeyEnvironment,
+    pub prefix: String,
+    pub hash: SecretHash,
+    pub permissions: Vec<Permission>,
+    pub labels: Vec<Label>,
+    pub disabled: bool,
+    pub create_time: Timestamp,
+    pub update_time: Timestamp,
+    pub expire_time: Option<Timestamp>,
+    pub revoked: Option<Revoked>,
+    pub created_by: ServiceAccountId,
+    /// That changed it last.
+    pub revision: Revision,
+}
+
+/// How many labels a key may have.
+pub const MAX_LABELS: usize = 64;
+
+/// New values for the fields that an update names.
+#[derive(Debug, Clone, Default)]
+pub struct KeyPatch {
+    pub name: Option<Name>,
+    pub description: Option<Note>,
+    pub permissions: Option<Vec<Permission>>,
+    pub labels: Option<Vec<Label>>,
+    pub disabled: Option<bool>,
+    /// `Some(None)`: never.
+    pub expire_time: Option<Option<Timestamp>>,
+}
+
+impl Key {
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> KeyState {
+        if self.revoked.is_some() {
+            KeyState::Revoked
+        } else if self.expire_time.is_some_and(|at| at <= now) {
+            KeyState::Expired
+        } else if self.disabled {
+            KeyState::Disabled
+        } else {
+            KeyState::Active
+        }
+    }
+
+    /// What Verify needs of it.
+    #[must_use]
+    pub fn facts(&self) -> KeyFacts {
+        KeyFacts {
+            id: self.id,
+            application_id: self.application_id,
+            name: Arc::from(&*self.name),
+            kind: self.kind,
+            environment: self.environment,
+            permissions: self.permissions.iter().cloned().collect(),
+            labels: self.labels.iter().cloned().collect(),
+            expire_time: self.expire_time,
+            disabled: self.disabled,
+            revoked: self.revoked.is_some(),
+        }
+    }
+
+    /// Revokes it; `false` when it is revoked already, which stays as it is.
+    pub fn revoke(&mut self, reason: RevokeReason, comment: Note, now: Timestamp) -> bool {
+        if self.revoked.is_some() {
+            return false;
+        }
+        self.revoked = Some(Revoked { time: now, reason, comment });
+        self.update_time = now;
+        true
+    }
+
+    /// Applies an update by somebody who may grant `grantable`. Answers whether anything
+    /// changed, and the cause if the key is good for less than before.
+    pub fn update(&mut self, patch: KeyPatch, grantable: &[Permission], now: Timestamp) -> Result<Changed, Refusal> {
+        if self.revoked.is_some() {
+            return Err(Refusal::KeyRevoked);
+        }
+        let before = self.clone();
+        let KeyPatch { name, description, permissions, labels, disabled, expire_time } = patch;
+        set(&mut self.name, name);
+        set(&mut self.description, description);
+        set(&mut self.permissions, permissions);
+        set(&mut self.labels, labels);
+        set(&mut self.disabled, disabled);
+        set(&mut self.expire_time, expire_time);
+        self.may_be_granted(&before, grantable, now)?;
+        if *self == before {
+            return Ok(Changed::No);
+        }
+        self.update_time = now;
+        Ok(Changed::Yes(self.narrowed_from(&before)))
+    }
+
+    /// Nobody grants what they lack: neither by adding a permission, nor by waking an
+    /// expired key that holds it.
+    fn may_be_granted(&self, before: &Self, grantable: &[Permission], now: Timestamp) -> Result<(), Refusal> {
+        let wakes = before.state(now) == KeyState::Expired && self.state(now) != KeyState::Expired;
+        let exceeds = |permission: &&Permission| {
+            (wakes || !any_covers(&before.permissions, permission)) && !any_covers(grantable, permission)
+        };
+        match self.permissions.iter().find(exceeds) {
+            Some(permission) => Err(Refusal::GrantExceeded(format!("the permission {permission}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn narrowed_from(&self, before: &Self) -> Option<Cause> {
+        let earlier = match (self.expire_time, before.expire_time) {
+            (Some(now), Some(then)) => now < then,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if self.disabled && !before.disabled {
+            Some(Cause::Disabled)
+        } else if earlier || !all_covered(&self.permissions, &before.permissions) {
+            Some(Cause::Narrowed)
+        } else {
+            None
+        }
+    }
+}
+
+/// What an update did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    No,
+    /// With the cause when the key is good for less than before.
+    Yes(Option<Cause>),
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+/// What a key gets when its maker names no permissions: all that the maker may grant,
+/// short of full access.
+#[must_use]
+pub fn inherited(grantable: &[Permission]) -> Vec<Permission> {
+    grantable.iter().filter(|permission| !permission.is_full()).cloned().collect()
+}

@@ -1,0 +1,76 @@
+//! The only place on the server's side that draws randomness.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand::{
+    Rng as _, SeedableRng as _, TryRng as _,
+    rngs::{StdRng, SysRng},
+};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::domain::time::Timestamp;
+
+/// Where ids, key texts and jitter come from.
+#[derive(Debug, Clone)]
+pub struct Entropy(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    System,
+    Seeded(Arc<Mutex<StdRng>>),
+}
+
+/// The operating system gave no entropy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system gave no entropy")]
+pub struct NoEntropy;
+
+impl Entropy {
+    /// The operating system's.
+    #[must_use]
+    pub const fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// The same draws for the same seed: for tests, which print the seed.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self(Source::Seeded(Arc::new(Mutex::new(StdRng::seed_from_u64(seed)))))
+    }
+
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
+        match &self.0 {
+            Source::System => SysRng.try_fill_bytes(bytes).map_err(|_| NoEntropy),
+            Source::Seeded(rng) => {
+                rng.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// 256 bits for the text of a key.
+    pub fn key_material(&self) -> Result<Zeroizing<[u8; 32]>, NoEntropy> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        self.fill(&mut *bytes)?;
+        Ok(bytes)
+    }
+
+    /// A UUID version 7: ordered by the time of its making, 74 bits of it random.
+    pub fn uuid(&self, now: Timestamp) -> Result<Uuid, NoEntropy> {
+        let mut random = [0; 10];
+        self.fill(&mut random)?;
+        let millis = u64::try_from(now.micros() / 1000).unwrap_or(0);
+        Ok(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+
+    /// A number from 0 up to and not including 1, for jitter.
+    #[must_use]
+    pub fn fraction(&self) -> f64 {
+        let mut bytes = [0; 4];
+        match self.fill(&mut bytes) {
+            Ok(()) => f64::from(u32::from_be_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
+            Err(NoEntropy) => 0.5,
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The wire: protobuf to domain and back, refusals to statuses, and the layers around
+//! every call. The methods only unpack, delegate and pack.
+//!
+//! Architecture invariant: the only room that names `tonic::Code`.
+
+mod application_service;
+mod convert;
+mod errors;
+mod frame;
+mod gate;
+mod health;
+mod key_service;
+mod server;
+mod service_account_service;
+mod status;
+mod unpack;
+
+pub use server::{Bound, Listen, ListenRefused, Parts, Tls};
+pub use status::{DOMAIN, reason, status};

@@ -1,0 +1,9 @@
+//! Protobuf to domain, with every violation noted at once, and domain to protobuf. The
+//! only place where the two meet.
+
+pub(super) mod account;
+pub(super) mod application;
+pub(super) mod common;
+pub(super) mod key;
+pub(super) mod mask;
+pub(super) mod watch;

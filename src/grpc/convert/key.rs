@@ -1,0 +1,264 @@
+use super::{
+    common::{note, parse, permissions, texts, timestamp, to_timestamp, ttl},
+    mask::Mask,
+};
+use crate::{
+    domain::{
+        key::{Key, KeyEnvironment, KeyPatch, KeyState, KeyType, MAX_LABELS, RevokeReason},
+        refusal::{Refusal, Violations},
+        secret::SecretHash,
+        text::{Label, Name},
+        time::Timestamp,
+        verdict::{Facts, Verdict},
+    },
+    grpc::unpack,
+    keys::{Answer, Expiration, NewKey, RevokeKey, Subject, UpdateKey, VerifyKey},
+    pb,
+};
+
+const UPDATABLE: &[&str] = &["name", "description", "permissions", "disabled", "labels", "expire_time"];
+
+pub(in crate::grpc) fn new_key(request: &pb::CreateKeyRequest) -> Result<NewKey, Refusal> {
+    let mut v = Violations::default();
+    let expiration = match request.expiration {
+        None => None,
+        Some(pb::create_key_request::Expiration::ExpireTime(time)) => {
+            timestamp(time, "expire_time", &mut v).map(Expiration::At)
+        }
+        Some(pb::create_key_request::Expiration::Ttl(time)) => ttl(time, &mut v).map(Expiration::After),
+    };
+    let new = NewKey {
+        description: note(&request.description, "description", &mut v),
+        kind: kind(request.r#type, &mut v),
+        environment: environment(request.environment, &mut v),
+        permissions: permissions(&request.permissions, "permissions", &mut v),
+        labels: labels(&request.labels, "labels", &mut v),
+        request: unpack::create_request(&request.request_id, "CreateKey", request, &mut v),
+        expiration,
+        application_id: match parse(&request.application_id, "application_id", &mut v) {
+            Some(id) => id,
+            None => return Err(Refusal::FieldInvalid(v)),
+        },
+        name: match v.check("name", Name::parse(&request.name)) {
+            Some(name) => name,
+            None => return Err(Refusal::FieldInvalid(v)),
+        },
+    };
+    v.settle()?;
+    Ok(new)
+}
+
+pub(in crate::grpc) fn update(request: pb::UpdateKeyRequest) -> Result<UpdateKey, Refusal> {
+    let mut v = Violations::default();
+    let Some(key) = request.key else {
+        return Err(Refusal::FieldInvalid(Violations::one("key", "is required")));
+    };
+    let mask = Mask::read(request.update_mask, UPDATABLE, &mut v);
+    let patch = KeyPatch {
+        name: mask.pick("name", !key.name.is_empty(), || v.check("key.name", Name::parse(&key.name))).flatten(),
+        description: mask
+            .pick("description", !key.description.is_empty(), || note(&key.description, "key.description", &mut v)),
+        permissions: mask.pick("permissions", !key.permissions.is_empty(), || {
+            permissions(&key.permissions, "key.permissions", &mut v)
+        }),
+        labels: mask.pick("labels", !key.labels.is_empty(), || labels(&key.labels, "key.labels", &mut v)),
+        disabled: mask.pick("disabled", key.disabled, || key.disabled),
+        expire_time: mask.pick("expire_time", key.expire_time.is_some(), || {
+            key.expire_time.and_then(|time| timestamp(time, "key.expire_time", &mut v))
+        }),
+    };
+    let application_id = parse(&key.application_id, "key.application_id", &mut v);
+    let key_id = parse(&key.key_id, "key.key_id", &mut v);
+    let (application_id, key_id) = v.settle_with(application_id.zip(key_id))?;
+    Ok(UpdateKey { application_id, key_id, patch, etag: key.etag })
+}
+
+pub(in crate::grpc) fn revoke(request: pb::RevokeKeyRequest) -> Result<RevokeKey, Refusal> {
+    let mut v = Violations::default();
+    let reason = reason(request.reason, &mut v);
+    let comment = note(&request.comment, "comment", &mut v);
+    let application_id = parse(&request.application_id, "application_id", &mut v);
+    let key_id = parse(&request.key_id, "key_id", &mut v);
+    let (application_id, key_id) = v.settle_with(application_id.zip(key_id))?;
+    Ok(RevokeKey { application_id, key_id, reason, comment, etag: request.etag })
+}
+
+pub(in crate::grpc) fn verify(request: &pb::VerifyKeyRequest) -> Result<VerifyKey, Refusal> {
+    let mut v = Violations::default();
+    let application_id = match request.application_id.as_str() {
+        "" => None,
+        text => parse(text, "application_id", &mut v),
+    };
+    let facts = Facts {
+        environment: environment(request.environment, &mut v),
+        required_permissions: permissions(&request.required_permissions, "required_permissions", &mut v),
+    };
+    let subject = match &request.subject {
+        Some(pb::verify_key_request::Subject::Secret(text)) => {
+            Some(SecretHash::of_presented(text).map_or(Subject::Malformed, Subject::Hash))
+        }
+        None => {
+            v.add("secret", "is required");
+            None
+        }
+    };
+    Ok(VerifyKey { subject: v.settle_with(subject)?, application_id, facts })
+}
+
+pub(in crate::grpc) fn filter_environment(number: i32) -> Result<Option<KeyEnvironment>, Refusal> {
+    if number == 0 {
+        return Ok(None);
+    }
+    let mut v = Violations::default();
+    let environment = environment(number, &mut v);
+    v.settle()?;
+    Ok(Some(environment))
+}
+
+fn labels(labels: &[pb::Label], field: &str, violations: &mut Violations) -> Vec<Label> {
+    if labels.len() > MAX_LABELS {
+        violations.add(field, format!("has {}; at most {MAX_LABELS} are allowed", labels.len()));
+        return Vec::new();
+    }
+    let mut read: Vec<Label> = Vec::with_capacity(labels.len());
+    for (at, label) in labels.iter().enumerate() {
+        match Label::parse(&label.key, &label.value) {
+            Ok(label) if read.iter().any(|known| known.key() == label.key()) => {
+                violations.add(format!("{field}[{at}].key"), "stands there twice");
+            }
+            Ok(label) => read.push(label),
+            Err(error) => violations.add(format!("{field}[{at}]"), error),
+        }
+    }
+    read
+}
+
+fn kind(number: i32, violations: &mut Violations) -> KeyType {
+    if pb::KeyType::try_from(number).is_err() {
+        violations.add("type", "is not a value of KeyType that this version knows");
+    }
+    KeyType::Secret
+}
+
+fn environment(number: i32, violations: &mut Violations) -> KeyEnvironment {
+    match pb::KeyEnvironment::try_from(number) {
+        Ok(pb::KeyEnvironment::Unspecified | pb::KeyEnvironment::Live) => KeyEnvironment::Live,
+        Ok(pb::KeyEnvironment::Test) => KeyEnvironment::Test,
+        Err(_) => {
+            violations.add("environment", "is not a value of KeyEnvironment");
+            KeyEnvironment::Live
+        }
+    }
+}
+
+fn reason(number: i32, violations: &mut Violations) -> RevokeReason {
+    use pb::RevokeReason as R;
+    match R::try_from(number) {
+        Ok(R::Compromised) => RevokeReason::Compromised,
+        Ok(R::Leaked) => RevokeReason::Leaked,
+        Ok(R::Superseded) => RevokeReason::Superseded,
+        Ok(R::Unused) => RevokeReason::Unused,
+        Ok(R::OwnerGone) => RevokeReason::OwnerGone,
+        Ok(R::Policy) => RevokeReason::Policy,
+        Ok(R::Unspecified | R::Other) => RevokeReason::Other,
+        Err(_) => {
+            violations.add("reason", "is not a value of RevokeReason");
+            RevokeReason::Other
+        }
+    }
+}
+
+pub(in crate::grpc) fn to_key(key: &Key, now: Timestamp) -> pb::Key {
+    pb::Key {
+        key_id: key.id.to_string(),
+        application_id: key.application_id.to_string(),
+        name: key.name.to_string(),
+        description: key.description.to_string(),
+        r#type: to_kind(key.kind).into(),
+        environment: to_environment(key.environment).into(),
+        prefix: key.prefix.clone(),
+        permissions: texts(&key.permissions),
+        state: to_state(key.state(now)).into(),
+        disabled: key.disabled,
+        labels: key.labels.iter().map(to_label).collect(),
+        create_time: Some(to_timestamp(key.create_time)),
+        update_time: Some(to_timestamp(key.update_time)),
+        expire_time: key.expire_time.map(to_timestamp),
+        revoke_time: key.revoked.as_ref().map(|revoked| to_timestamp(revoked.time)),
+        revoke_reason: key.revoked.as_ref().map_or(0, |revoked| to_reason(revoked.reason).into()),
+        revoke_comment: key.revoked.as_ref().map_or_else(String::new, |revoked| revoked.comment.to_string()),
+        created_by: key.created_by.to_string(),
+        revision: key.revision.number(),
+        etag: key.revision.etag(),
+    }
+}
+
+pub(in crate::grpc) fn to_answer(answer: &Answer) -> pb::VerifyKeyResponse {
+    let mut response = pb::VerifyKeyResponse {
+        verdict: to_verdict(answer.verdict).into(),
+        revision: answer.revision.number(),
+        ..Default::default()
+    };
+    if let Some(key) = &answer.key {
+        response.key_id = key.id.to_string();
+        response.application_id = key.application_id.to_string();
+        response.name = key.name.to_string();
+        response.r#type = to_kind(key.kind).into();
+        response.environment = to_environment(key.environment).into();
+        response.permissions = texts(key.permissions.iter());
+        response.labels = key.labels.iter().map(to_label).collect();
+        response.expire_time = key.expire_time.map(to_timestamp);
+    }
+    response
+}
+
+fn to_label(label: &Label) -> pb::Label {
+    pb::Label { key: label.key().to_owned(), value: label.value().to_owned() }
+}
+
+fn to_kind(kind: KeyType) -> pb::KeyType {
+    match kind {
+        KeyType::Secret => pb::KeyType::Secret,
+    }
+}
+
+fn to_environment(environment: KeyEnvironment) -> pb::KeyEnvironment {
+    match environment {
+        KeyEnvironment::Live => pb::KeyEnvironment::Live,
+        KeyEnvironment::Test => pb::KeyEnvironment::Test,
+    }
+}
+
+fn to_state(state: KeyState) -> pb::KeyState {
+    match state {
+        KeyState::Active => pb::KeyState::Active,
+        KeyState::Disabled => pb::KeyState::Disabled,
+        KeyState::Expired => pb::KeyState::Expired,
+        KeyState::Revoked => pb::KeyState::Revoked,
+    }
+}
+
+fn to_reason(reason: RevokeReason) -> pb::RevokeReason {
+    match reason {
+        RevokeReason::Compromised => pb::RevokeReason::Compromised,
+        RevokeReason::Leaked => pb::RevokeReason::Leaked,
+        RevokeReason::Superseded => pb::RevokeReason::Superseded,
+        RevokeReason::Unused => pb::RevokeReason::Unused,
+        RevokeReason::OwnerGone => pb::RevokeReason::OwnerGone,
+        RevokeReason::Policy => pb::RevokeReason::Policy,
+        RevokeReason::Other => pb::RevokeReason::Other,
+    }
+}
+
+fn to_verdict(verdict: Verdict) -> pb::Verdict {
+    match verdict {
+        Verdict::Valid => pb::Verdict::Valid,
+        Verdict::Malformed => pb::Verdict::Malformed,
+        Verdict::NotFound => pb::Verdict::NotFound,
+        Verdict::Revoked => pb::Verdict::Revoked,
+        Verdict::Expired => pb::Verdict::Expired,
+        Verdict::Disabled => pb::Verdict::Disabled,
+        Verdict::EnvironmentNotAllowed => pb::Verdict::EnvironmentNotAllowed,
+        Verdict::PermissionMissing => pb::Verdict::PermissionMissing,
+    }
+}

@@ -1,0 +1,90 @@
+//! Every error says why: those that tonic makes by itself get a reason, and each gets the
+//! request id.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tonic::{Code, Status, body::Body};
+use tonic_types::StatusExt as _;
+use tower::{Layer, Service};
+
+use super::{frame::MAX_MESSAGE, status::status};
+use crate::{
+    domain::refusal::{Refusal, Violations},
+    telemetry::RequestId,
+};
+
+/// Puts [`Errors`] around a service.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ErrorsLayer;
+
+impl<S> Layer<S> for ErrorsLayer {
+    type Service = Errors<S>;
+
+    fn layer(&self, inner: S) -> Errors<S> {
+        Errors { inner }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Errors<S> {
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Errors<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let request_id = request.extensions().get::<RequestId>().cloned();
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let response = answer.await?;
+            let failed = Status::from_header_map(response.headers()).filter(|status| status.code() != Code::Ok);
+            Ok(match (failed, request_id) {
+                (Some(failed), Some(request_id)) => complete(failed, &request_id).into_http(),
+                _ => response,
+            })
+        })
+    }
+}
+
+/// A status with a reason and the request id.
+pub(super) fn complete(failed: Status, request_id: &RequestId) -> Status {
+    let failed = if failed.get_error_details().error_info().is_some() { failed } else { with_reason(failed) };
+    let mut details = failed.get_error_details();
+    details.set_request_info(request_id.as_str(), "");
+    Status::with_error_details(failed.code(), failed.message(), details)
+}
+
+/// What tonic refuses before a method of ours runs.
+fn with_reason(failed: Status) -> Status {
+    let refusal = match failed.code() {
+        Code::OutOfRange | Code::ResourceExhausted => Refusal::MessageTooLarge { limit: MAX_MESSAGE },
+        Code::Unimplemented if failed.message().is_empty() => Refusal::MethodNotFound,
+        Code::Unimplemented => body_invalid("send it uncompressed"),
+        Code::Internal | Code::InvalidArgument | Code::Unknown => {
+            body_invalid("does not read as this method's request")
+        }
+        _ => return failed,
+    };
+    tracing::debug!(%failed, "tonic refused a message");
+    status(&refusal)
+}
+
+fn body_invalid(what: &str) -> Refusal {
+    Refusal::FieldInvalid(Violations::one("the message", what))
+}

@@ -1,0 +1,181 @@
+//! The interceptor that every call passes: it proves the caller before anything behind it
+//! runs. A tower layer and not a `tonic::Interceptor`, which sees neither the path nor the
+//! message. What is not named in the protos does not pass.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{HeaderMap, Method as HttpMethod, Request, Response};
+use tokio::time::Instant;
+use tonic::{
+    Status,
+    body::Body,
+    transport::server::{TcpConnectInfo, TlsConnectInfo},
+};
+use tower::{Layer, Service};
+
+use super::{
+    frame::Frame,
+    status::{reason_of, status},
+};
+use crate::{
+    auth::{Authenticator, Call, Method, Presented, is_open},
+    domain::{act::Act, refusal::Refusal},
+    telemetry::RequestId,
+};
+
+/// When the answer to a call must be on its way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline(pub(super) Instant);
+
+/// How long a call without a deadline may wait.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Puts [`Gate`] around a service.
+#[derive(Debug, Clone)]
+pub(super) struct GateLayer(pub(super) Arc<Authenticator>);
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gate<S>;
+
+    fn layer(&self, inner: S) -> Gate<S> {
+        Gate { inner, auth: Arc::clone(&self.0) }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Gate<S> {
+    inner: S,
+    auth: Arc<Authenticator>,
+}
+
+impl<S> Service<Request<Body>> for Gate<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The clone is not known to be ready; the one that was asked is.
+        let ready = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, ready);
+        let auth = Arc::clone(&self.auth);
+        Box::pin(async move {
+            if is_open(request.uri().path()) {
+                return inner.call(request).await;
+            }
+            let (request, act) = match prove(&auth, request).await {
+                Ok(proven) => proven,
+                Err(refusal) => return Ok(status(&refusal).into_http()),
+            };
+            let response = inner.call(request).await?;
+            match act {
+                Some(act) => Ok(note_refusal(&auth, act, response).await),
+                None => Ok(response),
+            }
+        })
+    }
+}
+
+/// The order is: policy, syntax, time, message, signature, allowance, nonce, role. Cheap
+/// before dear, and nothing is stored for strangers.
+async fn prove(auth: &Authenticator, request: Request<Body>) -> Result<(Request<Body>, Option<Act>), Refusal> {
+    let (mut parts, body) = request.into_parts();
+    let method =
+        Method::find(parts.uri.path()).filter(|_| parts.method == HttpMethod::POST && parts.uri.query().is_none());
+    let method = method.ok_or(Refusal::MethodNotFound)?;
+    auth.fresh().await?;
+    let request_id = parts.extensions.get::<RequestId>().cloned().ok_or(Refusal::Internal)?;
+    let peer = peer(&parts.extensions);
+    let call = Call { method, request_id: request_id.as_str(), peer: &peer };
+    parts.extensions.insert(Deadline(deadline(&parts.headers)));
+    match auth.read(&parts.headers)? {
+        Presented::Nothing => Err(Refusal::SignatureMissing { token: !method.is_mutation() }),
+        Presented::Token(token) => {
+            let caller = auth.by_token(call, token).await?;
+            parts.extensions.insert(caller);
+            Ok((Request::from_parts(parts, body), None))
+        }
+        Presented::Signed(headers) => {
+            auth.check_window(&headers)?;
+            let frame = Frame::collect(body).await?;
+            let (caller, act) = auth.by_signature(call, &headers, frame.message()).await?;
+            parts.extensions.insert(caller);
+            if let Some(act) = &act {
+                parts.extensions.insert(act.clone());
+            }
+            Ok((Request::from_parts(parts, frame.into_body()), act))
+        }
+    }
+}
+
+/// A mutation that was refused on its way to the store is noted all the same, and its
+/// nonce is spent: the same bytes never get another try.
+async fn note_refusal(auth: &Authenticator, act: Act, response: Response<Body>) -> Response<Body> {
+    let Some(refused) = Status::from_header_map(response.headers()).filter(|status| status.code() != tonic::Code::Ok)
+    else {
+        return response;
+    };
+    match auth.record_refusal(act, reason_of(&refused).unwrap_or("INTERNAL")).await {
+        Ok(()) => response,
+        // Not even the refusal could be written: the caller hears of that, and fails closed.
+        Err(refusal) => status(&refusal).into_http(),
+    }
+}
+
+fn peer(extensions: &http::Extensions) -> String {
+    let plain = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+    let tls = || extensions.get::<TlsConnectInfo<TcpConnectInfo>>().and_then(|info| info.get_ref().remote_addr());
+    plain.or_else(tls).map_or_else(String::new, |address| address.to_string())
+}
+
+/// A tenth of the caller's patience, and at least 50 ms, are kept for the way back.
+fn deadline(headers: &HeaderMap) -> Instant {
+    let timeout = headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(read_timeout);
+    let patience = timeout.unwrap_or(PATIENCE).min(PATIENCE);
+    let way_back = (patience / 10).max(Duration::from_millis(50));
+    Instant::now() + patience.saturating_sub(way_back)
+}
+
+/// At most eight digits and a unit.
+fn read_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_of_every_unit_and_no_other() {
+        assert_eq!(read_timeout("2S"), Some(Duration::from_secs(2)));
+        assert_eq!(read_timeout("99999999m"), Some(Duration::from_millis(99_999_999)));
+        for bad in ["", "S", "1", "123456789S", "1s", "-1S", "1é"] {
+            assert_eq!(read_timeout(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+use std::pin::Pin;
+
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+use super::{
+    convert::{common, key, watch},
+    status::status,
+    unpack,
+};
+use crate::{
+    domain::{page::PageRequest, refusal::Refusal},
+    keys::{Keys, ListKeys},
+    pb::{self, key_service_server::KeyService},
+    replica::Replica,
+    store::KeyFilter,
+    watch::Watches,
+};
+
+#[derive(Debug)]
+pub(super) struct KeyApi {
+    pub(super) keys: Keys,
+    pub(super) watches: Watches,
+    pub(super) replica: Replica,
+}
+
+#[tonic::async_trait]
+impl KeyService for KeyApi {
+    async fn create_key(
+        &self,
+        request: Request<pb::CreateKeyRequest>,
+    ) -> Result<Response<pb::CreateKeyResponse>, Status> {
+        self.create(&request).await.map(Response::new).map_err(|refusal| status(&refusal))
+    }
+
+    async fn list_keys(&self, request: Request<pb::ListKeysRequest>) -> Result<Response<pb::ListKeysResponse>, Status> {
+        self.list(&request).await.map(Response::new).map_err(|refusal| status(&refusal))
+    }
+
+    async fn get_key(&self, request: Request<pb::GetKeyRequest>) -> Result<Response<pb::GetKeyResponse>, Status> {
+        self.get(&request).await.map(Response::new).map_err(|refusal| status(&refusal))
+    }
+
+    async fn update_key(
+        &self,
+        request: Request<pb::UpdateKeyRequest>,
+    ) -> Result<Response<pb::UpdateKeyResponse>, Status> {
+        self.update(request).await.map(Response::new).map_err(|refusal| status(&refusal))
+    }
+
+    async fn revoke_key(
+        &self,
+        request: Request<pb::RevokeKeyRequest>,
+    ) -> Result<Response<pb::RevokeKeyResponse>, Status> {
+        self.revoke(request).await.map(Response::new).map_err(|refusal| status(&refusal))
+    }
+
+    async fn verify_key(
+        &self,
+        request: Request<pb::VerifyKeyRequest>,
+    ) -> Result<Response<pb::VerifyKeyResponse>, Status> {
+        self.verify(&request).map(Response::new).map_err(|refusal| status(&refusal))
+    }
+
+    type WatchRevocationsStream = Pin<Box<dyn Stream<Item = Result<pb::WatchRevocationsResponse, Status>> + Send>>;
+
+    async fn watch_revocations(
+        &self,
+        request: Request<pb::WatchRevocationsRequest>,
+    ) -> Result<Response<Self::WatchRevocationsStream>, Status> {
+        let request_id = unpack::request_id(&request);
+        let stream = self.watch(request).await.map_err(|refusal| status(&refusal))?;
+        // Pulled, not pushed: nothing is made before HTTP/2 has room for it.
+        let items = futures_util::stream::unfold((stream, request_id), |(mut stream, request_id)| async move {
+            let item = stream.next().await?;
+            let item = item.map(watch::to_item).map_err(|refusal| unpack::last_status(&refusal, request_id.as_ref()));
+            Some((item, (stream, request_id)))
+        });
+        Ok(Response::new(Box::pin(items)))
+    }
+}
+
+impl KeyApi {
+    async fn create(&self, request: &Request<pb::CreateKeyRequest>) -> Result<pb::CreateKeyResponse, Refusal> {
+        let (act, patience) = (unpack::act(request)?, unpack::patience(request, request.get_ref().wait)?);
+        let (created, revision) = self.keys.create(act, key::new_key(request.get_ref())?, patience).await?;
+        Ok(pb::CreateKeyResponse {
+            key: Some(key::to_key(&created.key, self.replica.now())),
+            secret: created.secret.reveal(),
+            revision: revision.number(),
+        })
+    }
+
+    async fn list(&self, request: &Request<pb::ListKeysRequest>) -> Result<pb::ListKeysResponse, Refusal> {
+        let (caller, list) = (unpack::caller(request)?, request.get_ref());
+        let application_id = common::parse_one(&list.application_id, "application_id")?;
+        let filter = KeyFilter {
+            show_revoked: list.show_revoked,
+            environment: key::filter_environment(list.environment)?,
+            name_prefix: common::name_prefix(&list.name_prefix)?,
+        };
+        let (show_revoked, environment) = (list.show_revoked.to_string(), list.environment.to_string());
+        let bound_to = ["keys", &list.application_id, &show_revoked, &environment, &list.name_prefix];
+        let page = PageRequest::parse(list.page_size, &list.page_token, &bound_to)?;
+        let (page, revision) = self.keys.list(&caller, ListKeys { application_id, filter, page }).await?;
+        let now = self.replica.now();
+        Ok(pb::ListKeysResponse {
+            keys: page.items.iter().map(|item| key::to_key(item, now)).collect(),
+            next_page_token: page.next_page_token,
+            revision: revision.number(),
+        })
+    }
+
+    async fn get(&self, request: &Request<pb::GetKeyRequest>) -> Result<pb::GetKeyResponse, Refusal> {
+        let caller = unpack::caller(request)?;
+        let application = common::parse_one(&request.get_ref().application_id, "application_id")?;
+        let id = common::parse_one(&request.get_ref().key_id, "key_id")?;
+        let (found, revision) = self.keys.get(&caller, application, id).await?;
+        Ok(pb::GetKeyResponse { key: Some(key::to_key(&found, self.replica.now())), revision: revision.number() })
+    }
+
+    async fn update(&self, request: Request<pb::UpdateKeyRequest>) -> Result<pb::UpdateKeyResponse, Refusal> {
+        let (act, patience) = (unpack::act(&request)?, unpack::patience(&request, request.get_ref().wait)?);
+        let (updated, revision) = self.keys.update(act, key::update(request.into_inner())?, patience).await?;
+        Ok(pb::UpdateKeyResponse { key: Some(key::to_key(&updated, self.replica.now())), revision: revision.number() })
+    }
+
+    async fn revoke(&self, request: Request<pb::RevokeKeyRequest>) -> Result<pb::RevokeKeyResponse, Refusal> {
+        let (act, patience) = (unpack::act(&request)?, unpack::patience(&request, request.get_ref().wait)?);
+        let (revoked, revision) = self.keys.revoke(act, key::revoke(request.into_inner())?, patience).await?;
+        Ok(pb::RevokeKeyResponse { key: Some(key::to_key(&revoked, self.replica.now())), revision: revision.number() })
+    }
+
+    fn verify(&self, request: &Request<pb::VerifyKeyRequest>) -> Result<pb::VerifyKeyResponse, Refusal> {
+        let caller = unpack::caller(request)?;
+        let question = key::verify(request.get_ref())?;
+        Ok(key::to_answer(&self.keys.verify(&caller, &question)?))
+    }
+
+    async fn watch(&self, request: Request<pb::WatchRevocationsRequest>) -> Result<crate::watch::WatchStream, Refusal> {
+        let caller = unpack::caller(&request)?;
+        self.watches.open(&caller, watch::watch(request.into_inner())?).await
+    }
+}

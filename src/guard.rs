@@ -1,0 +1,64 @@
+//! Guards that a test build can switch off, one at a time, to see the test that watches
+//! it go red. In every other build [`on`] is the constant `true`.
+
+#[cfg(all(feature = "guards-off", not(debug_assertions)))]
+compile_error!("the feature `guards-off` is for tests; it must not be built with the release profile");
+
+/// What keeps a promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// A mutation returns only when every replica answers by it.
+    Barrier,
+    /// An answer is given only inside the lease.
+    Lease,
+    /// A nonce is good once.
+    Nonce,
+    /// A signature is checked.
+    Signature,
+    /// A timestamp is near the server's time.
+    Window,
+    /// A caller stays in its applications.
+    Scope,
+    /// A caller needs the method's role.
+    Role,
+    /// Nobody grants what they lack.
+    Grant,
+    /// A stream ends with its account.
+    Reauthorise,
+    /// A watcher's place in the history is checked.
+    Resume,
+    /// Only text with a right checksum is looked up, and the bookkeeping of what is kept
+    /// never holds a secret.
+    Redact,
+    /// Signed calls of an account are limited.
+    Rate,
+    /// Nothing un-revokes a key.
+    Sticky,
+}
+
+#[cfg(not(feature = "guards-off"))]
+#[inline(always)]
+#[must_use]
+pub const fn on(_: Guard) -> bool {
+    true
+}
+
+#[cfg(feature = "guards-off")]
+mod switch {
+    use std::sync::OnceLock;
+
+    use super::Guard;
+
+    static OFF: OnceLock<Option<String>> = OnceLock::new();
+
+    /// Whether the guard is on: unless `PORTCULLIS_GUARD_OFF` names it.
+    #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "a test build only; config has no such setting")]
+    pub fn on(guard: Guard) -> bool {
+        let off = OFF.get_or_init(|| std::env::var("PORTCULLIS_GUARD_OFF").ok());
+        off.as_deref().is_none_or(|name| !format!("{guard:?}").eq_ignore_ascii_case(name))
+    }
+}
+
+#[cfg(feature = "guards-off")]
+pub use switch::on;

@@ -1,0 +1,30 @@
+//! Forgets what nobody needs any more: nonces that no replay could use, requests of more
+//! than a day ago, and events that no watcher may go back to.
+
+use std::time::Duration;
+
+use crate::{
+    replica::Replica,
+    store::{Error, Store},
+};
+
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Runs until it is dropped. A round that fails is tried again a period later.
+pub(crate) async fn run(store: Store, replica: Replica, history: Duration) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        if let Err(error) = round(&store, &replica, history).await {
+            tracing::warn!(%error, "housekeeping failed, trying again in a minute");
+        }
+    }
+}
+
+async fn round(store: &Store, replica: &Replica, history: Duration) -> Result<(), Error> {
+    let now = replica.now();
+    let nonces = store.forget_nonces(now).await?;
+    let requests = store.forget_requests(now).await?;
+    let events = store.compact(now.saturating_sub(history)).await?;
+    tracing::debug!(nonces, requests, events, "housekeeping");
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! Everything that Verify and authentication need, in memory: all keys, all service
+//! accounts, all applications.
+//!
+//! Loaded once, then fed by the log in order, by one writer; read without a lock. There
+//! is no fill on a miss, so no stale fill and nothing that made-up keys could push out.
+
+mod intern;
+
+use std::{
+    hash::{BuildHasherDefault, Hasher},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use papaya::HashMap;
+
+use crate::{
+    domain::{
+        account::ServiceAccount,
+        application::Application,
+        event::{Change, Event, KeyChange},
+        id::{ApplicationId, Revision, ServiceAccountId},
+        key::Key,
+        secret::SecretHash,
+        verdict::KeyFacts,
+    },
+    guard::{self, Guard},
+    signing::{Kid, PublicKey},
+};
+use intern::Interner;
+
+/// Whose signature a kid makes.
+#[derive(Debug)]
+pub struct Signatory {
+    pub account: Arc<ServiceAccount>,
+    pub public_key: Arc<PublicKey>,
+}
+
+/// The table. One writer, the sync loop; any number of readers.
+#[derive(Debug, Default)]
+pub struct Index {
+    keys: HashMap<SecretHash, Arc<KeyFacts>, BuildHasherDefault<HashIsHash>>,
+    signatories: HashMap<Kid, Arc<Signatory>>,
+    accounts: HashMap<ServiceAccountId, Arc<ServiceAccount>>,
+    applications: HashMap<ApplicationId, Arc<Application>>,
+    interner: Mutex<Interner>,
+    applied: AtomicI64,
+}
+
+/// What an event holds that cannot be applied: the replica must stop serving.
+#[derive(Debug, thiserror::Error)]
+#[error("event {revision} cannot be applied: {what}")]
+pub struct Inapplicable {
+    revision: Revision,
+    what: &'static str,
+}
+
+impl Index {
+    /// The last revision that is applied. Read before a look-up, it says what the answer
+    /// rests on at least.
+    #[must_use]
+    pub fn applied(&self) -> Revision {
+        Revision::new(self.applied.load(Ordering::Acquire))
+    }
+
+    #[must_use]
+    pub fn key(&self, hash: &SecretHash) -> Option<Arc<KeyFacts>> {
+        self.keys.pin().get(hash).cloned()
+    }
+
+    /// The holder of a kid that may sign: its account is not disabled.
+    #[must_use]
+    pub fn signatory(&self, kid: &Kid) -> Option<Arc<Signatory>> {
+        self.signatories.pin().get(kid).filter(|signatory| !signatory.account.disabled).cloned()
+    }
+
+    #[must_use]
+    pub fn application(&self, id: ApplicationId) -> Option<Arc<Application>> {
+        self.applications.pin().get(&id).cloned()
+    }
+
+    #[must_use]
+    pub fn key_count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Takes over what was loaded, before the first event.
+    pub fn load_keys(&self, keys: Vec<Key>) {
+        for key in keys {
+            self.put_key(key.hash, key.facts());
+        }
+    }
+
+    /// Takes over the rest of what was loaded, as of `revision`.
+    pub fn load(
+        &self,
+        revision: Revision,
+        applications: Vec<Application>,
+        accounts: Vec<ServiceAccount>,
+    ) -> Result<(), Inapplicable> {
+        for application in applications {
+            self.applications.pin().insert(application.id, Arc::new(application));
+        }
+        for account in accounts {
+            self.put_account(account).map_err(|what| Inapplicable { revision, what })?;
+        }
+        self.applied.store(revision.number(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Applies the next event.
+    pub fn apply(&self, event: &Event) -> Result<(), Inapplicable> {
+        let inapplicable = |what| Inapplicable { revision: event.revision, what };
+        if event.revision != self.applied().next() {
+            return Err(inapplicable("it is not the next one"));
+        }
+        for change in &event.changes {
+            match change {
+                Change::Key(KeyChange { hash, facts, .. }) => {
+                    if guard::on(Guard::Sticky) && !facts.revoked && self.key(hash).is_some_and(|known| known.revoked) {
+                        return Err(inapplicable("it would take a revocation back"));
+                    }
+                    self.put_key(*hash, facts.clone());
+                }
+                Change::Application(application) => {
+                    self.applications.pin().insert(application.id, Arc::new(application.clone()));
+                }
+                Change::ServiceAccount(account) => self.put_account(account.clone()).map_err(inapplicable)?,
+            }
+        }
+        self.applied.store(event.revision.number(), Ordering::Release);
+        Ok(())
+    }
+
+    fn put_key(&self, hash: SecretHash, mut facts: KeyFacts) {
+        self.interner.lock().unwrap_or_else(PoisonError::into_inner).intern(&mut facts);
+        self.keys.pin().insert(hash, Arc::new(facts));
+    }
+
+    fn put_account(&self, account: ServiceAccount) -> Result<(), &'static str> {
+        let account = Arc::new(account);
+        let signatories = self.signatories.pin();
+        for key in &account.keys {
+            let public_key = PublicKey::from_pem(&key.public_key_pem).map_err(|_| "a public key does not read")?;
+            let signatory = Signatory { account: Arc::clone(&account), public_key: Arc::new(public_key) };
+            signatories.insert(key.kid.clone(), Arc::new(signatory));
+        }
+        let accounts = self.accounts.pin();
+        if let Some(before) = accounts.get(&account.id) {
+            for removed in before.keys.iter().filter(|key| account.key(&key.kid).is_none()) {
+                signatories.remove(&removed.kid);
+            }
+        }
+        accounts.insert(account.id, account);
+        Ok(())
+    }
+}
+
+/// A SHA-256 is a hash already: its first eight bytes are as good as any. Only keys that
+/// were issued are in the table, and their texts are not chosen by anybody.
+#[derive(Debug, Default)]
+struct HashIsHash(u64);
+
+impl Hasher for HashIsHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+}

@@ -1,0 +1,54 @@
+//! What can be done with keys: one file a call.
+
+mod create;
+mod get;
+mod list;
+mod revoke;
+mod update;
+mod verify;
+
+use std::sync::Arc;
+
+pub use create::{Created, Expiration, NewKey};
+pub use list::ListKeys;
+pub use revoke::RevokeKey;
+pub use update::UpdateKey;
+pub use verify::{Answer, Subject, VerifyKey};
+
+use crate::{
+    domain::{
+        refusal::{Refusal, Violations},
+        time::Timestamp,
+    },
+    entropy::Entropy,
+    index::Index,
+    replica::Replica,
+    store::Store,
+};
+
+/// The keys of all applications.
+#[derive(Debug)]
+pub struct Keys {
+    store: Store,
+    index: Arc<Index>,
+    replica: Replica,
+    entropy: Entropy,
+}
+
+impl Keys {
+    #[must_use]
+    pub fn new(store: Store, index: Arc<Index>, replica: Replica, entropy: Entropy) -> Self {
+        Self { store, index, replica, entropy }
+    }
+}
+
+/// A key ends in the future or not at all: to end it now is to revoke it.
+fn must_be_ahead(field: &str, expire_time: Option<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
+    match expire_time {
+        Some(at) if at <= now => {
+            let what = format!("must be after now, {now}; to end a key now, revoke or disable it");
+            Err(Refusal::FieldInvalid(Violations::one(field, what)))
+        }
+        _ => Ok(()),
+    }
+}

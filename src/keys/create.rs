@@ -1,0 +1,115 @@
+use std::time::Duration;
+
+use super::{Keys, must_be_ahead};
+use crate::{
+    domain::{
+        act::Act,
+        id::{ApplicationId, KeyId, Revision},
+        key::{Key, KeyEnvironment, KeyType, inherited},
+        permission::Permission,
+        refusal::{Refusal, Violations},
+        secret::PlainKey,
+        text::{Label, Name, Note},
+        time::Timestamp,
+    },
+    guard::{self, Guard},
+    replica::Patience,
+    store::{CreateRequest, Error, Tx},
+};
+
+/// A key to be made.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    pub application_id: ApplicationId,
+    pub name: Name,
+    pub description: Note,
+    pub kind: KeyType,
+    pub environment: KeyEnvironment,
+    /// None: what the maker may grant, short of full access.
+    pub permissions: Vec<Permission>,
+    pub expiration: Option<Expiration>,
+    pub labels: Vec<Label>,
+    pub request: Option<CreateRequest>,
+}
+
+/// When a key ends.
+#[derive(Debug, Clone, Copy)]
+pub enum Expiration {
+    At(Timestamp),
+    After(Duration),
+}
+
+/// A key that was made, and the only copy of its text.
+#[derive(Debug)]
+pub struct Created {
+    pub key: Key,
+    pub secret: PlainKey,
+}
+
+impl Keys {
+    /// Makes a key.
+    pub async fn create(&self, act: Act, new: NewKey, patience: Patience) -> Result<(Created, Revision), Refusal> {
+        let material = self.entropy.key_material().map_err(Error::from)?;
+        let entropy = self.entropy.clone();
+        let committed = self
+            .store
+            .write(act, async move |tx| {
+                let actor = tx.actor_in(new.application_id)?;
+                if let Some(made) = tx.made_before(new.request.as_ref()).await? {
+                    let id: KeyId = made.parse().map_err(|_| Refusal::Internal)?;
+                    return Err(Refusal::SecretAlreadyReturned(id));
+                }
+                let application = tx.application(new.application_id).await?;
+                if let Some(permission) = new.permissions.iter().find(|permission| !actor.may_grant(permission))
+                    && guard::on(Guard::Grant)
+                {
+                    return Err(Refusal::GrantExceeded(format!("the permission {permission}")));
+                }
+                let id = KeyId::new(entropy.uuid(tx.now()).map_err(Error::from)?);
+                let secret = PlainKey::make(application.key_prefix.as_ref(), new.kind, new.environment, material);
+                let request = new.request;
+                let key = key_of(id, new, &secret, &tx)?;
+                tx.save_key(None, key.clone(), None);
+                tx.made(request, id);
+                Ok(Created { key, secret })
+            })
+            .await?;
+        let (mut created, revision) = self.replica.confirm(committed, patience).await?;
+        created.key.revision = revision;
+        Ok((created, revision))
+    }
+}
+
+fn key_of(id: KeyId, new: NewKey, secret: &PlainKey, tx: &Tx) -> Result<Key, Refusal> {
+    let actor = tx.actor()?;
+    let expire_time = match new.expiration {
+        None => None,
+        Some(Expiration::At(at)) => Some(at),
+        Some(Expiration::After(ttl)) => Some(
+            tx.now()
+                .checked_add(ttl)
+                .ok_or_else(|| Refusal::FieldInvalid(Violations::one("ttl", "reaches past the year 9999")))?,
+        ),
+    };
+    must_be_ahead("expire_time", expire_time, tx.now())?;
+    let permissions = if new.permissions.is_empty() { inherited(&actor.grantable) } else { new.permissions };
+    Ok(Key {
+        id,
+        application_id: new.application_id,
+        name: new.name,
+        description: new.description,
+        kind: new.kind,
+        environment: new.environment,
+        prefix: secret.shown(),
+        hash: secret.hash(),
+        permissions,
+        labels: new.labels,
+        disabled: false,
+        create_time: tx.now(),
+        update_time: tx.now(),
+        expire_time,
+        revoked: None,
+        created_by: actor.id,
+        revision: Revision::default(),
+    })
+}

@@ -1,0 +1,50 @@
+use super::Keys;
+use crate::{
+    domain::{
+        act::Act,
+        event::Cause,
+        id::{ApplicationId, KeyId, Revision},
+        key::{Key, RevokeReason},
+        refusal::Refusal,
+        text::Note,
+    },
+    replica::Patience,
+};
+
+/// A key to be ended.
+#[derive(Debug, Clone)]
+pub struct RevokeKey {
+    pub application_id: ApplicationId,
+    pub key_id: KeyId,
+    pub reason: RevokeReason,
+    pub comment: Note,
+    /// Empty: whatever it is now.
+    pub etag: String,
+}
+
+impl Keys {
+    /// Ends a key for good. When this returns OK, no replica answers VALID to a question
+    /// that is asked afterwards. A key that is revoked already stays as it is, but the call
+    /// writes and waits all the same: an OK means what it says each time.
+    pub async fn revoke(&self, act: Act, revoke: RevokeKey, patience: Patience) -> Result<(Key, Revision), Refusal> {
+        let committed = self
+            .store
+            .write(act, async move |tx| {
+                tx.actor_in(revoke.application_id)?;
+                let before = tx.key(revoke.application_id, revoke.key_id).await?;
+                let mut after = before.clone();
+                if !after.revoke(revoke.reason, revoke.comment, tx.now()) {
+                    return Ok((after, false));
+                }
+                crate::etag::must_match(&revoke.etag, before.revision)?;
+                tx.save_key(Some(before), after.clone(), Some(Cause::Revoked));
+                Ok((after, true))
+            })
+            .await?;
+        let ((mut key, changed), revision) = self.replica.confirm(committed, patience).await?;
+        if changed {
+            key.revision = revision;
+        }
+        Ok((key, revision))
+    }
+}

@@ -1,0 +1,52 @@
+use super::{Keys, must_be_ahead};
+use crate::{
+    domain::{
+        act::Act,
+        id::{ApplicationId, KeyId, Revision},
+        key::{Changed, Key, KeyPatch},
+        refusal::Refusal,
+    },
+    replica::Patience,
+};
+
+/// New values for some fields of a key.
+#[derive(Debug, Clone)]
+pub struct UpdateKey {
+    pub application_id: ApplicationId,
+    pub key_id: KeyId,
+    pub patch: KeyPatch,
+    /// Empty: whatever it is now.
+    pub etag: String,
+}
+
+impl Keys {
+    /// Changes a key. One that is good for less afterwards is told to watchers.
+    pub async fn update(&self, act: Act, update: UpdateKey, patience: Patience) -> Result<(Key, Revision), Refusal> {
+        let committed = self
+            .store
+            .write(act, async move |tx| {
+                let actor = tx.actor_in(update.application_id)?;
+                let before = tx.key(update.application_id, update.key_id).await?;
+                crate::etag::must_match(&update.etag, before.revision)?;
+                if let Some(expire_time) = update.patch.expire_time
+                    && expire_time != before.expire_time
+                {
+                    must_be_ahead("key.expire_time", expire_time, tx.now())?;
+                }
+                let mut after = before.clone();
+                match after.update(update.patch, &actor.grantable, tx.now())? {
+                    Changed::No => Ok((after, false)),
+                    Changed::Yes(cause) => {
+                        tx.save_key(Some(before), after.clone(), cause);
+                        Ok((after, true))
+                    }
+                }
+            })
+            .await?;
+        let ((mut key, changed), revision) = self.replica.confirm(committed, patience).await?;
+        if changed {
+            key.revision = revision;
+        }
+        Ok((key, revision))
+    }
+}

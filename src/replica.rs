@@ -1,0 +1,174 @@
+//! This process as one of the replicas of one history: the lease that says it is fresh,
+//! the loop that renews it, and the barrier that a mutation waits at.
+//!
+//! The loop says what it has applied, reads what comes next, applies it, and says so: in
+//! this order (`sync`). An answer from the index is given only inside the lease; a
+//! mutation returns only when every replica has said that it applied it, or must have
+//! stopped answering. With one member it is the same loop.
+
+mod barrier;
+mod lease;
+mod sync;
+mod time;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{Notify, watch};
+
+pub use barrier::{Patience, Wait};
+pub use sync::{Stopped, SyncLoop};
+
+use crate::{
+    clock::Clock,
+    domain::{event::Position, id::Revision, refusal::Refusal, time::Timestamp},
+    index::Index,
+    store::Store,
+    tail::Tail,
+};
+use lease::Lease;
+use time::DatabaseTime;
+
+/// How often, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How long an answer may rest on a sync.
+    pub lease: Duration,
+    /// How often it is renewed when nothing happens.
+    pub every: Duration,
+    /// Whether a writer rings for the loop. A hint only: without it everything holds, a
+    /// period later.
+    pub doorbell: bool,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(10), every: Duration::from_secs(1), doorbell: true }
+    }
+}
+
+/// What the last sync proved.
+#[derive(Debug, Clone, Copy)]
+pub struct Proof {
+    /// The clock since boot, before the sync was sent.
+    pub(crate) asked_at: Duration,
+    /// What this replica had applied and said so, durably.
+    pub(crate) acked: Position,
+    /// What every replica had.
+    pub(crate) acked_by_all: Revision,
+    /// All that there was at `time` is applied here.
+    pub complete: Position,
+    /// The database's time.
+    pub time: Timestamp,
+}
+
+/// The handle that everybody else holds. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Replica {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    clock: Clock,
+    lease: Lease,
+    time: DatabaseTime,
+    bell: Notify,
+    pace: Pace,
+    proof: watch::Sender<Proof>,
+}
+
+/// How long a call waits for a lease that has lapsed.
+const GRACE: Duration = Duration::from_millis(500);
+
+impl Replica {
+    /// Loads the index, registers, and answers with what keeps it fresh. Nothing is fresh
+    /// before the loop's first turn.
+    pub async fn join(store: &Store, clock: &Clock, pace: Pace) -> Result<Joined, Stopped> {
+        let index = Arc::new(Index::default());
+        let loaded = store.load(|keys| index.load_keys(keys)).await?;
+        index.load(loaded.position.revision, loaded.applications, loaded.accounts)?;
+        let id = store.join(loaded.position).await?;
+        let tail = Arc::new(Tail::new(loaded.position));
+        let proof = Proof {
+            asked_at: Duration::ZERO,
+            acked: loaded.position,
+            acked_by_all: Revision::default(),
+            complete: loaded.position,
+            time: clock.now(),
+        };
+        let shared = Arc::new(Shared {
+            clock: clock.clone(),
+            lease: Lease::default(),
+            time: DatabaseTime::new(clock.now(), clock.boottime()),
+            bell: Notify::new(),
+            pace,
+            proof: watch::Sender::new(proof),
+        });
+        let replica = Self { shared };
+        let sync =
+            SyncLoop::new(store.clone(), replica.clone(), Arc::clone(&index), Arc::clone(&tail), id, loaded.position);
+        Ok(Joined { replica, index, tail, sync, log_id: loaded.log_id })
+    }
+
+    /// Whether an answer from the index may be given now.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.shared.lease.holds(self.shared.clock.boottime())
+    }
+
+    /// Waits for a short time for the lease, if it has lapsed.
+    pub async fn fresh(&self) -> Result<(), Refusal> {
+        if self.is_fresh() {
+            return Ok(());
+        }
+        let mut proof = self.shared.proof.subscribe();
+        self.shared.bell.notify_one();
+        let renewed = async {
+            while !self.is_fresh() {
+                if proof.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(GRACE, renewed).await;
+        if self.is_fresh() { Ok(()) } else { Err(Refusal::FreshnessUnproven) }
+    }
+
+    /// The database's time, as far as this replica can tell: never behind it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared.time.at(self.shared.clock.boottime())
+    }
+
+    /// What the last sync proved, and every later one.
+    #[must_use]
+    pub fn proofs(&self) -> watch::Receiver<Proof> {
+        self.shared.proof.subscribe()
+    }
+
+    /// Waits for one sync that begins after this call, for a short time.
+    pub async fn sync_pass(&self) {
+        let begun = self.shared.clock.boottime();
+        let mut proof = self.shared.proof.subscribe();
+        self.shared.bell.notify_one();
+        let passed = async { proof.wait_for(|proof| proof.asked_at > begun).await.map(drop) };
+        let _ = tokio::time::timeout(2 * self.shared.pace.every, passed).await;
+    }
+
+    /// The clock since boot, by which leases run.
+    #[must_use]
+    pub fn boottime(&self) -> Duration {
+        self.shared.clock.boottime()
+    }
+}
+
+/// A replica that has joined.
+#[derive(Debug)]
+pub struct Joined {
+    pub replica: Replica,
+    pub index: Arc<Index>,
+    pub tail: Arc<Tail>,
+    pub sync: SyncLoop,
+    /// The name of the history.
+    pub log_id: uuid::Uuid,
+}

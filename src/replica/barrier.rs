@@ -1,0 +1,70 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Proof, Replica};
+use crate::{
+    domain::{id::Revision, refusal::Refusal},
+    guard::{self, Guard},
+    store::Committed,
+};
+
+/// Who must answer by a mutation before it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Every replica and every gateway. No gateway may keep an answer yet, so the
+    /// replicas are everybody.
+    Everywhere,
+    Replicas,
+    /// Nobody: it is durable, and replicas follow within a period or stop answering.
+    None,
+}
+
+/// How long a mutation may wait for them.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    pub wait: Wait,
+    /// Before the caller's own deadline, so that it hears what was done.
+    pub until: Instant,
+}
+
+/// How often others are asked again, while this replica has done its part.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+
+impl Replica {
+    /// Waits at the barrier. OK only when this replica's own later sync was durable, and
+    /// every member has applied the mutation or must have stopped answering.
+    pub async fn confirm<T>(&self, committed: Committed<T>, patience: Patience) -> Result<(T, Revision), Refusal> {
+        let Committed { value, revision, at } = committed;
+        if patience.wait == Wait::None || !guard::on(Guard::Barrier) {
+            return Ok((value, revision));
+        }
+        let mut proofs = self.proofs();
+        let mut ask_again = Duration::ZERO;
+        loop {
+            let proof = *proofs.borrow_and_update();
+            if self.is_behind_us(&proof, revision, at) {
+                return Ok((value, revision));
+            }
+            if Instant::now() >= patience.until {
+                return Err(Refusal::CommittedNotConfirmed(revision));
+            }
+            if self.shared.pace.doorbell {
+                self.shared.bell.notify_one();
+            }
+            tokio::select! {
+                changed = proofs.changed() => changed.map_err(|_| Refusal::CommittedNotConfirmed(revision))?,
+                () = tokio::time::sleep(ask_again.max(ASK_AGAIN)) => ask_again = (2 * ask_again).clamp(ASK_AGAIN, self.shared.pace.every),
+                () = tokio::time::sleep_until(patience.until) => {}
+            }
+        }
+    }
+
+    fn is_behind_us(&self, proof: &Proof, revision: Revision, committed_at: Duration) -> bool {
+        // A lease and 5 % for clocks that run at different speeds.
+        let lapsed = committed_at + self.shared.pace.lease.mul_f64(1.05);
+        proof.asked_at >= committed_at
+            && proof.acked.revision >= revision
+            && (proof.acked_by_all >= revision || self.shared.clock.boottime() >= lapsed)
+    }
+}

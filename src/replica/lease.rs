@@ -1,0 +1,28 @@
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use crate::guard::{self, Guard};
+
+/// Until when answers from the index may be given, on the clock since boot. Zero: not.
+#[derive(Debug, Default)]
+pub(super) struct Lease(AtomicU64);
+
+impl Lease {
+    pub(super) fn holds(&self, now: Duration) -> bool {
+        !guard::on(Guard::Lease) || nanos(now) < self.0.load(Ordering::Acquire)
+    }
+
+    pub(super) fn grant(&self, until: Duration) {
+        self.0.store(nanos(until), Ordering::Release);
+    }
+
+    pub(super) fn void(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,201 @@
+//! The composition root: builds every part once, in the order of their dependence, and
+//! takes them down in the reverse order.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    accounts::Accounts,
+    applications::Applications,
+    auth::{self, Authenticator},
+    clock::Clock,
+    entropy::Entropy,
+    grpc::{Bound, Listen, ListenRefused, Parts},
+    housekeeping,
+    keys::Keys,
+    replica::{Joined, Pace, Replica, Stopped},
+    signing::PublicKeyRefused,
+    store::{DatabaseUrl, OpenError, Store},
+    telemetry::Sampler,
+    watch::{Limits, Watches},
+};
+
+/// Everything that a server is made of.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub database: DatabaseUrl,
+    pub listen: Listen,
+    pub auth: auth::Settings,
+    pub pace: Pace,
+    pub limits: Limits,
+    /// How far back a watcher may resume.
+    pub history: Duration,
+    /// How long calls and streams may take to end.
+    pub drain: Duration,
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub sampler: Sampler,
+}
+
+/// Why a server did not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    Listen(#[from] ListenRefused),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("this replica cannot serve any more: {0}")]
+    Stopped(#[from] Stopped),
+    #[error("the built-in decoy key: {0}")]
+    Decoy(#[from] PublicKeyRefused),
+    #[error("a part of the server ended unexpectedly: {0}")]
+    Lost(String),
+}
+
+/// A server that answers.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    has_tls: bool,
+    store: Store,
+    replica: Replica,
+    stop: watch::Sender<bool>,
+    ended: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its own URL.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("{}://{}", if self.has_tls { "https" } else { "http" }, self.address)
+    }
+
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    #[must_use]
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// Tells it to end: it refuses new calls, ends its streams with a last bookmark, and
+    /// leaves.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// What [`Running::stop`] does, for somebody who waits for the end meanwhile.
+    #[must_use]
+    pub fn stopper(&self) -> watch::Sender<bool> {
+        self.stop.clone()
+    }
+
+    /// Waits for the end, by [`Running::stop`] or by itself.
+    pub async fn ended(self) -> Result<(), ServeError> {
+        match self.ended.await {
+            Ok(ended) => ended,
+            Err(error) => Err(ServeError::Lost(error.to_string())),
+        }
+    }
+}
+
+/// Starts a server; it is fresh when this returns.
+pub async fn start(options: Options) -> Result<Running, ServeError> {
+    let Options { database, listen, auth, pace, limits, history, drain, clock, entropy, sampler } = options;
+    let bound = Bound::bind(&listen).await?;
+    let (address, has_tls) = (bound.address(), bound.has_tls());
+    let store = Store::open(&database, clock.clone(), entropy.clone()).await?;
+    let Joined { replica, index, tail, sync, log_id } = Replica::join(&store, &clock, pace).await?;
+
+    let (stop_sync, stopped) = watch::channel(false);
+    let sync = tokio::spawn(sync.run(said(stopped)));
+    first_sync(&replica).await;
+
+    let (drain_now, draining) = watch::channel(false);
+    let part = || (store.clone(), Arc::clone(&index), replica.clone());
+    let (s, i, r) = part();
+    let keys = Keys::new(s, i, r, entropy.clone());
+    let (s, i, r) = part();
+    let applications = Applications::new(s, i, r, entropy.clone());
+    let (s, i, r) = part();
+    let accounts = Accounts::new(s, i, r, entropy.clone());
+    let (s, i, r) = part();
+    let watches = Watches::new(s, i, tail, r, entropy, log_id, limits, draining.clone());
+    let (s, i, r) = part();
+    let auth = Arc::new(Authenticator::new(i, r, s, auth)?);
+    let parts = Parts { auth, keys, watches, applications, accounts, replica: replica.clone(), sampler };
+
+    let server = tokio::spawn(bound.serve(parts, draining));
+    let cleaning = tokio::spawn(housekeeping::run(store.clone(), replica.clone(), history));
+    let (stop, told) = watch::channel(false);
+    let tasks = Tasks { server, sync, cleaning, drain_now, stop_sync, drain };
+    let ended = tokio::spawn(tasks.run(told));
+    tracing::info!(%address, tls = has_tls, keys = index.key_count(), "serving");
+    Ok(Running { address, has_tls, store, replica, stop, ended })
+}
+
+/// Nothing is answered before the first turn of the loop, so nothing listens before it.
+async fn first_sync(replica: &Replica) {
+    const PATIENCE: u32 = 20;
+    for _ in 0..PATIENCE {
+        if replica.fresh().await.is_ok() {
+            return;
+        }
+    }
+}
+
+async fn said(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// What runs, and how it ends.
+struct Tasks {
+    server: JoinHandle<Result<(), ListenRefused>>,
+    sync: JoinHandle<Result<(), Stopped>>,
+    cleaning: JoinHandle<()>,
+    drain_now: watch::Sender<bool>,
+    stop_sync: watch::Sender<bool>,
+    drain: Duration,
+}
+
+impl Tasks {
+    async fn run(mut self, told: watch::Receiver<bool>) -> Result<(), ServeError> {
+        let ended_by_itself = tokio::select! {
+            () = said(told) => None,
+            ended = &mut self.sync => Some(match ended {
+                Ok(Err(stopped)) => ServeError::Stopped(stopped),
+                Ok(Ok(())) => ServeError::Lost("the sync loop ended".to_owned()),
+                Err(error) => ServeError::Lost(error.to_string()),
+            }),
+            ended = &mut self.server => Some(match ended {
+                Ok(Err(refused)) => ServeError::Listen(refused),
+                Ok(Ok(())) => ServeError::Lost("the server ended".to_owned()),
+                Err(error) => ServeError::Lost(error.to_string()),
+            }),
+        };
+        self.cleaning.abort();
+        tracing::info!("draining");
+        self.drain_now.send_replace(true);
+        if !self.server.is_finished() && tokio::time::timeout(self.drain, &mut self.server).await.is_err() {
+            tracing::warn!("calls or streams did not end in time and are cut off");
+            self.server.abort();
+        }
+        self.stop_sync.send_replace(true);
+        if let Some(error) = ended_by_itself {
+            return Err(error);
+        }
+        match self.sync.await {
+            Ok(ended) => ended.map_err(ServeError::Stopped),
+            Err(error) => Err(ServeError::Lost(error.to_string())),
+        }
+    }
+}

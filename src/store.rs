@@ -1,0 +1,34 @@
+//! The database: rows, the log, and the one way to write.
+//!
+//! A concrete [`Store`] over sea-orm, no trait: sea-orm's connection already is the
+//! choice between engines. Only [`Store::write`] changes what callers see, and it always
+//! writes the event, the audit row and the spent nonce in the same transaction.
+//!
+//! Architecture invariant: no type of sea-orm leaves this room.
+
+mod accounts;
+mod applications;
+mod audit;
+mod codec;
+mod connect;
+mod entity;
+mod error;
+mod keys;
+mod lock;
+mod log;
+mod nonces;
+mod read;
+mod requests;
+mod sync;
+mod tx;
+mod write;
+
+pub use connect::{DatabaseUrl, DatabaseUrlInvalid, Store};
+pub use error::{Error, OpenError};
+pub use keys::KeyFilter;
+pub use log::{LogPage, Resume};
+pub use read::{Loaded, Snapshot};
+pub use requests::CreateRequest;
+pub use sync::{Synced, Turn};
+pub use tx::Tx;
+pub use write::Committed;

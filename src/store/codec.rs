@@ -1,0 +1,253 @@
+//! Rows and events to domain values and back. A row that does not read is [`Error::Corrupt`].
+
+use std::{collections::BTreeSet, fmt::Display, str::FromStr};
+
+use sea_orm::prelude::Json;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Error,
+    entity::{api_key, application, service_account, service_account_key},
+};
+use crate::domain::{
+    account::{AccountKey, Role, Scope, ServiceAccount},
+    application::Application,
+    event::{Cause, Change, KeyChange},
+    id::Revision,
+    key::{Key, KeyEnvironment, KeyType, RevokeReason, Revoked},
+    secret::{HASH_VERSION, KeyPrefix, SecretHash},
+    text::{Label, Name, Note},
+    time::Timestamp,
+};
+
+/// A change as it stands in the log: the whole row, so that applying it needs no query.
+/// A kind that this version does not know does not read, and the replica stops serving.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum ChangeRow {
+    Key { row: api_key::Model, cause: Option<String> },
+    Application { row: application::Model },
+    ServiceAccount { row: service_account::Model, keys: Vec<service_account_key::Model> },
+}
+
+impl ChangeRow {
+    pub(super) fn read(self) -> Result<Change, Error> {
+        Ok(match self {
+            Self::Key { row, cause } => {
+                let key = key(row)?;
+                let cause = cause.map(|cause| read_word(&cause, CAUSES)).transpose()?;
+                Change::Key(KeyChange { hash: key.hash, facts: key.facts(), cause })
+            }
+            Self::Application { row } => Change::Application(application(row)?),
+            Self::ServiceAccount { row, keys } => Change::ServiceAccount(account(row, keys)?),
+        })
+    }
+}
+
+type Words<T> = &'static [(&'static str, T)];
+
+const CAUSES: Words<Cause> =
+    &[("revoked", Cause::Revoked), ("disabled", Cause::Disabled), ("narrowed", Cause::Narrowed)];
+const KINDS: Words<KeyType> = &[("secret", KeyType::Secret)];
+const ENVIRONMENTS: Words<KeyEnvironment> = &[("live", KeyEnvironment::Live), ("test", KeyEnvironment::Test)];
+const REASONS: Words<RevokeReason> = &[
+    ("compromised", RevokeReason::Compromised),
+    ("leaked", RevokeReason::Leaked),
+    ("superseded", RevokeReason::Superseded),
+    ("unused", RevokeReason::Unused),
+    ("owner_gone", RevokeReason::OwnerGone),
+    ("policy", RevokeReason::Policy),
+    ("other", RevokeReason::Other),
+];
+const ROLES: Words<Role> = &[
+    ("admin", Role::Admin),
+    ("viewer", Role::Viewer),
+    ("editor", Role::Editor),
+    ("verifier", Role::Verifier),
+    ("watcher", Role::Watcher),
+];
+
+fn read_word<T: Copy>(word: &str, words: Words<T>) -> Result<T, Error> {
+    words.iter().find(|(name, _)| *name == word).map(|(_, value)| *value).ok_or_else(|| corrupt("word", word))
+}
+
+fn word<T: Copy + PartialEq>(value: T, words: Words<T>) -> String {
+    words.iter().find(|(_, v)| *v == value).map_or_else(String::new, |(name, _)| (*name).to_owned())
+}
+
+pub(super) fn environment(environment: KeyEnvironment) -> String {
+    word(environment, ENVIRONMENTS)
+}
+
+pub(super) fn cause(cause: Cause) -> String {
+    word(cause, CAUSES)
+}
+
+fn corrupt(what: &str, value: impl Display) -> Error {
+    Error::Corrupt(format!("{what} {value}"))
+}
+
+fn parse<T: FromStr>(text: &str, what: &str) -> Result<T, Error> {
+    text.parse().map_err(|_| corrupt(what, text))
+}
+
+fn list<T: FromStr>(json: Json, what: &str) -> Result<Vec<T>, Error> {
+    let texts: Vec<String> = serde_json::from_value(json).map_err(|error| corrupt(what, error))?;
+    texts.iter().map(|text| parse(text, what)).collect()
+}
+
+fn texts<T: ToString>(items: impl IntoIterator<Item = T>) -> Json {
+    Json::from(items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>())
+}
+
+fn name(text: &str) -> Result<Name, Error> {
+    Name::parse(text).map_err(|error| corrupt("name", error))
+}
+
+fn note(text: &str) -> Result<Note, Error> {
+    Note::parse(text).map_err(|error| corrupt("text", error))
+}
+
+pub(super) fn key(row: api_key::Model) -> Result<Key, Error> {
+    let labels: Vec<(String, String)> = serde_json::from_value(row.labels).map_err(|e| corrupt("labels", e))?;
+    let labels = labels.iter().map(|(key, value)| Label::parse(key, value).map_err(|e| corrupt("label", e)));
+    let hash: [u8; 32] = row.secret_sha256.try_into().map_err(|_| corrupt("hash of", &row.key_id))?;
+    if row.hash_version != HASH_VERSION {
+        return Err(corrupt("hash version", row.hash_version));
+    }
+    let revoked = match (row.revoke_time, row.revoke_reason) {
+        (Some(time), Some(reason)) => Some(Revoked {
+            time: Timestamp::from_micros(time),
+            reason: read_word(&reason, REASONS)?,
+            comment: note(&row.revoke_comment)?,
+        }),
+        (None, None) => None,
+        _ => return Err(corrupt("half a revocation of", &row.key_id)),
+    };
+    Ok(Key {
+        id: parse(&row.key_id, "key id")?,
+        application_id: parse(&row.application_id, "application id")?,
+        name: name(&row.name)?,
+        description: note(&row.description)?,
+        kind: read_word(&row.key_type, KINDS)?,
+        environment: read_word(&row.environment, ENVIRONMENTS)?,
+        prefix: row.prefix,
+        hash: SecretHash::from_bytes(hash),
+        permissions: list(row.permissions, "permission")?,
+        labels: labels.collect::<Result<_, _>>()?,
+        disabled: row.disabled,
+        create_time: Timestamp::from_micros(row.create_time),
+        update_time: Timestamp::from_micros(row.update_time),
+        expire_time: row.expire_time.map(Timestamp::from_micros),
+        revoked,
+        created_by: parse(&row.created_by, "service account id")?,
+        revision: Revision::new(row.revision),
+    })
+}
+
+pub(super) fn key_row(key: &Key) -> api_key::Model {
+    let labels: Vec<(&str, &str)> = key.labels.iter().map(|label| (label.key(), label.value())).collect();
+    api_key::Model {
+        key_id: key.id.to_string(),
+        application_id: key.application_id.to_string(),
+        name: key.name.to_string(),
+        description: key.description.to_string(),
+        key_type: word(key.kind, KINDS),
+        environment: environment(key.environment),
+        prefix: key.prefix.clone(),
+        secret_sha256: key.hash.as_bytes().to_vec(),
+        hash_version: HASH_VERSION,
+        permissions: texts(&key.permissions),
+        labels: serde_json::json!(labels),
+        disabled: key.disabled,
+        create_time: key.create_time.micros(),
+        update_time: key.update_time.micros(),
+        expire_time: key.expire_time.map(Timestamp::micros),
+        revoke_time: key.revoked.as_ref().map(|revoked| revoked.time.micros()),
+        revoke_reason: key.revoked.as_ref().map(|revoked| word(revoked.reason, REASONS)),
+        revoke_comment: key.revoked.as_ref().map_or_else(String::new, |revoked| revoked.comment.to_string()),
+        created_by: key.created_by.to_string(),
+        revision: key.revision.number(),
+    }
+}
+
+pub(super) fn application(row: application::Model) -> Result<Application, Error> {
+    let prefix = |text: String| KeyPrefix::parse(&text).map_err(|_| corrupt("key prefix", text));
+    Ok(Application {
+        id: parse(&row.application_id, "application id")?,
+        name: name(&row.name)?,
+        key_prefix: row.key_prefix.map(prefix).transpose()?,
+        create_time: Timestamp::from_micros(row.create_time),
+        update_time: Timestamp::from_micros(row.update_time),
+        revision: Revision::new(row.revision),
+    })
+}
+
+pub(super) fn application_row(application: &Application) -> application::Model {
+    application::Model {
+        application_id: application.id.to_string(),
+        name: application.name.to_string(),
+        key_prefix: application.key_prefix.as_ref().map(|prefix| prefix.as_str().to_owned()),
+        create_time: application.create_time.micros(),
+        update_time: application.update_time.micros(),
+        revision: application.revision.number(),
+    }
+}
+
+pub(super) fn account(
+    row: service_account::Model,
+    keys: Vec<service_account_key::Model>,
+) -> Result<ServiceAccount, Error> {
+    let roles: Vec<String> = serde_json::from_value(row.roles).map_err(|error| corrupt("roles", error))?;
+    let scope = match row.all_applications {
+        true => Scope::All,
+        false => Scope::Only(list(row.application_ids, "application id")?.into_iter().collect()),
+    };
+    let key = |key: service_account_key::Model| -> Result<AccountKey, Error> {
+        Ok(AccountKey {
+            kid: parse(&key.kid, "kid")?,
+            public_key_pem: key.public_key_pem,
+            create_time: Timestamp::from_micros(key.create_time),
+        })
+    };
+    Ok(ServiceAccount {
+        id: parse(&row.service_account_id, "service account id")?,
+        name: name(&row.name)?,
+        client_email: row.client_email,
+        roles: roles.iter().map(|role| read_word(role, ROLES)).collect::<Result<BTreeSet<_>, _>>()?,
+        scope,
+        grantable: list(row.grantable_permissions, "permission")?,
+        keys: keys.into_iter().map(key).collect::<Result<_, _>>()?,
+        disabled: row.disabled,
+        create_time: Timestamp::from_micros(row.create_time),
+        update_time: Timestamp::from_micros(row.update_time),
+        revision: Revision::new(row.revision),
+    })
+}
+
+pub(super) fn account_rows(account: &ServiceAccount) -> (service_account::Model, Vec<service_account_key::Model>) {
+    let (all_applications, application_ids) = match &account.scope {
+        Scope::All => (true, Json::Array(Vec::new())),
+        Scope::Only(ids) => (false, texts(ids)),
+    };
+    let row = service_account::Model {
+        service_account_id: account.id.to_string(),
+        name: account.name.to_string(),
+        client_email: account.client_email.clone(),
+        roles: Json::from(account.roles.iter().map(|role| word(*role, ROLES)).collect::<Vec<_>>()),
+        all_applications,
+        application_ids,
+        grantable_permissions: texts(&account.grantable),
+        disabled: account.disabled,
+        create_time: account.create_time.micros(),
+        update_time: account.update_time.micros(),
+        revision: account.revision.number(),
+    };
+    let key = |key: &AccountKey| service_account_key::Model {
+        kid: key.kid.to_string(),
+        service_account_id: account.id.to_string(),
+        public_key_pem: key.public_key_pem.clone(),
+        create_time: key.create_time.micros(),
+    };
+    (row, account.keys.iter().map(key).collect())
+}

@@ -1,0 +1,182 @@
+use std::{
+    path::PathBuf,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use portcullis_migrations::{Migrator, MigratorTrait as _};
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait as _,
+    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::{OpenError, lock::FileLock};
+use crate::{clock::Clock, domain::time::Timestamp, entropy::Entropy};
+
+/// Where the data is: `sqlite://PATH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseUrl {
+    path: PathBuf,
+}
+
+/// Not a URL of a database that this version knows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a database URL is sqlite://PATH (sqlite:///absolute/path.db or sqlite://relative/path.db)")]
+pub struct DatabaseUrlInvalid;
+
+impl DatabaseUrl {
+    /// The SQLite file at `path`.
+    #[must_use]
+    pub fn sqlite(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = DatabaseUrlInvalid;
+
+    fn from_str(text: &str) -> Result<Self, DatabaseUrlInvalid> {
+        let path = text.strip_prefix("sqlite://").ok_or(DatabaseUrlInvalid)?;
+        let is_file =
+            !path.is_empty() && !path.contains(['?', '#', '\0']) && !path.ends_with('/') && path != ":memory:";
+        if is_file { Ok(Self::sqlite(path)) } else { Err(DatabaseUrlInvalid) }
+    }
+}
+
+/// An open database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    /// Calls.
+    pool: DatabaseConnection,
+    /// The sync loop's own connection: calls must not be able to starve the lease.
+    sync: DatabaseConnection,
+    /// Writers in the order of their coming. SQLite has one writer at a time, and waits
+    /// for it by polling, which is unfair.
+    turn: Mutex<()>,
+    pub(super) clock: Clock,
+    pub(super) entropy: Entropy,
+    statements: Arc<AtomicU64>,
+    _lock: FileLock,
+}
+
+const POOL: u32 = 8;
+/// How long one statement may wait for another process's lock.
+const BUSY: Duration = Duration::from_secs(5);
+
+impl Store {
+    /// Opens a migrated database and keeps other processes off it.
+    pub async fn open(url: &DatabaseUrl, clock: Clock, entropy: Entropy) -> Result<Self, OpenError> {
+        if !url.path.exists() {
+            return Err(OpenError::Missing(url.path.display().to_string()));
+        }
+        let lock = FileLock::take(&url.path)?;
+        let statements = Arc::new(AtomicU64::new(0));
+        let pool = connect(url, POOL, &statements).await?;
+        check_schema(&pool).await?;
+        let sync = connect(url, 1, &statements).await?;
+        let inner = Inner { pool, sync, turn: Mutex::new(()), clock, entropy, statements, _lock: lock };
+        let store = Self { inner: Arc::new(inner) };
+        store.begin_history().await?;
+        Ok(store)
+    }
+
+    /// Makes the database if there is none, and applies the migrations it lacks.
+    /// Answers how many there were.
+    pub async fn migrate(url: &DatabaseUrl) -> Result<usize, OpenError> {
+        let folder = url.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder {
+            let io = |error| OpenError::Io { path: folder.display().to_string(), error };
+            tokio::fs::create_dir_all(folder).await.map_err(io)?;
+        }
+        let _lock = FileLock::take(&url.path)?;
+        let database = connect(url, 1, &Arc::default()).await?;
+        let pending = pending(&database).await?;
+        Migrator::up(&database, None).await?;
+        database.close().await?;
+        Ok(pending)
+    }
+
+    /// How many statements were sent: a test holds Verify to none.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        self.inner.statements.load(Ordering::SeqCst)
+    }
+
+    /// The database's time. The engine in the same process has this process's clock.
+    pub(super) fn database_time(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// Waits for this writer's turn and begins. BEGIN IMMEDIATE: a deferred transaction
+    /// that reads and then writes fails when another wrote in between.
+    pub(super) async fn begin_write(&self) -> Result<(MutexGuard<'_, ()>, DatabaseTransaction), DbErr> {
+        let turn = self.inner.turn.lock().await;
+        let transaction = self.inner.pool.begin_with_options(immediate()).await?;
+        Ok((turn, transaction))
+    }
+
+    pub(super) async fn begin_sync(&self) -> Result<(MutexGuard<'_, ()>, DatabaseTransaction), DbErr> {
+        let turn = self.inner.turn.lock().await;
+        let transaction = self.inner.sync.begin_with_options(immediate()).await?;
+        Ok((turn, transaction))
+    }
+
+    /// Begins a transaction that sees one moment and writes nothing.
+    pub(super) async fn begin_read(&self) -> Result<DatabaseTransaction, DbErr> {
+        self.inner.pool.begin().await
+    }
+}
+
+fn immediate() -> TransactionOptions {
+    TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() }
+}
+
+async fn connect(url: &DatabaseUrl, size: u32, statements: &Arc<AtomicU64>) -> Result<DatabaseConnection, DbErr> {
+    let path = url.path.clone();
+    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", path.display()));
+    options.max_connections(size).min_connections(1).sqlx_logging(false).acquire_timeout(BUSY).map_sqlx_sqlite_opts(
+        move |sqlite| {
+            sqlite
+                .filename(&path)
+                .journal_mode(SqliteJournalMode::Wal)
+                // NORMAL loses acknowledged commits when the power goes.
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(BUSY)
+                // A log that once grew under a long read is cut back at the next checkpoint.
+                .pragma("journal_size_limit", "67108864")
+        },
+    );
+    let mut connection = Database::connect(options).await?;
+    let statements = Arc::clone(statements);
+    connection.set_metric_callback(move |_| {
+        statements.fetch_add(1, Ordering::SeqCst);
+    });
+    Ok(connection)
+}
+
+async fn pending(database: &DatabaseConnection) -> Result<usize, OpenError> {
+    match Migrator::get_pending_migrations(database).await {
+        Ok(pending) => Ok(pending.len()),
+        Err(DbErr::Custom(what) | DbErr::Migration(what)) => Err(OpenError::Newer(what)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn check_schema(database: &DatabaseConnection) -> Result<(), OpenError> {
+    match pending(database).await? {
+        0 => Ok(()),
+        pending => Err(OpenError::NotMigrated { pending }),
+    }
+}

@@ -1,0 +1,27 @@
+//! The tables. Nothing of this leaves `store`.
+
+pub(super) mod api_key;
+pub(super) mod application;
+pub(super) mod audit_event;
+pub(super) mod create_request;
+pub(super) mod event_log;
+pub(super) mod log_head;
+pub(super) mod nonce;
+pub(super) mod replica;
+pub(super) mod service_account;
+pub(super) mod service_account_key;
+
+/// Bytes as base64 in the JSON of events.
+pub(super) mod base64_bytes {
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(in crate::store) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
+    }
+
+    pub(in crate::store) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        BASE64_STANDARD.decode(text).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,40 @@
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
+#[sea_orm(table_name = "api_key")]
+pub(in crate::store) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub key_id: String,
+    pub application_id: String,
+    #[sea_orm(column_type = "Text")]
+    pub name: String,
+    #[sea_orm(column_type = "Text")]
+    pub description: String,
+    pub key_type: String,
+    pub environment: String,
+    pub prefix: String,
+    #[sea_orm(unique)]
+    #[serde(with = "super::base64_bytes")]
+    pub secret_sha256: Vec<u8>,
+    pub hash_version: i16,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub permissions: Json,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub labels: Json,
+    pub disabled: bool,
+    pub create_time: i64,
+    pub update_time: i64,
+    pub expire_time: Option<i64>,
+    pub revoke_time: Option<i64>,
+    pub revoke_reason: Option<String>,
+    #[sea_orm(column_type = "Text")]
+    pub revoke_comment: String,
+    pub created_by: String,
+    pub revision: i64,
+}
+
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub(in crate::store) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,61 @@
+use sea_orm::DbErr;
+
+use crate::{domain::refusal::Refusal, entropy::NoEntropy};
+
+/// What can go wrong with the database once it is open.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It does not answer, or refuses; nothing was written.
+    #[error("the database does not answer: {0}")]
+    Unavailable(#[from] DbErr),
+    /// COMMIT did not answer: it may have been written.
+    #[error("the commit did not answer: {0}")]
+    CommitUnknown(DbErr),
+    /// A row that no version of this program wrote.
+    #[error("the database holds what it should not: {0}")]
+    Corrupt(String),
+    /// This replica's own row is gone: somebody else took over.
+    #[error("this replica is no longer registered")]
+    NotRegistered,
+    /// The log does not continue what was applied.
+    #[error("the history is not the one that was applied")]
+    Forked,
+    #[error(transparent)]
+    NoEntropy(#[from] NoEntropy),
+    /// The task that did the work ended without an answer.
+    #[error("the task was lost: {0}")]
+    TaskLost(String),
+}
+
+/// The one place where the inside of a database error stops: it is logged here and goes
+/// no further, since it may hold SQL and paths.
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        tracing::error!(%error, "store: {error}");
+        match error {
+            Error::Unavailable(_) | Error::NotRegistered => Self::StoreUnavailable,
+            Error::CommitUnknown(_) | Error::TaskLost(_) => Self::CommitUnknown,
+            Error::Corrupt(_) | Error::NoEntropy(_) => Self::Internal,
+            Error::Forked => Self::FreshnessUnproven,
+        }
+    }
+}
+
+/// Why a database could not be opened. For the operator, so paths are named.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{path} is in use by another portcullis; stop that one first ({lock} is its lock)")]
+    InUse { path: String, lock: String },
+    #[error("{path}: {error}")]
+    Io { path: String, error: std::io::Error },
+    #[error("there is no database at {0}; make it with `portcullis migrate`")]
+    Missing(String),
+    #[error("the schema is older than this program ({pending} migrations to apply); run `portcullis migrate`")]
+    NotMigrated { pending: usize },
+    #[error("the schema does not belong to this program: {0}; use the version that wrote it, or a newer one")]
+    Newer(String),
+    #[error(transparent)]
+    Database(#[from] DbErr),
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
+}

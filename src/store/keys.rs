@@ -1,0 +1,87 @@
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, sea_query::OnConflict,
+};
+
+use super::{Error, codec, entity::api_key};
+use crate::domain::{
+    id::{ApplicationId, KeyId},
+    key::{Key, KeyEnvironment},
+    page::PageRequest,
+};
+
+/// Which keys of an application are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct KeyFilter {
+    pub show_revoked: bool,
+    pub environment: Option<KeyEnvironment>,
+    pub name_prefix: String,
+}
+
+/// Every query of keys is bound to an application: a key of another one is not found.
+pub(super) async fn find(
+    db: &impl ConnectionTrait,
+    application: ApplicationId,
+    key: KeyId,
+    lock: bool,
+) -> Result<Option<Key>, Error> {
+    let mut query =
+        api_key::Entity::find_by_id(key.to_string()).filter(api_key::Column::ApplicationId.eq(application.to_string()));
+    if lock {
+        query = query.lock_exclusive();
+    }
+    // `.all()`: on SQLite `.one()` binds its LIMIT and has the statement prepared anew.
+    query.all(db).await?.pop().map(codec::key).transpose()
+}
+
+pub(super) async fn list(
+    db: &impl ConnectionTrait,
+    application: ApplicationId,
+    filter: &KeyFilter,
+    page: &PageRequest,
+) -> Result<Vec<Key>, Error> {
+    let mut query = api_key::Entity::find().filter(api_key::Column::ApplicationId.eq(application.to_string()));
+    if !filter.show_revoked {
+        query = query.filter(api_key::Column::RevokeTime.is_null());
+    }
+    if let Some(environment) = filter.environment {
+        query = query.filter(api_key::Column::Environment.eq(codec::environment(environment)));
+    }
+    if !filter.name_prefix.is_empty() {
+        query = query.filter(super::read::starts_with(api_key::Column::Name, &filter.name_prefix));
+    }
+    if let Some(after) = &page.after {
+        query = query.filter(api_key::Column::KeyId.gt(after));
+    }
+    let rows = query.order_by_asc(api_key::Column::KeyId).limit(page.size + 1).all(db).await?;
+    rows.into_iter().map(codec::key).collect()
+}
+
+/// All keys of all applications, a page at a time, for the index.
+pub(super) async fn load(db: &impl ConnectionTrait, after: &str, size: u64) -> Result<Vec<Key>, Error> {
+    let query = api_key::Entity::find().filter(api_key::Column::KeyId.gt(after));
+    let rows = query.order_by_asc(api_key::Column::KeyId).limit(size).all(db).await?;
+    rows.into_iter().map(codec::key).collect()
+}
+
+pub(super) async fn put(db: &impl ConnectionTrait, row: api_key::Model) -> Result<(), Error> {
+    use api_key::Column as C;
+    let row = row.into_active_model().reset_all();
+    let update = OnConflict::column(C::KeyId)
+        .update_columns([
+            C::Name,
+            C::Description,
+            C::Permissions,
+            C::Labels,
+            C::Disabled,
+            C::UpdateTime,
+            C::ExpireTime,
+            C::RevokeTime,
+            C::RevokeReason,
+            C::RevokeComment,
+            C::Revision,
+        ])
+        .to_owned();
+    api_key::Entity::insert(row).on_conflict(update).exec_without_returning(db).await?;
+    Ok(())
+}

@@ -1,0 +1,157 @@
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, TryGetable as _,
+};
+use uuid::Uuid;
+
+use super::{
+    Error, Store, codec,
+    entity::{event_log, log_head, replica},
+};
+use crate::domain::{
+    event::{Event, Position},
+    id::Revision,
+    time::Timestamp,
+};
+
+/// Events in order, and whether there may be more.
+#[derive(Debug)]
+pub struct LogPage {
+    pub events: Vec<Event>,
+    pub more: bool,
+}
+
+/// Where a reader that was away stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// Its place is in the log.
+    Here,
+    /// Its place was compacted away; the log starts here.
+    Gone { oldest: Revision },
+    /// Another event stands at its place, or none yet.
+    Forked,
+}
+
+pub(super) const PAGE: u64 = 512;
+const HEAD: i16 = 1;
+
+/// Gives the next revision. The row's lock is held to the end of the transaction, so the
+/// order of numbers is the order of commits, without gaps, on every engine.
+pub(super) async fn next_revision(db: &impl ConnectionTrait) -> Result<Revision, Error> {
+    bump(db, "UPDATE log_head SET seq = seq + 1 WHERE id = 1 RETURNING seq").await
+}
+
+/// Writes the head without moving it: an answer that changes nothing is as durable, and
+/// as ordered, as one that does.
+pub(super) async fn touch_head(db: &impl ConnectionTrait) -> Result<Revision, Error> {
+    bump(db, "UPDATE log_head SET seq = seq WHERE id = 1 RETURNING seq").await
+}
+
+async fn bump(db: &impl ConnectionTrait, sql: &str) -> Result<Revision, Error> {
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    let row = rows.first().ok_or_else(|| Error::Corrupt("no log head".to_owned()))?;
+    let seq = i64::try_get_by(row, "seq").map_err(|error| Error::Unavailable(DbErr::from(error)))?;
+    Ok(Revision::new(seq))
+}
+
+pub(super) async fn append(db: &impl ConnectionTrait, row: event_log::Model) -> Result<(), Error> {
+    event_log::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// The name of the history and its last place.
+pub(super) async fn head(db: &impl ConnectionTrait) -> Result<(Uuid, Position), Error> {
+    let head = log_head::Entity::find_by_id(HEAD).all(db).await?.pop();
+    let head = head.ok_or_else(|| Error::Corrupt("no log head".to_owned()))?;
+    let last = event_log::Entity::find_by_id(head.seq).all(db).await?.pop();
+    let last = last.ok_or_else(|| Error::Corrupt(format!("no event {}", head.seq)))?;
+    Ok((head.log_id, Position { revision: Revision::new(head.seq), event_id: last.event_id }))
+}
+
+pub(super) async fn after(db: &impl ConnectionTrait, revision: Revision) -> Result<LogPage, Error> {
+    let query = event_log::Entity::find().filter(event_log::Column::Seq.gt(revision.number()));
+    let rows = query.order_by_asc(event_log::Column::Seq).limit(PAGE).all(db).await?;
+    let more = rows.len() as u64 == PAGE;
+    let events = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let expected = std::iter::successors(Some(revision.next()), |revision| Some(revision.next()));
+    if events.iter().zip(expected).any(|(event, expected)| event.revision != expected) {
+        return Err(Error::Forked);
+    }
+    Ok(LogPage { events, more })
+}
+
+fn read(row: event_log::Model) -> Result<Event, Error> {
+    let changes: Vec<codec::ChangeRow> =
+        serde_json::from_value(row.changes).map_err(|error| Error::Corrupt(format!("event {}: {error}", row.seq)))?;
+    Ok(Event {
+        revision: Revision::new(row.seq),
+        event_id: row.event_id,
+        time: Timestamp::from_micros(row.time),
+        changes: changes.into_iter().map(codec::ChangeRow::read).collect::<Result<_, _>>()?,
+    })
+}
+
+impl Store {
+    /// Begins a history where there is none: a name for it, and an event 0 to stand on.
+    pub(super) async fn begin_history(&self) -> Result<(), super::OpenError> {
+        let (_turn, tx) = self.begin_write().await?;
+        if log_head::Entity::find_by_id(HEAD).all(&tx).await?.is_empty() {
+            let now = self.database_time();
+            let log_id = self.inner.entropy.uuid(now)?;
+            let head = log_head::Model { id: HEAD, log_id, seq: 0 };
+            log_head::Entity::insert(head.into_active_model().reset_all()).exec_without_returning(&tx).await?;
+            let event = event_log::Model {
+                seq: 0,
+                event_id: self.inner.entropy.uuid(now)?,
+                time: now.micros(),
+                changes: serde_json::json!([]),
+            };
+            event_log::Entity::insert(event.into_active_model().reset_all()).exec_without_returning(&tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The events behind `revision`, for a reader whom memory does not reach back to.
+    pub async fn events_after(&self, revision: Revision) -> Result<LogPage, Error> {
+        self.detached(async move |store| {
+            let tx = store.begin_read().await?;
+            after(&tx, revision).await
+        })
+        .await
+    }
+
+    /// Whether a reader may go on from `position`.
+    pub async fn resume(&self, position: Position) -> Result<Resume, Error> {
+        self.detached(async move |store| {
+            let tx = store.begin_read().await?;
+            let row = event_log::Entity::find_by_id(position.revision.number()).all(&tx).await?.pop();
+            if let Some(row) = row {
+                return Ok(if row.event_id == position.event_id { Resume::Here } else { Resume::Forked });
+            }
+            let first = event_log::Entity::find().order_by_asc(event_log::Column::Seq).limit(1).all(&tx).await?.pop();
+            let first = first.ok_or_else(|| Error::Corrupt("an empty log".to_owned()))?;
+            let gone = first.seq > position.revision.number();
+            Ok(if gone { Resume::Gone { oldest: Revision::new(first.seq) } } else { Resume::Forked })
+        })
+        .await
+    }
+
+    /// Deletes events from before `before`: never one that a replica has yet to apply, and
+    /// never the last. Answers how many there were.
+    pub async fn compact(&self, before: Timestamp) -> Result<u64, Error> {
+        self.detached(async move |store| {
+            let (_turn, tx) = store.begin_write().await?;
+            let (_, head) = head(&tx).await?;
+            let acked = replica::Entity::find().all(&tx).await?.iter().map(|row| row.acked_seq).min();
+            let keep_from = acked.unwrap_or(head.revision.number()).min(head.revision.number());
+            let old = event_log::Entity::delete_many()
+                .filter(event_log::Column::Time.lt(before.micros()))
+                .filter(event_log::Column::Seq.lt(keep_from));
+            let rows = old.exec(&tx).await?.rows_affected;
+            tx.commit().await?;
+            Ok(rows)
+        })
+        .await
+    }
+}

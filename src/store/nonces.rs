@@ -1,0 +1,40 @@
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, sea_query::OnConflict,
+};
+
+use super::{Error, Store, entity::nonce};
+use crate::domain::{act::Nonce, time::Timestamp};
+
+/// Spends a nonce; `false` when it was spent before.
+pub(super) async fn spend(db: &impl ConnectionTrait, nonce: &Nonce) -> Result<bool, Error> {
+    let row =
+        nonce::ActiveModel { nonce_sha256: Set(nonce.hash.to_vec()), expire_time: Set(nonce.expire_time.micros()) };
+    let keep = OnConflict::column(nonce::Column::NonceSha256).do_nothing().to_owned();
+    let rows = nonce::Entity::insert(row).on_conflict(keep).exec_without_returning(db).await?;
+    Ok(rows == 1)
+}
+
+impl Store {
+    /// Spends the nonce of a call that writes nothing else; `false` when it was spent before.
+    pub async fn spend_nonce(&self, nonce: Nonce) -> Result<bool, Error> {
+        self.detached(async move |store| {
+            let (_turn, tx) = store.begin_write().await?;
+            let fresh = spend(&tx, &nonce).await?;
+            tx.commit().await.map_err(Error::CommitUnknown)?;
+            Ok(fresh)
+        })
+        .await
+    }
+
+    /// Forgets what no replay could use any more. Answers how many there were.
+    pub async fn forget_nonces(&self, before: Timestamp) -> Result<u64, Error> {
+        self.detached(async move |store| {
+            let (_turn, tx) = store.begin_write().await?;
+            let old = nonce::Entity::delete_many().filter(nonce::Column::ExpireTime.lt(before.micros()));
+            let rows = old.exec(&tx).await?.rows_affected;
+            tx.commit().await?;
+            Ok(rows)
+        })
+        .await
+    }
+}

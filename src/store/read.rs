@@ -1,0 +1,143 @@
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseTransaction,
+    sea_query::{Expr, ExprTrait as _, Func, SimpleExpr},
+};
+use uuid::Uuid;
+
+use super::{Error, KeyFilter, Store, accounts, applications, keys, log};
+use crate::domain::{
+    account::{Scope, ServiceAccount},
+    application::Application,
+    event::Position,
+    id::{ApplicationId, KeyId, Revision, ServiceAccountId},
+    key::Key,
+    page::PageRequest,
+    refusal::Refusal,
+};
+
+/// One moment of the database.
+#[derive(Debug)]
+pub struct Snapshot {
+    tx: DatabaseTransaction,
+    revision: Revision,
+}
+
+/// Everything that the index keeps, as of one place in one history.
+#[derive(Debug)]
+pub struct Loaded {
+    pub log_id: Uuid,
+    pub position: Position,
+    pub applications: Vec<Application>,
+    pub accounts: Vec<ServiceAccount>,
+}
+
+const LOAD_PAGE: u64 = 10_000;
+
+impl Store {
+    /// Reads one moment, in a task that a cancelled call cannot drop. A database that is
+    /// behind what this replica has applied is not answered from.
+    pub async fn read<T, F, Fut>(&self, at_least: Revision, read: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: FnOnce(Snapshot) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, Refusal>> + Send,
+    {
+        let store = self.clone();
+        let task = tokio::spawn(async move {
+            let tx = store.begin_read().await.map_err(Error::from)?;
+            let (_, head) = log::head(&tx).await?;
+            if head.revision < at_least {
+                return Err(Error::Forked.into());
+            }
+            read(Snapshot { tx, revision: head.revision }).await
+        });
+        match task.await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::error!(%error, "a read did not end");
+                Err(Refusal::StoreUnavailable)
+            }
+        }
+    }
+
+    /// Loads what the index keeps; keys are handed over in pages, so that ten million of
+    /// them are never in memory twice.
+    pub async fn load(&self, mut each: impl FnMut(Vec<Key>)) -> Result<Loaded, Error> {
+        let tx = self.begin_read().await?;
+        let (log_id, position) = log::head(&tx).await?;
+        let mut after = String::new();
+        loop {
+            let page = keys::load(&tx, &after, LOAD_PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = last.id.to_string();
+            each(page);
+        }
+        let applications = applications::load(&tx).await?;
+        let accounts = accounts::load(&tx, "").await?;
+        Ok(Loaded { log_id, position, applications, accounts })
+    }
+
+    /// Runs database work in a task that a cancelled call cannot drop: a driver whose
+    /// transaction is dropped half-way may hand the open one to the next caller.
+    pub(super) async fn detached<T, F, Fut>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(Self) -> Fut,
+        Fut: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        match tokio::spawn(work(self.clone())).await {
+            Ok(answer) => answer,
+            Err(error) => Err(Error::TaskLost(error.to_string())),
+        }
+    }
+}
+
+impl Snapshot {
+    /// The last mutation that this moment holds.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    pub async fn key(&self, application: ApplicationId, key: KeyId) -> Result<Key, Refusal> {
+        keys::find(&self.tx, application, key, false).await?.ok_or(Refusal::KeyNotFound)
+    }
+
+    pub async fn keys(
+        &self,
+        application: ApplicationId,
+        filter: &KeyFilter,
+        page: &PageRequest,
+    ) -> Result<Vec<Key>, Refusal> {
+        Ok(keys::list(&self.tx, application, filter, page).await?)
+    }
+
+    pub async fn application(&self, id: ApplicationId) -> Result<Application, Refusal> {
+        applications::find(&self.tx, id, false).await?.ok_or(Refusal::ApplicationNotFound)
+    }
+
+    pub async fn applications(
+        &self,
+        scope: &Scope,
+        name_prefix: &str,
+        page: &PageRequest,
+    ) -> Result<Vec<Application>, Refusal> {
+        Ok(applications::list(&self.tx, scope, name_prefix, page).await?)
+    }
+
+    pub async fn account(&self, id: ServiceAccountId) -> Result<ServiceAccount, Refusal> {
+        accounts::find(&self.tx, id, false).await?.ok_or(Refusal::ServiceAccountNotFound)
+    }
+
+    /// All whose name starts so; who may be shown to whom is the caller's to say.
+    pub async fn accounts(&self, name_prefix: &str) -> Result<Vec<ServiceAccount>, Refusal> {
+        Ok(accounts::load(&self.tx, name_prefix).await?)
+    }
+}
+
+/// Starts with, in any engine, with case: `%` and `_` are characters like any other.
+pub(super) fn starts_with(column: impl ColumnTrait, prefix: &str) -> Condition {
+    let characters = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
+    let head: SimpleExpr = Func::cust("substr").arg(Expr::col(column)).arg(1_i64).arg(characters).into();
+    Condition::all().add(head.eq(prefix))
+}

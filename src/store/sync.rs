@@ -1,0 +1,100 @@
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QueryTrait as _,
+    sea_query::{Expr, ExprTrait as _},
+};
+use uuid::Uuid;
+
+use super::{
+    Error, Store,
+    entity::{event_log, replica},
+    log,
+};
+use crate::domain::{
+    event::{Event, Position},
+    id::Revision,
+    time::Timestamp,
+};
+
+/// What a replica says of itself in a sync.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn {
+    /// Its row.
+    pub replica: Uuid,
+    /// The last event that it has applied.
+    pub applied: Position,
+}
+
+/// What it learns.
+#[derive(Debug)]
+pub struct Synced {
+    /// What comes next. To be applied only now, after the COMMIT.
+    pub events: Vec<Event>,
+    /// Whether there may be more behind them.
+    pub more: bool,
+    /// The database's time within the sync.
+    pub time: Timestamp,
+    /// What every replica has applied at least.
+    pub acked_by_all: Revision,
+}
+
+impl Store {
+    /// Registers a replica that has loaded. Grants nothing: only a sync does. On SQLite
+    /// the file lock says that every other row is of a dead process, so they go.
+    pub async fn join(&self, loaded: Position) -> Result<Uuid, Error> {
+        let id = self.inner.entropy.uuid(self.database_time())?;
+        self.detached(async move |store| {
+            let (_turn, tx) = store.begin_write().await?;
+            replica::Entity::delete_many().exec(&tx).await?;
+            let row = replica::Model { id, beat: 0, acked_seq: loaded.revision.number() };
+            replica::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(&tx).await?;
+            tx.commit().await?;
+            Ok(id)
+        })
+        .await
+    }
+
+    /// Takes the replica's row away. It must answer nothing from its index any more.
+    pub async fn leave(&self, id: Uuid) -> Result<(), Error> {
+        self.detached(async move |store| {
+            let (_turn, tx) = store.begin_write().await?;
+            replica::Entity::delete_by_id(id).exec(&tx).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// One turn of the sync loop, in one durable transaction: says what was applied,
+    /// proves that this history still holds it, and reads what comes next.
+    pub async fn sync(&self, turn: Turn) -> Result<Synced, Error> {
+        self.detached(async move |store| {
+            let (_turn, tx) = store.begin_sync().await?;
+            let applied = turn.applied.revision.number();
+            let in_history = event_log::Entity::find()
+                .filter(event_log::Column::Seq.eq(applied))
+                .filter(event_log::Column::EventId.eq(turn.applied.event_id))
+                .into_query();
+            let beat = replica::Entity::update_many()
+                .col_expr(replica::Column::Beat, Expr::col(replica::Column::Beat).add(1))
+                .col_expr(replica::Column::AckedSeq, Expr::value(applied))
+                .filter(replica::Column::Id.eq(turn.replica))
+                .filter(Expr::exists(in_history))
+                .exec(&tx)
+                .await?;
+            if beat.rows_affected != 1 {
+                return Err(Error::NotRegistered);
+            }
+            let page = log::after(&tx, turn.applied.revision).await?;
+            let acked = replica::Entity::find().all(&tx).await?.iter().map(|row| row.acked_seq).min();
+            let time = store.database_time();
+            tx.commit().await.map_err(Error::CommitUnknown)?;
+            Ok(Synced {
+                events: page.events,
+                more: page.more,
+                time,
+                acked_by_all: Revision::new(acked.unwrap_or(applied)),
+            })
+        })
+        .await
+    }
+}

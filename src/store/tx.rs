@@ -1,0 +1,177 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sea_orm::{DatabaseTransaction, prelude::Json};
+use uuid::Uuid;
+
+use super::{
+    CreateRequest, Error, accounts, applications, codec,
+    entity::event_log,
+    keys,
+    requests::{self, Earlier},
+};
+use crate::{
+    domain::{
+        account::ServiceAccount,
+        application::Application,
+        event::Cause,
+        id::{ApplicationId, KeyId, Revision, ServiceAccountId},
+        key::Key,
+        refusal::Refusal,
+        time::Timestamp,
+    },
+    signing::Kid,
+};
+
+/// A transaction that is deciding: it reads, and notes what is to be saved. What it read
+/// cannot change before it commits. Saving happens at the end, when the revision is known.
+#[derive(Debug, Clone)]
+pub struct Tx {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) db: DatabaseTransaction,
+    pub(super) now: Timestamp,
+    /// The caller as of now; `None` for the operator.
+    pub(super) actor: Option<ServiceAccount>,
+    pub(super) notes: Mutex<Notes>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    pub(super) saves: Vec<Save>,
+    pub(super) made: Option<(CreateRequest, String)>,
+}
+
+#[derive(Debug)]
+pub(super) enum Save {
+    Key { before: Option<Key>, after: Key, cause: Option<Cause> },
+    Application { before: Option<Application>, after: Application },
+    Account { before: Option<ServiceAccount>, after: ServiceAccount },
+}
+
+impl Tx {
+    /// The database's time, as of this transaction's turn.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.now
+    }
+
+    /// The caller, as read in this transaction.
+    pub fn actor(&self) -> Result<&ServiceAccount, Refusal> {
+        self.inner.actor.as_ref().ok_or(Refusal::Internal)
+    }
+
+    /// The caller, if this application is in its scope.
+    pub fn actor_in(&self, application: ApplicationId) -> Result<&ServiceAccount, Refusal> {
+        let actor = self.actor()?;
+        if actor.scope.holds(application) { Ok(actor) } else { Err(Refusal::ApplicationOutOfScope) }
+    }
+
+    pub async fn key(&self, application: ApplicationId, key: KeyId) -> Result<Key, Refusal> {
+        keys::find(&self.inner.db, application, key, true).await?.ok_or(Refusal::KeyNotFound)
+    }
+
+    pub async fn application(&self, id: ApplicationId) -> Result<Application, Refusal> {
+        applications::find(&self.inner.db, id, true).await?.ok_or(Refusal::ApplicationNotFound)
+    }
+
+    pub async fn account(&self, id: ServiceAccountId) -> Result<ServiceAccount, Refusal> {
+        accounts::find(&self.inner.db, id, true).await?.ok_or(Refusal::ServiceAccountNotFound)
+    }
+
+    pub async fn accounts(&self) -> Result<Vec<ServiceAccount>, Refusal> {
+        Ok(accounts::load(&self.inner.db, "").await?)
+    }
+
+    pub async fn owner_of(&self, kid: &Kid) -> Result<Option<ServiceAccountId>, Refusal> {
+        Ok(accounts::owner(&self.inner.db, kid).await?)
+    }
+
+    /// What this request made when it came first, if it did.
+    pub async fn made_before(&self, request: Option<&CreateRequest>) -> Result<Option<String>, Refusal> {
+        let Some(request) = request else { return Ok(None) };
+        match requests::find(&self.inner.db, self.actor()?.id, request, self.now()).await? {
+            Earlier::Nothing => Ok(None),
+            Earlier::Made(resource_id) => Ok(Some(resource_id)),
+            Earlier::Other => Err(Refusal::RequestIdReused),
+        }
+    }
+
+    /// Notes what this request makes.
+    pub fn made(&self, request: Option<CreateRequest>, resource_id: impl ToString) {
+        if let Some(request) = request {
+            self.notes().made = Some((request, resource_id.to_string()));
+        }
+    }
+
+    pub fn save_key(&self, before: Option<Key>, after: Key, cause: Option<Cause>) {
+        self.notes().saves.push(Save::Key { before, after, cause });
+    }
+
+    pub fn save_application(&self, before: Option<Application>, after: Application) {
+        self.notes().saves.push(Save::Application { before, after });
+    }
+
+    pub fn save_account(&self, before: Option<ServiceAccount>, after: ServiceAccount) {
+        self.notes().saves.push(Save::Account { before, after });
+    }
+
+    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+        self.inner.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was written, for the log and for the audit.
+pub(super) struct Written {
+    pub(super) change: codec::ChangeRow,
+    pub(super) before: Option<Json>,
+    pub(super) after: Option<Json>,
+}
+
+impl Save {
+    /// Writes the row as of `revision`.
+    pub(super) async fn write(self, db: &DatabaseTransaction, revision: Revision) -> Result<Written, Error> {
+        match self {
+            Self::Key { before, mut after, cause } => {
+                after.revision = revision;
+                let row = codec::key_row(&after);
+                keys::put(db, row.clone()).await?;
+                let before = before.map(|key| json(&codec::key_row(&key)));
+                let (cause, after) = (cause.map(codec::cause), json(&row));
+                Ok(Written { change: codec::ChangeRow::Key { row, cause }, before, after: Some(after) })
+            }
+            Self::Application { before, mut after } => {
+                after.revision = revision;
+                let row = codec::application_row(&after);
+                applications::put(db, row.clone()).await?;
+                let before = before.map(|application| json(&codec::application_row(&application)));
+                let after = Some(json(&row));
+                Ok(Written { change: codec::ChangeRow::Application { row }, before, after })
+            }
+            Self::Account { before, mut after } => {
+                after.revision = revision;
+                let (row, keys) = codec::account_rows(&after);
+                accounts::put(db, row.clone(), keys.clone()).await?;
+                let before = before.map(|account| json(&codec::account_rows(&account)));
+                let after = Some(json(&(&row, &keys)));
+                Ok(Written { change: codec::ChangeRow::ServiceAccount { row, keys }, before, after })
+            }
+        }
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Json {
+    serde_json::to_value(value).unwrap_or(Json::Null)
+}
+
+/// The event of a mutation.
+pub(super) fn event_row(
+    revision: Revision,
+    event_id: Uuid,
+    now: Timestamp,
+    changes: &[codec::ChangeRow],
+) -> event_log::Model {
+    event_log::Model { seq: revision.number(), event_id, time: now.micros(), changes: json(&changes) }
+}

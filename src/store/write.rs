@@ -1,0 +1,121 @@
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use sea_orm::DatabaseTransaction;
+
+use super::{Error, Store, Tx, accounts, audit, log, nonces, requests, tx};
+use crate::domain::{
+    account::ServiceAccount,
+    act::{Act, Signer},
+    id::Revision,
+    refusal::Refusal,
+};
+
+/// Something that is durable, but that not every replica may answer by yet. Its value is
+/// had from the barrier only, so that no mutation can forget to wait.
+#[derive(Debug)]
+#[must_use = "a mutation answers only after the barrier"]
+pub struct Committed<T> {
+    pub(crate) value: T,
+    pub(crate) revision: Revision,
+    /// When the commit was acknowledged, on the clock since boot.
+    pub(crate) at: Duration,
+}
+
+impl<T> Committed<T> {
+    /// The value, where nobody answers by this database: its lock is ours, and we do not serve.
+    pub(crate) fn alone(self) -> T {
+        self.value
+    }
+}
+
+impl Store {
+    /// The one way to change anything. In one transaction: spends the nonce, reads the
+    /// caller again, lets `decide` read and note what to save, numbers the mutation, and
+    /// writes rows, event and audit. Where `decide` refuses, nothing of it is written.
+    ///
+    /// Runs in a task of its own: a caller that goes away cannot leave half of it behind.
+    pub async fn write<T, F, Fut>(&self, act: Act, decide: F) -> Result<Committed<T>, Refusal>
+    where
+        T: Send + 'static,
+        F: FnOnce(Tx) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, Refusal>> + Send,
+    {
+        let store = self.clone();
+        match tokio::spawn(async move { store.write_here(&act, decide).await }).await {
+            Ok(answer) => answer,
+            Err(error) => Err(Error::TaskLost(error.to_string()).into()),
+        }
+    }
+
+    async fn write_here<T, F, Fut>(&self, act: &Act, decide: F) -> Result<Committed<T>, Refusal>
+    where
+        F: FnOnce(Tx) -> Fut,
+        Fut: Future<Output = Result<T, Refusal>>,
+    {
+        let (_turn, db) = self.begin_write().await.map_err(Error::from)?;
+        let actor = match &act.signer {
+            Some(signer) => Some(prove(&db, signer).await?),
+            None => None,
+        };
+        let now = self.database_time();
+        let inner = Arc::new(tx::Inner { db, now, actor, notes: Mutex::default() });
+        let decided = decide(Tx { inner: Arc::clone(&inner) }).await;
+        let inner = Arc::try_unwrap(inner).map_err(|_| Error::TaskLost("a transaction was kept".to_owned()))?;
+        let value = match decided {
+            Ok(value) => value,
+            Err(refusal) => {
+                inner.db.rollback().await.map_err(Error::from)?;
+                return Err(refusal);
+            }
+        };
+        let revision = self.finish(act, inner).await?;
+        Ok(Committed { value, revision, at: self.inner.clock.boottime() })
+    }
+
+    /// Numbers the mutation, writes it, and commits.
+    async fn finish(&self, act: &Act, inner: tx::Inner) -> Result<Revision, Error> {
+        let tx::Inner { db, now, notes, .. } = inner;
+        let tx::Notes { saves, made } = notes.into_inner().unwrap_or_default();
+        if let (Some((request, resource_id)), Some(signer)) = (made, &act.signer) {
+            requests::put(&db, signer.account_id, &request, resource_id, now).await?;
+        }
+        let audit_id = self.inner.entropy.uuid(now)?;
+        let (mut before, mut after) = (None, None);
+        let revision = if saves.is_empty() {
+            log::touch_head(&db).await?
+        } else {
+            let revision = log::next_revision(&db).await?;
+            let mut changes = Vec::with_capacity(saves.len());
+            for save in saves {
+                let written = save.write(&db, revision).await?;
+                (before, after) = (written.before, written.after);
+                changes.push(written.change);
+            }
+            let event_id = self.inner.entropy.uuid(now)?;
+            log::append(&db, tx::event_row(revision, event_id, now, &changes)).await?;
+            revision
+        };
+        audit::put(&db, audit_id, act, now, audit::Outcome::Done { revision, before, after }).await?;
+        db.commit().await.map_err(Error::CommitUnknown)?;
+        Ok(revision)
+    }
+}
+
+/// The account as it is now, if this signature may still act and was not used before. The
+/// index that authentication went by is a moment older.
+async fn prove(db: &DatabaseTransaction, signer: &Signer) -> Result<ServiceAccount, Refusal> {
+    if crate::guard::on(crate::guard::Guard::Nonce) && !nonces::spend(db, &signer.nonce).await? {
+        return Err(Refusal::NonceReused);
+    }
+    let account = accounts::find(db, signer.account_id, false).await?;
+    let account = account.filter(|account| !account.disabled && account.key(&signer.kid).is_some());
+    let account = account.ok_or(Refusal::SignatureInvalid)?;
+    if signer.roles.is_empty() || account.has_one_of(signer.roles) {
+        Ok(account)
+    } else {
+        Err(Refusal::RoleMissing(signer.roles))
+    }
+}

@@ -1,0 +1,40 @@
+//! Logs, traces and request ids. A leaf: knows nothing else of this crate.
+//!
+//! ```text
+//! RequestIdLayer   outermost: every answer carries x-request-id
+//! └ RpcLayer       one record a call, written when it is dropped:
+//!                  a log line (portcullis::rpc), and a span if the call was sampled
+//! ```
+//!
+//! What leaves the process holds a method name of ours, a status code, a duration, a
+//! request id and the peer's address; no metadata, no message, no text that the caller
+//! chose but the request id, which is 1 to 64 of `[A-Za-z0-9._-]`.
+//!
+//! Spans are exported for calls that [`Sampler`] picked before anything was built for
+//! them. The sampled flag of a caller's `traceparent` is never asked: whoever could set
+//! it could choose what this server spends.
+
+mod budget;
+mod call;
+mod code;
+mod export;
+mod init;
+mod request_id;
+mod rpc_layer;
+mod sampler;
+mod settings;
+mod trace;
+
+pub use call::{Method, MethodKind};
+pub use init::{Guard, InitError, init, subscriber};
+pub use request_id::{InvalidRequestId, RequestId, RequestIdFuture, RequestIdLayer, RequestIdService};
+pub use rpc_layer::{Methods, RpcBody, RpcFuture, RpcLayer, RpcService};
+pub use sampler::Sampler;
+pub use settings::{InvalidSetting, LogFilter, LogFormat, OtlpEndpoint, SampleRatio, Settings};
+
+/// The target of the line and of the exported span of every call:
+/// `--log info,portcullis::rpc=debug` shows all calls.
+pub const RPC_TARGET: &str = "portcullis::rpc";
+
+/// The target of the span that gives log lines their request id. Never exported.
+const LOG_CONTEXT: &str = "portcullis::log";

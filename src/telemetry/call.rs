@@ -1,0 +1,162 @@
+//! One call, from its headers to the end of its answer.
+
+use std::{fmt, time::Duration};
+
+use http::Request;
+use opentelemetry::trace::TraceId;
+use tokio::time::Instant;
+use tracing::{Level, Span, enabled, error_span, span::Entered};
+
+use super::{LOG_CONTEXT, RPC_TARGET, RequestId, Sampler, budget::Budget, code::Code, trace};
+
+/// A method that the server knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Method {
+    /// As in `portcullis.v1.KeyService/VerifyKey`: the path without its first slash.
+    pub name: &'static str,
+    pub kind: MethodKind,
+}
+
+/// What a method does decides what is worth a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MethodKind {
+    /// Changes something: a line at INFO for every call.
+    Mutation,
+    /// A line at DEBUG, or at INFO or WARN when it fails.
+    Read,
+    /// As `Read`; besides, log lines of its handler carry no request id unless DEBUG is on for
+    /// `portcullis::rpc`, because nothing is built for a call that will log nothing.
+    HotRead,
+}
+
+impl Method {
+    /// Stands for every method that the server does not know; its path is the caller's text.
+    pub(super) const OTHER: Self = Self { name: "_OTHER", kind: MethodKind::HotRead };
+}
+
+/// Shared by all calls. One each, so that failing callers do not hide a failing server.
+#[derive(Debug)]
+pub(super) struct Budgets {
+    client_errors: Budget,
+    server_faults: Budget,
+}
+
+impl Budgets {
+    pub(super) fn new() -> Self {
+        Self { client_errors: Budget::new(), server_faults: Budget::new() }
+    }
+}
+
+/// Writes its line and ends its span when it is dropped, so that a call which nobody waited
+/// for is written too.
+pub(super) struct Call {
+    method: Method,
+    request_id: Option<RequestId>,
+    started: Instant,
+    code: Option<Code>,
+    /// `None` on the hot path.
+    spans: Option<Box<Spans>>,
+    budgets: &'static Budgets,
+}
+
+struct Spans {
+    /// Gives the handler's log lines their request id.
+    context: Span,
+    /// The exported one.
+    trace: Span,
+    trace_id: Option<TraceId>,
+}
+
+impl Call {
+    pub(super) fn begin<B>(method: Method, sampler: Sampler, budgets: &'static Budgets, request: &Request<B>) -> Self {
+        let request_id = request.extensions().get::<RequestId>().cloned();
+        let in_context = method.kind != MethodKind::HotRead || enabled!(target: RPC_TARGET, Level::DEBUG);
+        let sampled = sampler.pick();
+        let spans =
+            (in_context || sampled).then(|| Box::new(Spans::open(method, request_id.as_ref(), sampled, request)));
+        Self { method, request_id, started: Instant::now(), code: None, spans, budgets }
+    }
+
+    /// Makes the call's spans the current ones.
+    pub(super) fn enter(&self) -> Option<(Entered<'_>, Entered<'_>)> {
+        self.spans.as_deref().map(|spans| (spans.context.enter(), spans.trace.enter()))
+    }
+
+    /// Ends the call with this code.
+    pub(super) fn finish(mut self, code: Code) {
+        self.code = Some(code);
+    }
+
+    /// Writes the line, if anybody wants it.
+    fn write(&self, code: Code, took: Duration) {
+        let mutation = self.method.kind == MethodKind::Mutation;
+        macro_rules! line {
+            ($level:ident, $left_out:expr) => {
+                tracing::event!(
+                    target: RPC_TARGET,
+                    parent: None,
+                    Level::$level,
+                    request_id = self.request_id.as_ref().map(RequestId::as_str),
+                    method = self.method.name,
+                    code = code.name(),
+                    duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                    trace_id = self.spans.as_deref().and_then(|s| s.trace_id).map(tracing::field::display),
+                    lines_left_out = $left_out,
+                    "{} answered {} in {took:?}",
+                    self.method.name,
+                    code.name(),
+                )
+            };
+        }
+        let reported = |budget: &Budget| budget.take().map(|left_out| (left_out > 0).then_some(left_out));
+        if code.is_server_fault() {
+            if enabled!(target: RPC_TARGET, Level::WARN)
+                && let Some(left_out) = reported(&self.budgets.server_faults)
+            {
+                line!(WARN, left_out);
+            }
+        } else if code != Code::OK {
+            if enabled!(target: RPC_TARGET, Level::INFO)
+                && let Some(left_out) = reported(&self.budgets.client_errors)
+            {
+                line!(INFO, left_out);
+            }
+        } else if mutation {
+            line!(INFO, None::<u64>);
+        } else {
+            line!(DEBUG, None::<u64>);
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let code = self.code.unwrap_or_else(|| match std::thread::panicking() {
+            true => Code::INTERNAL,
+            false => Code::CANCELLED,
+        });
+        self.write(code, self.started.elapsed());
+        if let Some(spans) = &self.spans {
+            trace::finish(&spans.trace, code);
+        }
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("method", &self.method).field("code", &self.code).finish_non_exhaustive()
+    }
+}
+
+impl Spans {
+    fn open<B>(method: Method, id: Option<&RequestId>, sampled: bool, request: &Request<B>) -> Self {
+        let id_text = id.map(RequestId::as_str);
+        // An error_span, so that it is there for the lines of every level that is on.
+        let context = error_span!(target: LOG_CONTEXT, parent: None, "rpc", request_id = id_text, method = method.name);
+        if !sampled {
+            return Self { context, trace: Span::none(), trace_id: None };
+        }
+        let (trace, trace_id) = context.in_scope(|| trace::open(method, id, request));
+        Self { context, trace, trace_id }
+    }
+}

@@ -1,0 +1,175 @@
+//! The way to the collector. Nothing here can hold a call up: finished spans go into a
+//! bounded queue that never waits, and a thread of its own sends them.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use opentelemetry::{InstrumentationScope, KeyValue, trace::TracerProvider as _};
+use opentelemetry_otlp::{SpanExporter as OtlpExporter, WithExportConfig as _, WithTonicConfig as _};
+use opentelemetry_sdk::{
+    Resource,
+    error::{OTelSdkError, OTelSdkResult},
+    trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanData, SpanExporter},
+};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    time::Instant,
+};
+use tonic::transport::{ClientTlsConfig, Endpoint};
+
+use super::{InitError, OtlpEndpoint, trace::SCHEMA_URL};
+
+/// Spans that wait to be sent, about 1 KiB each; what comes on top is dropped.
+const QUEUE: usize = 4096;
+const BATCH: usize = 512;
+/// How long a span waits for its batch to fill.
+const DELAY: Duration = Duration::from_secs(1);
+/// For one batch, with its retries.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// For all that is left when the process ends.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a collector that stays away is mentioned.
+const REMIND: Duration = Duration::from_secs(300);
+
+/// The running exporter.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    provider: SdkTracerProvider,
+    /// Its own, so that a busy server does not delay the export, and a flush cannot wait for
+    /// the thread that it blocks.
+    runtime: Runtime,
+}
+
+impl Pipeline {
+    /// Connects when the first batch is sent.
+    pub(super) fn start(endpoint: &OtlpEndpoint) -> Result<Self, InitError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("otlp")
+            .enable_all()
+            .build()
+            .map_err(InitError::Runtime)?;
+        let exporter = {
+            let _entered = runtime.enter();
+            exporter(endpoint)?
+        };
+        let queue = BatchConfigBuilder::default()
+            .with_max_queue_size(QUEUE)
+            .with_max_export_batch_size(BATCH)
+            .with_scheduled_delay(DELAY)
+            .build();
+        let processor =
+            BatchSpanProcessor::builder(Watched::new(exporter, runtime.handle().clone())).with_batch_config(queue);
+        let resource = Resource::builder()
+            .with_service_name(env!("CARGO_PKG_NAME"))
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .build();
+        let provider = SdkTracerProvider::builder()
+            // A span is built for a sampled call only. The default would ask the caller's flag.
+            .with_sampler(Sampler::AlwaysOn)
+            .with_span_processor(processor.build())
+            .with_resource(resource)
+            .build();
+        Ok(Self { provider, runtime })
+    }
+
+    pub(super) fn tracer(&self) -> SdkTracer {
+        self.provider.tracer_with_scope(
+            InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+                .with_version(env!("CARGO_PKG_VERSION"))
+                .with_schema_url(SCHEMA_URL)
+                .build(),
+        )
+    }
+
+    /// Sends what is left, for 3 seconds at most.
+    pub(super) fn stop(self) {
+        if let Err(e) = self.provider.shutdown_with_timeout(FLUSH_TIMEOUT) {
+            tracing::warn!(error = %e, "the last traces were not exported: {e}");
+        }
+        self.runtime.shutdown_background(); // a plain drop would wait, and panic in async code
+    }
+}
+
+fn exporter(endpoint: &OtlpEndpoint) -> Result<OtlpExporter, InitError> {
+    let refused = |e: &dyn std::error::Error| InitError::Exporter(e.to_string());
+    let mut channel = Endpoint::from(endpoint.uri().clone())
+        .timeout(EXPORT_TIMEOUT)
+        .connect_timeout(EXPORT_TIMEOUT)
+        // A collector that went away without a word is noticed.
+        .http2_keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(EXPORT_TIMEOUT);
+    if endpoint.is_tls() {
+        channel = channel.tls_config(ClientTlsConfig::new().with_enabled_roots()).map_err(|e| refused(&e))?;
+    }
+    OtlpExporter::builder()
+        .with_tonic()
+        .with_channel(channel.connect_lazy())
+        .with_timeout(EXPORT_TIMEOUT)
+        .build()
+        .map_err(|e| refused(&e))
+}
+
+/// Bounds each export, and tells of failures without repeating itself.
+#[derive(Debug)]
+struct Watched<E> {
+    inner: E,
+    runtime: Handle,
+    /// When the failures that go on were last mentioned.
+    mentioned: Mutex<Option<Instant>>,
+    lost: AtomicU64,
+}
+
+impl<E> Watched<E> {
+    fn new(inner: E, runtime: Handle) -> Self {
+        Self { inner, runtime, mentioned: Mutex::new(None), lost: AtomicU64::new(0) }
+    }
+
+    fn note(&self, result: &OTelSdkResult, spans: u64) {
+        let mut mentioned = self.mentioned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match result {
+            Err(e) => {
+                let lost = self.lost.fetch_add(spans, Relaxed) + spans;
+                if mentioned.is_none_or(|at| at.elapsed() >= REMIND) {
+                    *mentioned = Some(Instant::now());
+                    tracing::warn!(error = %e, lost, "traces cannot be exported ({lost} lost), calls go on: {e}");
+                }
+            }
+            Ok(()) if mentioned.take().is_some() => {
+                let lost = self.lost.swap(0, Relaxed);
+                tracing::info!(lost, "traces are exported again; {lost} were lost");
+            }
+            Ok(()) => {}
+        }
+    }
+}
+
+impl<E: SpanExporter> SpanExporter for Watched<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len() as u64;
+        let export = {
+            let _entered = self.runtime.enter(); // the timer belongs to it; this thread has none
+            tokio::time::timeout(EXPORT_TIMEOUT, self.inner.export(batch))
+        };
+        let result = export.await.unwrap_or(Err(OTelSdkError::Timeout(EXPORT_TIMEOUT)));
+        self.note(&result, spans);
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}

@@ -1,0 +1,296 @@
+use std::{path::PathBuf, time::Duration};
+
+use portcullis::{
+    auth, bootstrap,
+    clock::Clock,
+    domain::{text::Name, time::Timestamp},
+    entropy::Entropy,
+    grpc::Listen,
+    pb,
+    replica::Pace,
+    serve::{self, Options, Running},
+    signing::DEFAULT_AUDIENCE,
+    store::{DatabaseUrl, Store},
+    telemetry::Sampler,
+    watch::Limits,
+};
+use prost::Message;
+use tonic::{Status, Streaming, transport::Channel};
+
+use super::{Headers, Persona, call, test_key};
+
+/// What a test wants of its server.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) pace: Pace,
+    pub(crate) limits: Limits,
+    pub(crate) signed_calls_per_second: u32,
+    pub(crate) clock: Clock,
+    pub(crate) token_audiences: Vec<String>,
+    pub(crate) drain: Duration,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            pace: Pace::default(),
+            limits: Limits::default(),
+            signed_calls_per_second: 100_000,
+            // 2026-11-21T00:00:00Z, and it stands still.
+            clock: Clock::manual(Timestamp::from_seconds(1_795_219_200)),
+            token_audiences: Vec::new(),
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A server with an application and an admin.
+#[derive(Debug)]
+pub(crate) struct Server {
+    running: Running,
+    channel: Channel,
+    pub(crate) setup: Setup,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) admin: Persona,
+    /// The id of an application.
+    pub(crate) app: String,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Setup::default()).await
+    }
+
+    pub(crate) async fn start_with(setup: Setup) -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let url = database(&folder);
+        Store::migrate(&url).await.expect("migrate");
+        let key = test_key(0);
+        let store = Store::open(&url, setup.clock.clone(), Entropy::system()).await.expect("open");
+        let name = Name::parse("admin").expect("name");
+        let admin =
+            bootstrap::admin(&store, &Entropy::system(), "test", name, key.public().clone()).await.expect("admin");
+        let name = Name::parse("demo").expect("name");
+        let app = bootstrap::application(&store, &Entropy::system(), "test", name).await.expect("application");
+        drop(store);
+        let admin = Persona { account_id: admin.id.to_string(), email: admin.client_email, key };
+        Self::run(setup, folder, admin, app.id.to_string()).await
+    }
+
+    async fn run(setup: Setup, folder: tempfile::TempDir, admin: Persona, app: String) -> Self {
+        let options = Options {
+            database: database(&folder),
+            listen: Listen { address: ([127, 0, 0, 1], 0).into(), tls: None, reflection: true },
+            auth: auth::Settings {
+                audience: DEFAULT_AUDIENCE.to_owned(),
+                token_audiences: setup.token_audiences.clone(),
+                signed_calls_per_second: setup.signed_calls_per_second,
+            },
+            pace: setup.pace,
+            limits: setup.limits,
+            history: Duration::from_hours(24 * 7),
+            drain: setup.drain,
+            clock: setup.clock.clone(),
+            entropy: Entropy::system(),
+            sampler: Sampler::NEVER,
+        };
+        let running = open_again(options).await;
+        let channel = Channel::from_shared(running.endpoint()).expect("url").connect_lazy();
+        Self { running, channel, setup, folder, admin, app }
+    }
+
+    /// Stops it and starts it again on the same data and clock.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { running, setup, folder, admin, app, channel } = self;
+        drop(channel);
+        running.stop();
+        running.ended().await.expect("a clean end");
+        Self::run(setup, folder, admin, app).await
+    }
+
+    /// Begins to stop; `ended` waits for it.
+    pub(crate) fn stop(&self) {
+        self.running.stop();
+    }
+
+    pub(crate) async fn ended(self) {
+        let Self { running, channel, .. } = self;
+        drop(channel);
+        running.stop();
+        running.ended().await.expect("a clean end");
+    }
+
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    pub(crate) fn running(&self) -> &Running {
+        &self.running
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.running.store()
+    }
+
+    pub(crate) fn database_path(&self) -> PathBuf {
+        self.folder.path().join("portcullis.db")
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.setup.clock.now()
+    }
+
+    /// Moves the clock on and waits until the replica has seen it.
+    pub(crate) async fn advance(&self, by: Duration) {
+        self.setup.clock.advance(by);
+        self.running.replica().sync_pass().await;
+    }
+
+    pub(crate) async fn signed<Q: Message, A: Message + Default>(
+        &self,
+        persona: &Persona,
+        method: &str,
+        request: &Q,
+    ) -> Result<A, Status> {
+        call::signed(self, persona, method, request).await
+    }
+
+    pub(crate) async fn with_headers<A: Message + Default>(
+        &self,
+        method: &str,
+        message: Vec<u8>,
+        headers: &Headers,
+    ) -> Result<A, Status> {
+        call::with_headers(self, method, message, headers).await
+    }
+
+    pub(crate) async fn by_token<Q: Message, A: Message + Default>(
+        &self,
+        persona: &Persona,
+        method: &str,
+        request: &Q,
+    ) -> Result<A, Status> {
+        let headers = Headers::bearer(&persona.token(self));
+        call::with_headers(self, method, request.encode_to_vec(), &headers).await
+    }
+
+    /// Makes a key that may `tasks:read`.
+    pub(crate) async fn key(&self) -> pb::CreateKeyResponse {
+        self.key_with(|_| {}).await
+    }
+
+    pub(crate) async fn key_with(&self, change: impl FnOnce(&mut pb::CreateKeyRequest)) -> pb::CreateKeyResponse {
+        let mut request = pb::CreateKeyRequest {
+            application_id: self.app.clone(),
+            name: "key".to_owned(),
+            permissions: vec!["tasks:read".to_owned()],
+            ..Default::default()
+        };
+        change(&mut request);
+        self.signed(&self.admin, "KeyService/CreateKey", &request).await.expect("create")
+    }
+
+    pub(crate) async fn revoke(&self, key: &pb::Key) -> pb::RevokeKeyResponse {
+        let request = pb::RevokeKeyRequest {
+            application_id: key.application_id.clone(),
+            key_id: key.key_id.clone(),
+            ..Default::default()
+        };
+        self.signed(&self.admin, "KeyService/RevokeKey", &request).await.expect("revoke")
+    }
+
+    /// The verdict over a secret that wants `tasks:read`.
+    pub(crate) async fn verdict(&self, secret: &str) -> pb::Verdict {
+        self.try_verify(secret).await.expect("verify").verdict()
+    }
+
+    pub(crate) async fn try_verify(&self, secret: &str) -> Result<pb::VerifyKeyResponse, Status> {
+        let request = pb::VerifyKeyRequest {
+            subject: Some(pb::verify_key_request::Subject::Secret(secret.to_owned())),
+            required_permissions: vec!["tasks:read".to_owned()],
+            ..Default::default()
+        };
+        self.by_token(&self.admin, "KeyService/VerifyKey", &request).await
+    }
+
+    /// Watches as `persona`.
+    pub(crate) async fn watch(
+        &self,
+        persona: &Persona,
+        request: &pb::WatchRevocationsRequest,
+    ) -> Result<Watch, Status> {
+        let headers = Headers::bearer(&persona.token(self));
+        Ok(Watch(call::stream(self, "KeyService/WatchRevocations", request, &headers).await?))
+    }
+}
+
+/// An open watch.
+#[derive(Debug)]
+pub(crate) struct Watch(Streaming<bytes::Bytes>);
+
+impl Watch {
+    /// The next item; `None` at a clean end. Fails the test after 15 seconds of silence.
+    pub(crate) async fn next(&mut self) -> Result<Option<pb::WatchRevocationsResponse>, Status> {
+        let item = tokio::time::timeout(Duration::from_secs(15), self.0.message()).await.expect("silence");
+        Ok(item?.map(|bytes| pb::WatchRevocationsResponse::decode(bytes).expect("item")))
+    }
+
+    /// The next revocation, bookmarks passed over.
+    pub(crate) async fn revocation(&mut self) -> (pb::Revocation, String) {
+        loop {
+            let item = self.next().await.expect("a living stream").expect("not ended");
+            if let Some(pb::watch_revocations_response::Item::Revocation(revocation)) = item.item {
+                return (revocation, item.resume_token);
+            }
+        }
+    }
+
+    /// The next bookmark, which must come before any revocation.
+    pub(crate) async fn bookmark(&mut self) -> (pb::Bookmark, String) {
+        let item = self.next().await.expect("a living stream").expect("not ended");
+        match item.item {
+            Some(pb::watch_revocations_response::Item::Bookmark(bookmark)) => (bookmark, item.resume_token),
+            other => panic!("a bookmark, not {other:?}"),
+        }
+    }
+}
+
+/// Somebody else's write lock on the database: no write of the server gets through.
+#[derive(Debug)]
+pub(crate) struct WriteLock(sea_orm::DatabaseTransaction);
+
+impl WriteLock {
+    pub(crate) async fn take(server: &Server) -> Self {
+        use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
+
+        let url = format!("sqlite://{}", server.database_path().display());
+        let database = sea_orm::Database::connect(url).await.expect("a second connection");
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        Self(database.begin_with_options(options).await.expect("the lock"))
+    }
+
+    pub(crate) async fn release(self) {
+        self.0.rollback().await.expect("release");
+    }
+}
+
+fn database(folder: &tempfile::TempDir) -> DatabaseUrl {
+    DatabaseUrl::sqlite(folder.path().join("portcullis.db"))
+}
+
+/// The lock of the server before may be let go of a moment after its tasks ended.
+async fn open_again(options: Options) -> Running {
+    for _ in 0..100 {
+        match serve::start(options.clone()).await {
+            Ok(running) => return running,
+            Err(serve::ServeError::Open(portcullis::store::OpenError::InUse { .. })) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("the lock was never let go of");
+}
