@@ -13,7 +13,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "portcullis"
 PROFILES = sorted((CHART / "ci").glob("*.yaml"))
 DATA = "/var/lib/portcullis"
-DRAIN_SECONDS = 10
 # The least that is accepted; tests of one value start from here.
 BASE = {"tls": {"secretName": "portcullis-tls"}}
 NOTES_AS_OBJECT = """apiVersion: v1

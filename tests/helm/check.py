@@ -1,4 +1,4 @@
-"""Runs the tests of the chart. `tests/run helm` calls it, with HELM set to the program it built."""
+"""Runs the tests of the chart. `tests/run helm` calls it, with HELM and PORTCULLIS set to the programs it built."""
 
 import pathlib
 import unittest

@@ -5,7 +5,7 @@ import unittest
 
 import kubernetes_validate
 import yaml
-from chart import CHART, DATA, DRAIN_SECONDS, PROFILES, containers, flag, helm, pod, profile, render, server
+from chart import CHART, DATA, PROFILES, containers, flag, helm, pod, profile, render, server
 
 # The oldest that Chart.yaml admits, and the newest whose schemas are at hand.
 KUBERNETES = ("1.27", "1.37")
@@ -79,7 +79,9 @@ class EveryProfile(unittest.TestCase):
 
     @each_profile
     def test_grace_period_is_above_the_drain(self, objects):
-        self.assertGreaterEqual(pod(objects)["terminationGracePeriodSeconds"], DRAIN_SECONDS + 5)
+        env = {e["name"]: e.get("value") for e in server(objects)["env"]}
+        drain = int(env["PORTCULLIS_DRAIN"].removesuffix("s"))
+        self.assertGreaterEqual(pod(objects)["terminationGracePeriodSeconds"], drain + 5)
 
     @each_profile
     def test_server_speaks_tls_from_a_read_only_mount(self, objects):

@@ -2,7 +2,7 @@
 
 import unittest
 
-from chart import BASE, DRAIN_SECONDS, merged, template
+from chart import BASE, merged, template
 
 
 class Refused(unittest.TestCase):
@@ -25,6 +25,10 @@ class Refused(unittest.TestCase):
         self.refused(merged(BASE, {"replicaCount": 2}), "replicaCount is 2", flags=skip)
         self.refused({}, "tls.secretName is empty", flags=skip)
 
+    def test_a_stop_that_would_cut_the_drain_short(self):
+        for change in ({"terminationGracePeriodSeconds": 14}, {"drainSeconds": 26}):
+            self.refused(merged(BASE, change), "terminationGracePeriodSeconds", "drainSeconds")
+
     def test_unknown_keys_at_every_depth(self):
         for change, name in [
             ({"replicas": 2}, "replicas"),
@@ -44,13 +48,14 @@ class Refused(unittest.TestCase):
             ({"service": {"type": "ExternalName"}}, "/service/type"),
             ({"persistence": {"accessMode": "ReadWriteMany"}}, "/persistence/accessMode"),
             ({"persistence": {"size": "1GB"}}, "/persistence/size"),
-            ({"terminationGracePeriodSeconds": DRAIN_SECONDS}, "/terminationGracePeriodSeconds"),
+            ({"drainSeconds": 0}, "/drainSeconds"),
+            ({"logFormat": "xml"}, "/logFormat"),
             ({"resources": {"requests": {"cpu": None, "memory": None}}}, "/resources/requests"),
             ({"podAnnotations": {"a": 1}}, "/podAnnotations/a"),
         ]:
             self.refused(merged(BASE, change), field)
 
     def test_extra_environment_may_not_shadow_what_the_chart_sets(self):
-        for name in ("PORTCULLIS_DATABASE_URL", "PORTCULLIS_LISTEN", "PORTCULLIS_TLS_KEY", "PORTCULLIS_LOG", "1X"):
+        for name in ("PORTCULLIS_DATABASE_URL", "PORTCULLIS_LISTEN", "PORTCULLIS_TLS_KEY", "PORTCULLIS_DRAIN", "1X"):
             self.refused(merged(BASE, {"extraEnv": [{"name": name, "value": "x"}]}), "/extraEnv/0/name")
         self.refused(merged(BASE, {"extraEnv": [{"name": "A"}]}), "/extraEnv/0")

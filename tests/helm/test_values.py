@@ -40,6 +40,7 @@ class Values(unittest.TestCase):
         init = pod(render(merged(BASE, {"bootstrap": {"enabled": True}})))["initContainers"]
         self.assertEqual([c["name"] for c in init], ["migrate", "bootstrap"])
         self.assertEqual(flag(init[1]["args"], "--out"), f"{DATA}/admin.json")
+        self.assertEqual(flag(init[1]["args"], "--endpoint"), "https://demo-portcullis.keys.svc:50051")
         self.assertIn("--if-needed", init[1]["args"])
 
     def test_notes_say_how_to_get_the_first_admin(self):
@@ -51,13 +52,16 @@ class Values(unittest.TestCase):
 
     def test_environment_is_what_the_values_say(self):
         plain = server(render(BASE))["env"]
-        self.assertEqual(plain, [{"name": "PORTCULLIS_LOG", "value": "info"}])
+        names = ["PORTCULLIS_LOG", "PORTCULLIS_LOG_FORMAT", "PORTCULLIS_DRAIN"]
+        self.assertEqual(plain, [{"name": n, "value": v} for n, v in zip(names, ["info", "json", "10s"], strict=True)])
         extra = {"name": "PORTCULLIS_AUDIENCE", "value": "keys"}
-        full = {"log": "debug", "otlpEndpoint": "http://collector:4317", "extraEnv": [extra]}
+        full = {"log": "debug", "logFormat": "text", "otlpEndpoint": "http://collector:4317", "extraEnv": [extra]}
         self.assertEqual(
             server(render(merged(BASE, full)))["env"],
             [
                 {"name": "PORTCULLIS_LOG", "value": "debug"},
+                {"name": "PORTCULLIS_LOG_FORMAT", "value": "text"},
+                {"name": "PORTCULLIS_DRAIN", "value": "10s"},
                 {"name": "PORTCULLIS_OTLP_ENDPOINT", "value": "http://collector:4317"},
                 extra,
             ],
