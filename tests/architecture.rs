@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("accounts", &["auth", "domain", "entropy", "etag", "guard", "index", "replica", "signing", "store"]),
     ("applications", &["auth", "domain", "entropy", "etag", "index", "replica", "store"]),
     ("auth", &["domain", "guard", "index", "replica", "signing", "store"]),
-    ("bootstrap", &["accounts", "applications", "domain", "entropy", "signing", "store"]),
+    ("bootstrap", &["accounts", "applications", "clock", "domain", "entropy", "signing", "store"]),
     ("client", &["pb", "signing"]),
     ("clock", &["domain"]),
     ("config", &["auth", "grpc", "replica", "signing", "store", "watch"]),

@@ -62,7 +62,8 @@ fn a_collector_sees_the_calls_of_the_program_and_no_secret() {
     let dev = Dev::start(&collector);
     let request = format!(r#"{{"application_id": "{}", "name": "traced"}}"#, dev.application);
     let made = dev.call("KeyService/CreateKey", &request);
-    let secret = made.split('"').find(|word| word.starts_with("sk_live_") && word.len() > 20).expect("secret").to_owned();
+    let secret =
+        made.split('"').find(|word| word.starts_with("sk_live_") && word.len() > 20).expect("secret").to_owned();
     let verdict = dev.call("KeyService/VerifyKey", &format!(r#"{{"secret": "{secret}"}}"#));
     assert!(verdict.contains("VERDICT_VALID"), "{verdict}");
     dev.stop();
