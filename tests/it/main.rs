@@ -1,6 +1,15 @@
 //! The service as its callers meet it: a real server on a loopback port, real signatures,
 //! real SQLite, a manual clock. One binary, so that it links once.
 
+mod body;
 mod harness;
 mod keys;
 mod promises;
+mod signature_headers;
+mod signature_limit;
+mod signature_proof;
+mod signature_refused;
+mod signature_replay;
+mod signature_token;
+mod signature_token_form;
+mod signature_vectors;

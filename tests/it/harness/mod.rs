@@ -1,11 +1,16 @@
 //! Servers, callers and calls for tests.
 
+mod bent;
 mod call;
 mod persona;
+mod raw;
+mod rows;
 mod server;
 
-pub(crate) use call::{Headers, message_bytes, reason, violations};
+pub(crate) use bent::{all_refused, create_message, good_create, must_pass, raw_refusal};
+pub(crate) use call::{Headers, message_bytes, nonce, reason, violations};
 pub(crate) use persona::{Persona, test_key};
+pub(crate) use raw::{RawClient, Wire, frame, frame_with, header_map};
 pub(crate) use server::{Server, Setup, WriteLock};
 
 /// The gRPC code and the reason that a call was refused with.
