@@ -6,6 +6,7 @@ mod harness;
 mod keys;
 mod promises;
 mod signature_headers;
+mod signature_http2;
 mod signature_limit;
 mod signature_proof;
 mod signature_refused;

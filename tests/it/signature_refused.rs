@@ -57,11 +57,8 @@ async fn a_proven_mutation_that_is_refused_is_on_record_with_its_reason() {
         ..Default::default()
     }
     .encode_to_vec();
-    let unknown = pb::RevokeKeyRequest {
-        application_id: app.clone(),
-        key_id: "5f0c6e0e-3c1b-4c53-9d6b-3c0a7d0f6a11".into(),
-        ..Default::default()
-    };
+    let unknown =
+        pb::RevokeKeyRequest { application_id: app.clone(), key_id: format!("key_{:022}", 1), ..Default::default() };
     let greedy = pb::CreateKeyRequest {
         application_id: app.clone(),
         name: "key".into(),
