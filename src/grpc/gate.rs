@@ -18,6 +18,7 @@ use tonic::{
 use tower::{Layer, Service};
 
 use super::{
+    errors::{body_invalid, with_reason},
     frame::Frame,
     status::{reason_of, status},
 };
@@ -104,12 +105,13 @@ async fn prove(auth: &Authenticator, request: Request<Body>) -> Result<(Request<
         Presented::Nothing => Err(Refusal::SignatureMissing { token: !method.is_mutation() }),
         Presented::Token(token) => {
             let caller = auth.by_token(call, token).await?;
+            let frame = Frame::collect(body, body_invalid).await?;
             parts.extensions.insert(caller);
-            Ok((Request::from_parts(parts, body), None))
+            Ok((Request::from_parts(parts, frame.into_body()), None))
         }
         Presented::Signed(headers) => {
             auth.check_window(&headers)?;
-            let frame = Frame::collect(body).await?;
+            let frame = Frame::collect(body, Refusal::SignatureMalformed).await?;
             let (caller, act) = auth.by_signature(call, &headers, frame.message()).await?;
             parts.extensions.insert(caller);
             if let Some(act) = &act {
@@ -127,7 +129,7 @@ async fn note_refusal(auth: &Authenticator, act: Act, response: Response<Body>) 
     else {
         return response;
     };
-    match auth.record_refusal(act, reason_of(&refused).unwrap_or("INTERNAL")).await {
+    match auth.record_refusal(act, reason_of(&with_reason(refused)).unwrap_or("INTERNAL")).await {
         Ok(()) => response,
         // Not even the refusal could be written: the caller hears of that, and fails closed.
         Err(refusal) => status(&refusal).into_http(),

@@ -6,6 +6,16 @@
     reason = "the bans keep the rings of the crate; a test draws and asks as it likes"
 )]
 
+mod body;
 mod harness;
 mod keys;
 mod promises;
+mod signature_headers;
+mod signature_http2;
+mod signature_limit;
+mod signature_proof;
+mod signature_refused;
+mod signature_replay;
+mod signature_token;
+mod signature_token_form;
+mod signature_vectors;

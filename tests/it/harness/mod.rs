@@ -1,13 +1,21 @@
 //! Servers, callers and calls for tests.
 
+mod bent;
 mod call;
 pub(crate) mod database;
+mod lock;
 mod persona;
+mod raw;
+mod rows;
 mod server;
+mod time;
 
-pub(crate) use call::{Headers, message_bytes, reason, violations};
+pub(crate) use bent::{all_refused, create_message, good_create, must_pass, raw_refusal};
+pub(crate) use call::{Headers, message_bytes, nonce, reason, violations};
+pub(crate) use lock::WriteLock;
 pub(crate) use persona::{Persona, test_key};
-pub(crate) use server::{Server, Setup, WriteLock};
+pub(crate) use raw::{RawClient, Wire, frame, frame_with, header_map};
+pub(crate) use server::{Server, Setup};
 
 /// The gRPC code and the reason that a call was refused with.
 pub(crate) fn refusal<T: std::fmt::Debug>(answer: Result<T, tonic::Status>) -> (tonic::Code, String) {
