@@ -80,7 +80,7 @@ async fn no_file_of_the_real_program_ever_holds_a_secret_not_even_its_log_at_tra
     let holds = |end: &str, text: &str| {
         looked_at.iter().any(|(name, bytes)| name.ends_with(end) && String::from_utf8_lossy(bytes).contains(text))
     };
-    assert!(holds(".db", &key.prefix) && holds(".db", &key.key_id));
+    assert!(holds("-wal", &key.prefix) && holds("-wal", &key.key_id));
     assert!(holds("log", "TRACE") && holds("log", "VerifyKey") && holds("log", "RevokeKey"));
 }
 

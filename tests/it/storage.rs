@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis::{pb, replica::Pace};
 use tonic::Code;
 
-use crate::harness::{Rows, Server, Setup, refusal};
+use crate::harness::{Rows, Server, Setup, WriteLock, refusal};
 
 /// The loop turns when a mutation rings and at no other time, so that statements can be
 /// counted.
@@ -167,4 +167,18 @@ async fn a_step_of_the_wall_clock_wakes_no_expired_key() {
             server.with_headers("KeyService/VerifyKey", message, &headers).await.expect("verify");
         assert_eq!(answer.verdict(), pb::Verdict::Expired);
     }
+}
+
+#[tokio::test]
+async fn a_machine_that_sleeps_while_it_asks_for_the_time_does_not_run_ahead_of_it() {
+    let server = Server::start().await;
+    let lock = WriteLock::take(&server).await;
+    // The question is under way once a turn has been rung for, and waits for the lock.
+    let _ = tokio::time::timeout(Duration::from_millis(300), server.running().replica().sync_pass()).await;
+    server.setup.clock.advance(Duration::from_hours(1));
+    lock.release().await;
+    server.running().replica().sync_pass().await;
+    let ahead = server.running().replica().now().since(server.now());
+    assert!(ahead <= Duration::from_secs(10), "{ahead:?} ahead of the database");
+    assert_eq!(server.key().await.key.expect("key").state(), pb::KeyState::Active);
 }
