@@ -7,9 +7,13 @@
 )]
 
 mod body;
+mod canary;
+mod concurrency;
+mod crash;
 mod harness;
 mod keys;
 mod promises;
+mod schema;
 mod signature_headers;
 mod signature_http2;
 mod signature_limit;
@@ -19,3 +23,8 @@ mod signature_replay;
 mod signature_token;
 mod signature_token_form;
 mod signature_vectors;
+mod storage;
+mod watch;
+mod watch_end;
+mod watch_resume;
+mod watch_slow;

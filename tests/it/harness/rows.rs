@@ -4,7 +4,7 @@ use super::Server;
 
 /// How much the database holds, by somebody else's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rows {
+pub(crate) struct Counts {
     pub(crate) keys: i64,
     pub(crate) nonces: i64,
     pub(crate) audits: i64,
@@ -23,12 +23,12 @@ pub(crate) struct Audit {
 }
 
 impl Server {
-    pub(crate) async fn rows(&self) -> Rows {
+    pub(crate) async fn rows(&self) -> Counts {
         let sql = "SELECT (SELECT count(*) FROM api_key) AS keys, (SELECT count(*) FROM nonce) AS nonces, \
                    (SELECT count(*) FROM audit_event) AS audits, (SELECT seq FROM log_head) AS revision";
         let row = self.query(sql).await.pop().expect("a row");
         let count = |name| row.try_get("", name).expect(name);
-        Rows { keys: count("keys"), nonces: count("nonces"), audits: count("audits"), revision: count("revision") }
+        Counts { keys: count("keys"), nonces: count("nonces"), audits: count("audits"), revision: count("revision") }
     }
 
     /// The newest entry of the audit log.
