@@ -164,7 +164,7 @@ async fn whoever_never_ends_a_body_is_answered_after_ten_seconds() {
     let endless = |wire: Wire| wire.with(|wire| wire.ends = false);
     let silent = good_create(&server).with(|wire| (wire.data, wire.ends) = (Vec::new(), false));
     let (signed, token) = (endless(good_create(&server)), endless(by_token(&server)));
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     let (signed, token, silent) = tokio::join!(client.passes(&signed), client.passes(&token), client.passes(&silent));
     assert!(begun.elapsed() < std::time::Duration::from_secs(20));
     assert_eq!(refusal(signed), (MALFORMED.0, MALFORMED.1.to_owned()));

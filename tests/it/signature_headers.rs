@@ -118,8 +118,8 @@ async fn only_ten_digits_are_a_timestamp() {
         "１７９５２１９２００",
         "NaN",
     ];
-    let bent = texts.map(|text| (text.to_owned(), signed_over(&server, &good, text, &nonce())));
-    all_refused(&server, &good, MALFORMED, bent).await;
+    let bent = texts.iter().map(|text| ((*text).to_owned(), signed_over(&server, &good, text, &nonce())));
+    all_refused(&server, &good, MALFORMED, bent.collect::<Vec<_>>()).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portcullis::replica::Proof;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 /// Waits for a moment with no sync under way: a clock that is stepped within one makes it
 /// seem to last that long, and the replica's time, which never goes back, runs ahead for
