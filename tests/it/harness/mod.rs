@@ -1,7 +1,9 @@
 //! Servers, callers and calls for tests.
 
 mod call;
+pub(crate) mod dev;
 mod persona;
+pub(crate) mod program;
 mod server;
 
 pub(crate) use call::{Headers, message_bytes, reason, violations};
