@@ -2,6 +2,7 @@
 //! between JSON and bytes.
 
 mod check;
+mod kind;
 mod request;
 
 use bytes::Bytes;

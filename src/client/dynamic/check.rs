@@ -2,12 +2,14 @@
 //! what prost-reflect would accept (a name given twice) or name badly. Says field names
 //! and what belongs there, never the value: it may be a secret.
 
-use std::{collections::HashSet, fmt, ops::RangeInclusive};
+use std::{collections::HashSet, fmt};
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor};
 use serde::de::{
     DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor, value::StrDeserializer,
 };
+
+use super::kind::{fits, is_mask, is_text, range, wanted};
 
 /// An object with the fields of a message.
 pub(super) struct Object<'a>(pub(super) &'a MessageDescriptor);
@@ -67,7 +69,7 @@ impl<'de> Visitor<'de> for Seen<'_> {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return Ok(());
         }
-        let Some(message) = self.message.filter(|m| !is_text(m)) else {
+        let Some(message) = self.message.filter(|m| !is_text(m) || is_mask(m)) else {
             return Err(self.wrong());
         };
         if self.field.is_some_and(|f| f.is_list()) && !self.element {
@@ -145,52 +147,6 @@ fn unknown_field<E: Error>(message: &MessageDescriptor, name: &str) -> E {
     E::custom(format_args!("there is no field `{}` in {}, only {known}", name.escape_debug(), message.full_name()))
 }
 
-/// Whether a message's JSON is a string.
-fn is_text(message: &MessageDescriptor) -> bool {
-    matches!(
-        message.full_name(),
-        "google.protobuf.Timestamp" | "google.protobuf.Duration" | "google.protobuf.FieldMask"
-    )
-}
-
-fn fits(kind: &Kind, number: i128) -> bool {
-    match kind {
-        Kind::Float | Kind::Double => true,
-        Kind::Enum(_) => i32::try_from(number).is_ok(),
-        _ => range(kind).is_some_and(|range| range.contains(&number)),
-    }
-}
-
-/// Of the kinds that hold whole numbers.
-fn range(kind: &Kind) -> Option<RangeInclusive<i128>> {
-    match kind {
-        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Some(i32::MIN.into()..=i32::MAX.into()),
-        Kind::Uint32 | Kind::Fixed32 => Some(0..=u32::MAX.into()),
-        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => Some(i64::MIN.into()..=i64::MAX.into()),
-        Kind::Uint64 | Kind::Fixed64 => Some(0..=u64::MAX.into()),
-        _ => None,
-    }
-}
-
-fn wanted(kind: &Kind) -> String {
-    match kind {
-        Kind::Bool => "true or false".to_owned(),
-        Kind::String => "a string".to_owned(),
-        Kind::Bytes => "base64 in a string".to_owned(),
-        Kind::Enum(names) => {
-            let names: Vec<_> = names.values().map(|v| v.name().to_owned()).collect();
-            format!("one of {}", names.join(", "))
-        }
-        Kind::Message(message) => match message.full_name() {
-            "google.protobuf.Timestamp" => r#"a time like "2030-01-31T12:00:00Z""#.to_owned(),
-            "google.protobuf.Duration" => r#"a number of seconds like "3600s""#.to_owned(),
-            "google.protobuf.FieldMask" => r#"field names like "name,expireTime", in lowerCamelCase"#.to_owned(),
-            name => format!("a JSON object, a {name}"),
-        },
-        _ => range(kind).map_or("a number".to_owned(), |r| format!("a whole number from {} to {}", r.start(), r.end())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::client::Schema;
@@ -222,6 +178,12 @@ mod tests {
             ("CreateKey", r#"{"expire_time": "tomorrow"}"#, "`expire_time` must be a time like"),
             ("CreateKey", r#"{"ttl": "1s", "expire_time": "2030-01-31T12:00:00Z"}"#, "oneof 'expiration'"),
             ("UpdateKey", r#"{"update_mask": "expire_time"}"#, "in lowerCamelCase"),
+            (
+                "UpdateKey",
+                r#"{"update_mask": {"path": ["name"]}}"#,
+                "no field `path` in google.protobuf.FieldMask, only paths",
+            ),
+            ("UpdateKey", r#"{"update_mask": {"paths": "name"}}"#, "`paths` must be a list"),
             ("UpdateKey", r#"{"key": "x"}"#, "`key` must be a JSON object, a portcullis.v1.Key"),
             ("UpdateKey", r#"{"key": {"disabled": 1}}"#, "`disabled` must be true or false"),
             (

@@ -1,0 +1,14 @@
+//! The caller's side, as its users have it: the command line and the bytes it makes.
+
+#![cfg(feature = "client")]
+
+mod commands;
+mod corpus;
+#[cfg(feature = "server")]
+mod grpcurl;
+#[cfg(feature = "server")]
+mod raw_server;
+#[cfg(feature = "server")]
+mod served;
+mod support;
+mod sweep;
