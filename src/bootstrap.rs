@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::{
     accounts::NewServiceAccount,
     applications::NewApplication,
+    clock::Clock,
     domain::{
         account::{AccountKey, Role, Scope, ServiceAccount},
         act::Act,
@@ -15,24 +16,28 @@ use crate::{
         refusal::Refusal,
         text::Name,
     },
-    entropy::Entropy,
+    entropy::{Entropy, NoEntropy},
     signing::PublicKey,
     store::{Error, Store},
 };
+
+/// The id of an account to be made: its credentials can be on disk before it exists, so
+/// that no crash leaves an admin whose key nobody has.
+pub fn account_id(clock: &Clock, entropy: &Entropy) -> Result<ServiceAccountId, NoEntropy> {
+    entropy.uuid(clock.now()).map(ServiceAccountId::new)
+}
 
 /// Makes an account that may do everything, with one key. The database must be open by
 /// nobody else; SQLite's lock sees to that.
 pub async fn admin(
     store: &Store,
-    entropy: &Entropy,
     command: &'static str,
+    id: ServiceAccountId,
     name: Name,
     key: PublicKey,
 ) -> Result<ServiceAccount, Refusal> {
-    let entropy = entropy.clone();
     let committed = store
         .write(Act::operator(command), async move |tx| {
-            let id = ServiceAccountId::new(entropy.uuid(tx.now()).map_err(Error::from)?);
             let new = NewServiceAccount {
                 name,
                 roles: BTreeSet::from([Role::Admin]),

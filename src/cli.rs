@@ -68,11 +68,26 @@ impl Cli {
     #[must_use]
     pub fn run(self) -> ExitCode {
         let out = Out::stdout();
+        self.command.warn_on_stderr();
         self.command.run(out).unwrap_or_else(|failure| failure.report())
     }
 }
 
 impl Command {
+    /// Warnings of a command that has no log of its own, such as *others can read this file*.
+    fn warn_on_stderr(&self) {
+        #[cfg(feature = "client")]
+        if matches!(self, Self::Call(_) | Self::Sign(_) | Self::Token(_) | Self::Health(_)) {
+            // Refused only where a subscriber stands already, in a test.
+            let _ = tracing_subscriber::fmt()
+                .with_max_level(tracing::Level::WARN)
+                .with_writer(std::io::stderr)
+                .without_time()
+                .with_target(false)
+                .try_init();
+        }
+    }
+
     fn run(self, out: Out) -> Result<ExitCode, Failure> {
         match self {
             #[cfg(all(feature = "server", feature = "client"))]

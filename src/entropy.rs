@@ -64,6 +64,15 @@ impl Entropy {
         Ok(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
 
+    /// 16 bytes for a name that need not be secret.
+    #[must_use]
+    pub fn name(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        // Without entropy names repeat; a request is answered all the same.
+        let _ = self.fill(&mut bytes);
+        bytes
+    }
+
     /// A number from 0 up to and not including 1, for jitter.
     #[must_use]
     pub fn fraction(&self) -> f64 {

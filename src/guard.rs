@@ -27,9 +27,6 @@ pub enum Guard {
     Reauthorise,
     /// A watcher's place in the history is checked.
     Resume,
-    /// Only text with a right checksum is looked up, and the bookkeeping of what is kept
-    /// never holds a secret.
-    Redact,
     /// Signed calls of an account are limited.
     Rate,
     /// Nothing un-revokes a key.

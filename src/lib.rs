@@ -1,3 +1,51 @@
+//! Portcullis issues API keys, answers *is this key good for this request?* from memory,
+//! and makes a revocation take effect everywhere before the call that revokes returns.
+//!
+//! # The way through
+//!
+//! ```text
+//! write:  proto → grpc (gate: auth makes the Caller and the Act) → keys/<rpc> → domain rules
+//!              → store.write { nonce + account again + rows + event + audit } → replica.confirm → answer
+//! verify: proto → grpc (gate) → keys/verify → replica: inside the lease? → index (memory) → domain::verdict → answer
+//! watch:  store.log → replica/sync → index, then tail → watch/stream → grpc → gateway
+//! ```
+//!
+//! A mutation and its event are one transaction. The sync loop (`replica::sync`) reads the
+//! log in order, applies it to the index, says so durably, and that renews the lease that
+//! every answer needs. A mutation returns when each replica has said that it applied it.
+//!
+//! # The rooms, and what each may know
+//!
+//! ```text
+//! domain     rules: keys, accounts, permissions, verdicts, events        → signing (kids)
+//! signing    what is signed and how, for both sides                      → nothing
+//! clock, entropy, guard                                                  → leaves
+//! store      rows, the log, the one way to write                         → domain, signing, clock, entropy, guard
+//! index      all keys and accounts in memory                             → domain, signing, guard
+//! tail       the last events in memory, and a doorbell                   → domain
+//! replica    lease, sync loop, barrier                                   → store, index, tail, domain, clock, guard
+//! auth       proves callers                                              → index, replica, store, domain, signing, guard
+//! keys, applications, accounts   one file a call                         → auth, store, index, replica, domain, …
+//! watch      streams of revocations                                      → auth, store, index, tail, replica, domain
+//! grpc       the wire: gate, statuses, conversions                       → all of the above, pb, telemetry
+//! telemetry  logs, traces, request ids                                   → nothing
+//! config     settings; the only reader of the environment                → the types that it fills
+//! serve      builds every part once                                      → everything
+//! client     the other side: credentials, signing, calls by descriptor   → pb, signing
+//! cli        the commands                                                → everything
+//! ```
+//!
+//! # Invariants (`tests/architecture.rs` holds the tree to the first six)
+//!
+//! 1. `domain` does no I/O and knows neither protobuf nor SQL.
+//! 2. Only `grpc` says which gRPC code an error is.
+//! 3. Only `store` names sea-orm.
+//! 4. Only `config` and the settings of `telemetry` and `cli` read the environment.
+//! 5. Only `auth` makes a `Caller` or, for a caller, an `Act`; only `store.write` changes anything.
+//! 6. Only `clock` and `entropy` (and `client::fresh`, on the other side) touch time and randomness.
+//! 7. No queue without a bound, no loop without an end.
+//! 8. The text of a key is returned by Create alone, and never logged or stored.
+
 #[cfg(feature = "server")]
 pub mod accounts;
 #[cfg(feature = "server")]

@@ -129,10 +129,10 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let (s, i, r) = part();
     let accounts = Accounts::new(s, i, r, entropy.clone());
     let (s, i, r) = part();
-    let watches = Watches::new(s, i, tail, r, entropy, log_id, limits, draining.clone());
+    let watches = Watches::new(s, i, tail, r, entropy.clone(), log_id, limits, draining.clone());
     let (s, i, r) = part();
     let auth = Arc::new(Authenticator::new(i, r, s, auth)?);
-    let parts = Parts { auth, keys, watches, applications, accounts, replica: replica.clone(), sampler };
+    let parts = Parts { auth, keys, watches, applications, accounts, replica: replica.clone(), entropy, sampler };
 
     let server = tokio::spawn(bound.serve(parts, draining));
     let cleaning = tokio::spawn(housekeeping::run(store.clone(), replica.clone(), history));

@@ -32,12 +32,12 @@ impl Accounts {
             .write(act, async move |tx| {
                 let before = tx.account(update.service_account_id).await?;
                 must_reach(tx.actor()?, &before)?;
+                crate::etag::must_match(&update.etag, before.revision)?;
                 let mut after = before.clone();
                 let changed = after.update(update.patch, tx.now());
                 if !changed {
                     return Ok((after, false));
                 }
-                crate::etag::must_match(&update.etag, before.revision)?;
                 must_reach(tx.actor()?, &after)?;
                 if let Scope::Only(applications) = &after.scope {
                     for application in applications {

@@ -1,4 +1,7 @@
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 
@@ -8,7 +11,7 @@ use crate::{
     client::{Account, Credentials, Endpoint},
     clock::Clock,
     config::DatabaseArgs,
-    domain::{account::ServiceAccount, text::Name},
+    domain::{account::client_email, text::Name},
     entropy::Entropy,
     signing::{DEFAULT_AUDIENCE, PrivateKey},
     store::Store,
@@ -52,12 +55,6 @@ pub(super) struct Bootstrap {
 impl Bootstrap {
     pub(super) fn run(self, mut out: Out) -> Result<ExitCode, Failure> {
         let Self { database, out: path, name, audience, endpoint, if_needed } = self;
-        if path.exists() && !if_needed {
-            return Err(Failure::Usage(format!(
-                "{} exists and is not overwritten: choose another file",
-                path.display()
-            )));
-        }
         let made = block_on(async {
             let entropy = Entropy::system();
             let store =
@@ -65,31 +62,43 @@ impl Bootstrap {
             if if_needed && bootstrap::has_admin(&store).await.map_err(Failure::failed)? {
                 return Ok(None);
             }
-            let key = PrivateKey::generate().map_err(Failure::failed)?;
-            let admin = bootstrap::admin(&store, &entropy, "bootstrap", name, key.public().clone());
-            let admin = admin.await.map_err(Failure::failed)?;
-            let credentials = credentials(&admin, audience, endpoint.map(|endpoint| endpoint.to_string()), key);
-            credentials.write_new(&path).map_err(Failure::failed)?;
-            Ok(Some(admin))
+            let endpoint = endpoint.map(|endpoint| endpoint.to_string());
+            new_admin(&store, &entropy, "bootstrap", name, audience, endpoint, &path).await.map(Some)
         })?;
         out.line(&match made {
             None => "there is an admin already; nothing was done".to_owned(),
-            Some(admin) => format!("made the admin {} and wrote its credentials to {}", admin.id, path.display()),
+            Some(admin) => {
+                format!("made the admin {} and wrote its credentials to {}", admin.account().client_id, path.display())
+            }
         })?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The file of an account's key.
-pub(super) fn credentials(
-    account: &ServiceAccount,
+/// Makes an admin. The file is written before the account exists: a crash in between
+/// leaves a file that opens nothing, never an admin whose key nobody has.
+pub(super) async fn new_admin(
+    store: &Store,
+    entropy: &Entropy,
+    command: &'static str,
+    name: Name,
     audience: String,
     endpoint: Option<String>,
-    key: PrivateKey,
-) -> Credentials {
-    let account =
-        Account { client_id: account.id.to_string(), client_email: account.client_email.clone(), audience, endpoint };
-    Credentials::new(account, key)
+    path: &Path,
+) -> Result<Credentials, Failure> {
+    let id = bootstrap::account_id(&Clock::system(), entropy).map_err(Failure::failed)?;
+    let key = PrivateKey::generate().map_err(Failure::failed)?;
+    let account = Account { client_id: id.to_string(), client_email: client_email(id), audience, endpoint };
+    let credentials = Credentials::new(account, key);
+    credentials.write_new(path).map_err(Failure::failed)?;
+    match bootstrap::admin(store, command, id, name, credentials.public_key().clone()).await {
+        Ok(_) => Ok(credentials),
+        Err(refusal) => {
+            // The error that is told is the first one.
+            let _ = std::fs::remove_file(path);
+            Err(Failure::failed(refusal))
+        }
+    }
 }
 
 fn name(text: &str) -> Result<Name, String> {

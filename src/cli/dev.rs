@@ -7,7 +7,7 @@ use std::{
 use clap::Args;
 
 use super::{
-    bootstrap::credentials,
+    bootstrap::new_admin,
     failure::Failure,
     guide::Guide,
     out::Out,
@@ -22,7 +22,6 @@ use crate::{
     entropy::Entropy,
     grpc::Listen,
     serve::{self, Options},
-    signing::PrivateKey,
     store::{DatabaseUrl, Store},
     telemetry,
 };
@@ -112,14 +111,9 @@ impl Dev {
     }
 
     async fn new_admin(&self, store: &Store, entropy: &Entropy, file: &Path) -> Result<Credentials, Failure> {
-        let key = PrivateKey::generate().map_err(Failure::failed)?;
         let name = Name::parse("admin").map_err(Failure::failed)?;
-        let admin = bootstrap::admin(store, entropy, "dev", name, key.public().clone());
-        let admin = admin.await.map_err(Failure::failed)?;
         let endpoint = (self.listen.port() != 0).then(|| format!("http://{}", self.listen));
-        let credentials = credentials(&admin, self.serve.audience.clone(), endpoint, key);
-        credentials.write_new(file).map_err(Failure::failed)?;
-        Ok(credentials)
+        new_admin(store, entropy, "dev", name, self.serve.audience.clone(), endpoint, file).await
     }
 }
 

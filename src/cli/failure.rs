@@ -25,6 +25,7 @@ impl Failure {
         Self::Usage(error.to_string())
     }
 
+    #[cfg(feature = "server")]
     pub(super) fn failed(error: impl std::fmt::Display) -> Self {
         Self::Failed(error.to_string())
     }

@@ -11,6 +11,7 @@ use crate::{
     accounts::Accounts,
     applications::Applications,
     auth::{self, Authenticator},
+    entropy::Entropy,
     keys::Keys,
     pb::{
         self, application_service_server::ApplicationServiceServer, key_service_server::KeyServiceServer,
@@ -61,6 +62,7 @@ pub struct Parts {
     pub applications: Applications,
     pub accounts: Accounts,
     pub replica: Replica,
+    pub entropy: Entropy,
     pub sampler: Sampler,
 }
 
@@ -111,7 +113,7 @@ impl Bound {
     /// Serves until `draining` says true and the calls under way have ended.
     pub async fn serve(self, parts: Parts, mut draining: watch::Receiver<bool>) -> Result<(), ListenRefused> {
         let service = |error: &dyn std::fmt::Display| ListenRefused::Service(error.to_string());
-        let Parts { auth, keys, watches, applications, accounts, replica, sampler } = parts;
+        let Parts { auth, keys, watches, applications, accounts, replica, entropy, sampler } = parts;
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let reporting = tokio::spawn(health::report(reporter, replica.clone(), draining.clone()));
         let mut builder = Server::builder()
@@ -132,7 +134,7 @@ impl Bound {
             (None, None)
         };
         let router = builder
-            .layer(RequestIdLayer::new(|| RequestId::from_random(rand::random())))
+            .layer(RequestIdLayer::new(move || RequestId::from_random(entropy.name())))
             .layer(RpcLayer::new(known_method, sampler))
             .layer(ErrorsLayer)
             .layer(GateLayer(auth))
@@ -167,7 +169,16 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 
 /// How a call is told in logs and traces.
 fn known_method(path: &str) -> Option<telemetry::Method> {
-    let method = auth::Method::find(path)?;
+    const OPEN: [&str; 4] = [
+        "grpc.health.v1.Health/Check",
+        "grpc.health.v1.Health/Watch",
+        "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    ];
+    let Some(method) = auth::Method::find(path) else {
+        let name = OPEN.into_iter().find(|name| path.strip_prefix('/') == Some(name))?;
+        return Some(telemetry::Method { name, kind: telemetry::MethodKind::HotRead });
+    };
     let kind = match method {
         auth::Method { nonce_in_memory: true, .. } => telemetry::MethodKind::HotRead,
         method if method.is_mutation() => telemetry::MethodKind::Mutation,

@@ -27,6 +27,9 @@ impl Keys {
             .write(act, async move |tx| {
                 let actor = tx.actor_in(update.application_id)?;
                 let before = tx.key(update.application_id, update.key_id).await?;
+                if before.revoked.is_some() {
+                    return Err(Refusal::KeyRevoked);
+                }
                 crate::etag::must_match(&update.etag, before.revision)?;
                 if let Some(expire_time) = update.patch.expire_time
                     && expire_time != before.expire_time

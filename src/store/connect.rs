@@ -1,5 +1,7 @@
 use std::{
-    path::PathBuf,
+    fs::OpenOptions,
+    io::ErrorKind,
+    path::{Path, PathBuf},
     str::FromStr,
     sync::{
         Arc,
@@ -84,7 +86,7 @@ impl Store {
         let statements = Arc::new(AtomicU64::new(0));
         let pool = connect(url, POOL, &statements).await?;
         check_schema(&pool).await?;
-        let sync = connect(url, 1, &statements).await?;
+        let sync = connect(url, 1, &Arc::default()).await?;
         let inner = Inner { pool, sync, turn: Mutex::new(()), clock, entropy, statements, _lock: lock };
         let store = Self { inner: Arc::new(inner) };
         store.begin_history().await?;
@@ -100,6 +102,7 @@ impl Store {
             tokio::fs::create_dir_all(folder).await.map_err(io)?;
         }
         let _lock = FileLock::take(&url.path)?;
+        make_private(&url.path)?;
         let database = connect(url, 1, &Arc::default()).await?;
         let pending = pending(&database).await?;
         Migrator::up(&database, None).await?;
@@ -107,7 +110,8 @@ impl Store {
         Ok(pending)
     }
 
-    /// How many statements were sent: a test holds Verify to none.
+    /// How many statements calls have sent, the sync loop's own not counted: a test holds
+    /// Verify to none.
     #[must_use]
     pub fn statements(&self) -> u64 {
         self.inner.statements.load(Ordering::SeqCst)
@@ -135,6 +139,20 @@ impl Store {
     /// Begins a transaction that sees one moment and writes nothing.
     pub(super) async fn begin_read(&self) -> Result<DatabaseTransaction, DbErr> {
         self.inner.pool.begin().await
+    }
+}
+
+/// Makes the file, if there is none, readable by its owner only; SQLite gives its logs the
+/// same mode.
+fn make_private(path: &Path) -> Result<(), OpenError> {
+    let mut options = OpenOptions::new();
+    options.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(OpenError::Io { path: path.display().to_string(), error }),
     }
 }
 

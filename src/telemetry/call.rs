@@ -1,6 +1,6 @@
 //! One call, from its headers to the end of its answer.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use http::Request;
 use opentelemetry::trace::TraceId;
@@ -88,43 +88,39 @@ impl Call {
     }
 
     /// Writes the line, if anybody wants it.
-    fn write(&self, code: Code, took: Duration) {
-        let mutation = self.method.kind == MethodKind::Mutation;
+    fn write(&self, code: Code) {
         macro_rules! line {
-            ($level:ident, $left_out:expr) => {
-                tracing::event!(
-                    target: RPC_TARGET,
-                    parent: None,
-                    Level::$level,
-                    request_id = self.request_id.as_ref().map(RequestId::as_str),
-                    method = self.method.name,
-                    code = code.name(),
-                    duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-                    trace_id = self.spans.as_deref().and_then(|s| s.trace_id).map(tracing::field::display),
-                    lines_left_out = $left_out,
-                    "{} answered {} in {took:?}",
-                    self.method.name,
-                    code.name(),
-                )
+            ($level:ident, $budget:expr) => {
+                // Asked first: a call that writes nothing reads no clock.
+                if enabled!(target: RPC_TARGET, Level::$level)
+                    && let Some(left_out) = $budget
+                {
+                    let took = self.started.elapsed();
+                    tracing::event!(
+                        target: RPC_TARGET,
+                        parent: None,
+                        Level::$level,
+                        request_id = self.request_id.as_ref().map(RequestId::as_str),
+                        method = self.method.name,
+                        code = code.name(),
+                        duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                        trace_id = self.spans.as_deref().and_then(|s| s.trace_id).map(tracing::field::display),
+                        lines_left_out = (left_out > 0).then_some(left_out),
+                        "{} answered {} in {took:?}",
+                        self.method.name,
+                        code.name(),
+                    );
+                }
             };
         }
-        let reported = |budget: &Budget| budget.take().map(|left_out| (left_out > 0).then_some(left_out));
         if code.is_server_fault() {
-            if enabled!(target: RPC_TARGET, Level::WARN)
-                && let Some(left_out) = reported(&self.budgets.server_faults)
-            {
-                line!(WARN, left_out);
-            }
+            line!(WARN, self.budgets.server_faults.take());
         } else if code != Code::OK {
-            if enabled!(target: RPC_TARGET, Level::INFO)
-                && let Some(left_out) = reported(&self.budgets.client_errors)
-            {
-                line!(INFO, left_out);
-            }
-        } else if mutation {
-            line!(INFO, None::<u64>);
+            line!(INFO, self.budgets.client_errors.take());
+        } else if self.method.kind == MethodKind::Mutation {
+            line!(INFO, Some(0));
         } else {
-            line!(DEBUG, None::<u64>);
+            line!(DEBUG, Some(0));
         }
     }
 }
@@ -135,7 +131,7 @@ impl Drop for Call {
             true => Code::INTERNAL,
             false => Code::CANCELLED,
         });
-        self.write(code, self.started.elapsed());
+        self.write(code);
         if let Some(spans) = &self.spans {
             trace::finish(&spans.trace, code);
         }

@@ -2,7 +2,10 @@
 //!
 //! Not `tonic::Code`: this names what went out, it decides nothing.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
+
+/// Parsed once: a lookup by text would parse it for every call.
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// A status code from 0 to 16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +40,7 @@ impl Code {
 
     /// The `grpc-status` of headers or trailers; UNKNOWN when it is there and not a code.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let number = match headers.get("grpc-status")?.as_bytes() {
+        let number = match headers.get(GRPC_STATUS)?.as_bytes() {
             [ones @ b'0'..=b'9'] => ones - b'0',
             [b'1', ones @ b'0'..=b'6'] => 10 + ones - b'0',
             _ => return Some(Self::UNKNOWN),
@@ -69,7 +72,7 @@ mod tests {
     #[test]
     fn every_code_has_the_name_that_grpc_gives_it() {
         for (number, name) in NAMES.iter().enumerate() {
-            let headers = HeaderMap::from_iter([("grpc-status".parse().expect("name"), HeaderValue::from(number))]);
+            let headers = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from(number))]);
             let code = Code::of(&headers).expect("code");
             assert_eq!((usize::from(code.0), code.name()), (number, *name));
             // tonic spells its names in words; its numbers are the shared ground.
@@ -81,7 +84,7 @@ mod tests {
     fn what_is_not_a_code_is_unknown() {
         assert_eq!(Code::of(&HeaderMap::new()), None);
         for text in ["", "17", "-1", "00", "x", "100"] {
-            let headers = HeaderMap::from_iter([("grpc-status".parse().expect("name"), text.parse().expect("value"))]);
+            let headers = HeaderMap::from_iter([(GRPC_STATUS, text.parse().expect("value"))]);
             assert_eq!(Code::of(&headers), Some(Code::UNKNOWN), "{text:?}");
         }
     }

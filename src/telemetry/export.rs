@@ -173,3 +173,51 @@ impl<E: SpanExporter> SpanExporter for Watched<E> {
         self.inner.set_resource(resource);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, sync::Arc};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Nowhere;
+
+    impl SpanExporter for Nowhere {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            Ok(())
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("lines").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn failures_are_mentioned_once_and_their_end_with_what_was_lost() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).without_time().with_writer(move || writer.clone());
+        let watched = Watched::new(Nowhere, Handle::current());
+        let failed = || Err(OTelSdkError::InternalFailure("collector away".to_owned()));
+        tracing::subscriber::with_default(subscriber.finish(), || {
+            for result in [Ok(()), failed(), failed(), failed(), Ok(()), Ok(()), failed()] {
+                watched.note(&result, 512);
+            }
+        });
+        let text = String::from_utf8(lines.0.lock().expect("lines").clone()).expect("UTF-8");
+        let [first, second, third] = text.lines().collect::<Vec<_>>()[..] else { panic!("three lines: {text}") };
+        assert!(first.contains("WARN") && first.contains("(512 lost)") && first.contains("collector away"), "{first}");
+        assert!(second.contains("INFO") && second.contains("1536 were lost"), "{second}");
+        assert!(third.contains("WARN") && third.contains("(512 lost)"), "{third}");
+    }
+}

@@ -30,12 +30,12 @@ impl RequestId {
     /// 32 lowercase hexadecimal digits.
     pub fn from_random(bytes: [u8; 16]) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = String::with_capacity(32);
-        for byte in bytes {
-            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
         }
-        Self(text.into())
+        Self(str::from_utf8(&text).expect("digits are ASCII").into())
     }
 
     pub fn as_str(&self) -> &str {

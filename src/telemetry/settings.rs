@@ -11,7 +11,8 @@ use tracing_subscriber::EnvFilter;
 #[error("{0}")]
 pub struct InvalidSetting(String);
 
-/// Logs and traces.
+// Not a doc comment: clap would print it as the description of the command that flattens this.
+// What the user may say about logs and traces.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Settings {
     /// What to log, to standard error: off, error, warn, info, debug or trace, or a list for
@@ -187,7 +188,7 @@ mod tests {
         for (flag, value, said) in [
             ("--log", "inof", "is not a level"),
             ("--log", "info,portcullis", "PART=LEVEL"),
-            ("--log", "portcullis=loud", "invalid filter directive"),
+            ("--log", "portcullis=loud", "error parsing level filter"),
             ("--log-format", "xml", "[possible values: text, json]"),
             ("--otlp-endpoint", "collector:4317", "write http://HOST:4317"),
             ("--otlp-endpoint", "localhost", "not an http or https URL"),

@@ -12,6 +12,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "portcullis"
 PROFILES = sorted((CHART / "ci").glob("*.yaml"))
+DATA = "/var/lib/portcullis"
 # The least that is accepted; tests of one value start from here.
 BASE = {"tls": {"secretName": "portcullis-tls"}}
 NOTES_AS_OBJECT = """apiVersion: v1
@@ -84,3 +85,20 @@ def value_leaves(values, prefix=""):
 def documented():
     """The README's table: the path of each value and the text of its default."""
     return dict(re.findall(r"^\| `([A-Za-z.]+)` \| ([^|]*?) \|", (CHART / "README.md").read_text(), re.MULTILINE))
+
+
+def pod(objects):
+    return objects["StatefulSet"]["spec"]["template"]["spec"]
+
+
+def server(objects):
+    (container,) = pod(objects)["containers"]
+    return container
+
+
+def containers(objects):
+    return pod(objects)["initContainers"] + pod(objects)["containers"]
+
+
+def flag(command, name):
+    return command[command.index(name) + 1] if name in command else None

@@ -136,8 +136,11 @@ fn an_operator_is_told_what_to_do_first() {
     checkout.run(&["migrate", DATABASE]).good();
     let bootstrap = ["bootstrap", DATABASE, "--out", "admin.json"];
     checkout.run(&bootstrap).good();
-    let said = checkout.run(&bootstrap).refused(2);
-    assert_eq!(said, "error: admin.json exists and is not overwritten: choose another file\n");
+    let said = checkout.run(&bootstrap).refused(1);
+    assert_eq!(
+        said,
+        "error: admin.json: is there already, and is not overwritten: move it away, or choose another path\n"
+    );
     let said = checkout.run(&["bootstrap", DATABASE, "--out", "b.json", "--if-needed"]).good();
     assert_eq!(said, "there is an admin already; nothing was done\n");
     let said = checkout.run(&["bootstrap", DATABASE, "--out", "no/such/folder.json"]).refused(1);

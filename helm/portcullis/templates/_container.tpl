@@ -11,6 +11,10 @@ securityContext:
 env:
   - name: PORTCULLIS_LOG
     value: {{ .Values.log | quote }}
+  - name: PORTCULLIS_LOG_FORMAT
+    value: {{ .Values.logFormat }}
+  - name: PORTCULLIS_DRAIN
+    value: {{ printf "%ds" (int .Values.drainSeconds) | quote }}
   {{- with .Values.otlpEndpoint }}
   - name: PORTCULLIS_OTLP_ENDPOINT
     value: {{ . | quote }}

@@ -48,12 +48,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- default (printf "%s.%s.svc" (include "portcullis.fullname" .) .Release.Namespace) .Values.tls.serverName -}}
 {{- end -}}
 
-{{/* What the schema refuses is refused here again: `--skip-schema-validation` must not start a second writer. */}}
+{{/*
+What a schema cannot say, and again the two things that it does say and that must hold with `--skip-schema-validation` too:
+no second writer, no plaintext.
+*/}}
 {{- define "portcullis.refuse" -}}
 {{- if ne (int .Values.replicaCount) 1 -}}
 {{- fail (printf "replicaCount is %v: the embedded database has one writer, set it to 1" .Values.replicaCount) -}}
 {{- end -}}
 {{- if not .Values.tls.secretName -}}
 {{- fail "tls.secretName is empty: name a Secret with tls.crt and tls.key, the server refuses plaintext beyond loopback" -}}
+{{- end -}}
+{{- if lt (int .Values.terminationGracePeriodSeconds) (add (int .Values.drainSeconds) 5 | int) -}}
+{{- fail (printf "terminationGracePeriodSeconds is %v: set it at least 5 above drainSeconds (%v), or the server is killed while it drains" .Values.terminationGracePeriodSeconds .Values.drainSeconds) -}}
 {{- end -}}
 {{- end -}}

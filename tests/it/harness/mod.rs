@@ -1,6 +1,7 @@
 //! Servers, callers and calls for tests.
 
 mod call;
+pub(crate) mod database;
 pub(crate) mod dev;
 mod persona;
 pub(crate) mod program;

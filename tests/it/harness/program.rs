@@ -74,7 +74,6 @@ impl Checkout {
     }
 
     /// Any program, without what the developer's own shell sets.
-    #[expect(clippy::disallowed_methods, reason = "to take the developer's settings out")]
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PORTCULLIS_")) {
@@ -166,7 +165,6 @@ pub(crate) fn free_port() -> u16 {
 
 /// The program that tests/run installed and names by `variable`. Without it the test skips,
 /// but not in CI.
-#[expect(clippy::disallowed_methods, reason = "how tests/run tells the tests where its tools are")]
 pub(crate) fn tool(variable: &str) -> Option<PathBuf> {
     use std::io::Write as _;
 

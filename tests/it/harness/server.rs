@@ -68,8 +68,8 @@ impl Server {
         let key = test_key(0);
         let store = Store::open(&url, setup.clock.clone(), Entropy::system()).await.expect("open");
         let name = Name::parse("admin").expect("name");
-        let admin =
-            bootstrap::admin(&store, &Entropy::system(), "test", name, key.public().clone()).await.expect("admin");
+        let id = bootstrap::account_id(&setup.clock, &Entropy::system()).expect("id");
+        let admin = bootstrap::admin(&store, "test", id, name, key.public().clone()).await.expect("admin");
         let name = Name::parse("demo").expect("name");
         let app = bootstrap::application(&store, &Entropy::system(), "test", name).await.expect("application");
         drop(store);

@@ -1,0 +1,199 @@
+//! Holds the source to the map in `src/lib.rs`: which room may name which, and what only
+//! one room may do. A new arrow is a decision: it is made here, in review.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use syn::{
+    UseTree,
+    visit::{self, Visit},
+};
+
+/// Room → the rooms that it may name. `serve` and `cli` may name all.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("accounts", &["auth", "domain", "entropy", "etag", "guard", "index", "replica", "signing", "store"]),
+    ("applications", &["auth", "domain", "entropy", "etag", "index", "replica", "store"]),
+    ("auth", &["domain", "guard", "index", "replica", "signing", "store"]),
+    ("bootstrap", &["accounts", "applications", "clock", "domain", "entropy", "signing", "store"]),
+    ("client", &["pb", "signing"]),
+    ("clock", &["domain"]),
+    ("config", &["auth", "grpc", "replica", "signing", "store", "watch"]),
+    ("domain", &["signing"]),
+    ("entropy", &["domain"]),
+    ("etag", &["domain"]),
+    (
+        "grpc",
+        &[
+            "accounts",
+            "applications",
+            "auth",
+            "domain",
+            "entropy",
+            "keys",
+            "pb",
+            "replica",
+            "signing",
+            "store",
+            "telemetry",
+            "watch",
+        ],
+    ),
+    ("guard", &[]),
+    ("housekeeping", &["replica", "store"]),
+    ("index", &["domain", "guard", "signing"]),
+    ("keys", &["auth", "domain", "entropy", "etag", "guard", "index", "replica", "store"]),
+    ("pb", &[]),
+    ("replica", &["clock", "domain", "guard", "index", "store", "tail"]),
+    ("signing", &[]),
+    ("store", &["clock", "domain", "entropy", "guard", "signing"]),
+    ("tail", &["domain"]),
+    ("telemetry", &[]),
+    ("watch", &["auth", "domain", "entropy", "guard", "index", "replica", "store", "tail"]),
+];
+const MAY_NAME_ALL: &[&str] = &["cli", "lib", "main", "serve"];
+
+/// A text that only some rooms or files may hold, and why.
+const ONLY: &[(&str, &[&str], &str)] = &[
+    ("sea_orm", &["store"], "only the store names sea-orm"),
+    ("Code::", &["grpc", "telemetry", "client", "cli"], "only grpc says which code an error is"),
+    ("env::var", &["guard"], "settings come through clap"),
+    ("env = \"", &["config", "telemetry", "cli"], "settings are declared in config"),
+    ("SystemTime::now", &["clock", "client/fresh"], "only the clock reads a clock"),
+    ("Instant::now", &["watch", "grpc", "replica", "telemetry", "client"], "only tokio's, for waiting"),
+    ("rand::", &["entropy", "client/fresh"], "only entropy draws"),
+    ("OsRng", &["signing/private_key"], "only entropy draws, but for the rsa crate's own kind"),
+    ("Act {", &["auth", "domain/act"], "only auth says who acts"),
+    ("unbounded_channel", &[], "no queue without a bound"),
+    ("private_key::", &["signing"], "the server handles public keys"),
+];
+
+struct Source {
+    /// `auth/token`
+    name: String,
+    text: String,
+}
+
+impl Source {
+    fn room(&self) -> &str {
+        self.name.split('/').next().unwrap_or_default()
+    }
+
+    /// Without the tests at its foot and without comments.
+    fn code(&self) -> String {
+        let body = self.text.split("#[cfg(test)]").next().unwrap_or_default();
+        body.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn sources() -> Vec<Source> {
+    fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("folder") {
+            let path = entry.expect("entry").path();
+            if path.is_dir() {
+                walk(&path, files);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    walk(&root, &mut files);
+    let read = |path: PathBuf| Source {
+        name: path.strip_prefix(&root).expect("below src").with_extension("").display().to_string(),
+        text: fs::read_to_string(&path).expect("source"),
+    };
+    files.into_iter().map(read).collect()
+}
+
+#[derive(Default)]
+struct Named(BTreeSet<String>);
+
+impl Named {
+    fn tree(&mut self, tree: &UseTree) {
+        match tree {
+            UseTree::Path(path) => self.0.extend([path.ident.to_string()]),
+            UseTree::Name(name) => self.0.extend([name.ident.to_string()]),
+            UseTree::Rename(rename) => self.0.extend([rename.ident.to_string()]),
+            UseTree::Group(group) => group.items.iter().for_each(|item| self.tree(item)),
+            UseTree::Glob(_) => {}
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Named {
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        if let UseTree::Path(path) = &item.tree
+            && path.ident == "crate"
+        {
+            self.tree(&path.tree);
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let mut segments = path.segments.iter();
+        if segments.next().is_some_and(|first| first.ident == "crate")
+            && let Some(room) = segments.next()
+        {
+            self.0.insert(room.ident.to_string());
+        }
+        visit::visit_path(self, path);
+    }
+}
+
+#[test]
+fn every_arrow_between_rooms_is_on_the_map() {
+    let allowed: BTreeMap<_, _> = ARROWS.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let room = source.room();
+        if MAY_NAME_ALL.contains(&room) {
+            continue;
+        }
+        let to = allowed.get(room).unwrap_or_else(|| panic!("the room {room} is not on the map"));
+        let mut named = Named::default();
+        named.visit_file(&syn::parse_file(&source.text).expect("source parses"));
+        for other in named.0.iter().filter(|other| *other != room && !to.contains(&other.as_str())) {
+            wrong.push(format!("src/{}.rs names crate::{other}", source.name));
+        }
+    }
+    assert!(wrong.is_empty(), "arrows that are not on the map:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_only_one_room_may_do_is_done_there_only() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let code = source.code();
+        for (text, rooms, why) in ONLY {
+            let may = rooms.iter().any(|room| source.room() == *room || source.name == *room);
+            if !may && code.contains(text) {
+                wrong.push(format!("src/{}.rs holds `{text}`: {why}", source.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_map_names_no_room_that_is_gone() {
+    let rooms: BTreeSet<_> = sources().iter().map(|source| source.room().to_owned()).collect();
+    for (room, to) in ARROWS {
+        for name in to.iter().chain([room]) {
+            assert!(rooms.contains(*name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn files_are_one_concern_each() {
+    let long: Vec<_> = sources()
+        .into_iter()
+        .map(|source| (source.code().lines().count(), source.name))
+        .filter(|(lines, _)| *lines > 300)
+        .collect();
+    assert!(long.is_empty(), "split these: {long:?}");
+}

@@ -1,0 +1,86 @@
+"""What single values do."""
+
+import re
+import unittest
+
+import chart
+import yaml
+from chart import BASE, CHART, DATA, ROOT, containers, flag, merged, notes, pod, profile, render, server
+
+
+class Values(unittest.TestCase):
+    def test_image_is_the_charts_version_unless_tag_or_digest_says_otherwise(self):
+        digest = "sha256:" + "a" * 64
+        version = profile(CHART / "Chart.yaml")["appVersion"]
+        for image, expected in [
+            ({}, f"portcullis:{version}"),
+            ({"tag": "1.2.3"}, "portcullis:1.2.3"),
+            ({"tag": "1.2.3", "digest": digest}, f"portcullis@{digest}"),
+        ]:
+            for container in containers(render(merged(BASE, {"image": image}))):
+                self.assertEqual(container["image"], expected)
+
+    def test_app_version_is_the_servers(self):
+        cargo = (ROOT / "Cargo.toml").read_text()
+        version = re.search(r'^version = "(.+)"$', cargo, re.MULTILINE).group(1)
+        self.assertEqual(profile(CHART / "Chart.yaml")["appVersion"], version)
+
+    def test_probes_trust_the_named_authority_and_ask_for_the_named_host(self):
+        command = server(render(BASE))["livenessProbe"]["exec"]["command"]
+        self.assertEqual(flag(command, "--ca-cert"), "/etc/portcullis/tls/ca.crt")
+        self.assertEqual(flag(command, "--server-name"), "demo-portcullis.keys.svc")
+        other = merged(BASE, {"tls": {"caKey": "", "serverName": "keys.example.com"}})
+        command = server(render(other))["livenessProbe"]["exec"]["command"]
+        self.assertIsNone(flag(command, "--ca-cert"))
+        self.assertEqual(flag(command, "--server-name"), "keys.example.com")
+
+    def test_bootstrap_runs_after_migrate_only_when_asked(self):
+        names = [c["name"] for c in pod(render(BASE))["initContainers"]]
+        self.assertEqual(names, ["migrate"])
+        init = pod(render(merged(BASE, {"bootstrap": {"enabled": True}})))["initContainers"]
+        self.assertEqual([c["name"] for c in init], ["migrate", "bootstrap"])
+        self.assertEqual(flag(init[1]["args"], "--out"), f"{DATA}/admin.json")
+        self.assertEqual(flag(init[1]["args"], "--endpoint"), "https://demo-portcullis.keys.svc:50051")
+        self.assertIn("--if-needed", init[1]["args"])
+
+    def test_notes_say_how_to_get_the_first_admin(self):
+        asked = notes(merged(BASE, {"bootstrap": {"enabled": True}}))
+        path = f"{DATA}/admin.json"
+        self.assertIn(f"kubectl -n keys cp -c portcullis demo-portcullis-0:{path} admin.json", asked)
+        self.assertIn(f"-- rm {path}", asked)
+        self.assertIn("--set bootstrap.enabled=true", notes(BASE))
+
+    def test_environment_is_what_the_values_say(self):
+        plain = server(render(BASE))["env"]
+        names = ["PORTCULLIS_LOG", "PORTCULLIS_LOG_FORMAT", "PORTCULLIS_DRAIN"]
+        self.assertEqual(plain, [{"name": n, "value": v} for n, v in zip(names, ["info", "json", "10s"], strict=True)])
+        extra = {"name": "PORTCULLIS_AUDIENCE", "value": "keys"}
+        full = {"log": "debug", "logFormat": "text", "otlpEndpoint": "http://collector:4317", "extraEnv": [extra]}
+        self.assertEqual(
+            server(render(merged(BASE, full)))["env"],
+            [
+                {"name": "PORTCULLIS_LOG", "value": "debug"},
+                {"name": "PORTCULLIS_LOG_FORMAT", "value": "text"},
+                {"name": "PORTCULLIS_DRAIN", "value": "10s"},
+                {"name": "PORTCULLIS_OTLP_ENDPOINT", "value": "http://collector:4317"},
+                extra,
+            ],
+        )
+
+    def test_long_names_leave_room_for_the_pods_hash_label(self):
+        release = "r" * 53  # helm's own limit
+        name = render(BASE, release=release)["StatefulSet"]["metadata"]["name"]
+        self.assertLessEqual(len(name) + len("-0123456789"), 63)
+
+    def test_placement_reaches_the_pod(self):
+        placed = pod(render(profile(CHART / "ci" / "production-values.yaml")))
+        for key in ("nodeSelector", "tolerations", "affinity", "priorityClassName", "imagePullSecrets"):
+            self.assertTrue(placed[key], key)
+
+    def test_readme_lists_every_value_with_its_default_and_no_other(self):
+        leaves = dict(chart.value_leaves(profile(CHART / "values.yaml")))
+        documented = chart.documented()
+        self.assertEqual(sorted(documented), sorted(leaves))
+        for path, default in documented.items():
+            if default.startswith("`"):
+                self.assertEqual(yaml.safe_load(default.strip("`")), leaves[path], path)

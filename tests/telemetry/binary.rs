@@ -1,0 +1,78 @@
+//! The program itself, traced to the collector.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use super::collector::Collector;
+
+/// `portcullis dev` in a folder of its own.
+struct Dev {
+    child: Child,
+    endpoint: String,
+    application: String,
+    folder: tempfile::TempDir,
+}
+
+impl Dev {
+    fn start(collector: &Collector) -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["dev", "--listen", "127.0.0.1:0", "--otlp-sample-ratio", "1", "--log", "trace"])
+            .arg("--data-dir")
+            .arg(folder.path())
+            .args(["--otlp-endpoint", &collector.url()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("started");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok);
+        let mut find = |before: &str| {
+            let line = lines.find(|line| line.contains(before)).expect(before);
+            let word = line.split(before).nth(1).and_then(|rest| rest.split_whitespace().next()).expect(before);
+            word.trim_end_matches('.').to_owned()
+        };
+        let (endpoint, application) = (find("listening on "), find("demo, "));
+        // Its output must be read on, or it would stop at a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, endpoint, application, folder }
+    }
+
+    fn call(&self, method: &str, request: &str) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["call", method, "-d", request, "--endpoint", &self.endpoint, "--credentials"])
+            .arg(self.folder.path().join("admin.json"))
+            .output()
+            .expect("started");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    fn stop(mut self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill").success());
+        assert!(self.child.wait().expect("ended").success());
+    }
+}
+
+#[test]
+fn a_collector_sees_the_calls_of_the_program_and_no_secret() {
+    let collector = Collector::start();
+    let dev = Dev::start(&collector);
+    let request = format!(r#"{{"application_id": "{}", "name": "traced"}}"#, dev.application);
+    let made = dev.call("KeyService/CreateKey", &request);
+    let secret =
+        made.split('"').find(|word| word.starts_with("sk_live_") && word.len() > 20).expect("secret").to_owned();
+    let verdict = dev.call("KeyService/VerifyKey", &format!(r#"{{"secret": "{secret}"}}"#));
+    assert!(verdict.contains("VERDICT_VALID"), "{verdict}");
+    dev.stop();
+
+    let spans = collector.finish();
+    let names: Vec<_> = spans.iter().map(|exported| exported.span.name.as_str()).collect();
+    for name in ["CreateKey", "VerifyKey", "WatchRevocations"] {
+        assert!(names.contains(&format!("portcullis.v1.KeyService/{name}").as_str()), "{name} in {names:?}");
+    }
+    let all = format!("{:?}", spans.iter().map(|exported| &exported.span).collect::<Vec<_>>());
+    assert!(!all.contains(&secret[20..40]), "no secret leaves the process");
+}

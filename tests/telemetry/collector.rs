@@ -1,0 +1,136 @@
+//! An OpenTelemetry collector that keeps what it is sent.
+
+use std::{net::SocketAddr, sync::mpsc, thread, time::Duration};
+
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::{
+        ExportTraceServiceRequest, ExportTraceServiceResponse,
+        trace_service_server::{TraceService, TraceServiceServer},
+    },
+    common::v1::{AnyValue, KeyValue, any_value::Value},
+    trace::v1::{Span, status::StatusCode},
+};
+use tokio::sync::{
+    mpsc::{Receiver, Sender, channel},
+    oneshot,
+};
+use tonic::{
+    Request, Response, Status,
+    transport::{Server, ServerTlsConfig, server::TcpIncoming},
+};
+
+/// A span, and what its resource and scope say.
+#[derive(Debug)]
+pub(crate) struct Exported {
+    pub(crate) span: Span,
+    pub(crate) scope: String,
+    pub(crate) schema: String,
+    resource: Vec<KeyValue>,
+}
+
+impl Exported {
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        text_of(&self.span.attributes, name)
+    }
+
+    pub(crate) fn attribute(&self, name: &str) -> String {
+        self.get(name).unwrap_or_else(|| panic!("no {name} in {:?}", self.span.attributes))
+    }
+
+    pub(crate) fn resource(&self, name: &str) -> String {
+        text_of(&self.resource, name).expect("in the resource")
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.span.status.as_ref().map_or(StatusCode::Unset, |status| status.code())
+    }
+}
+
+fn text_of(attributes: &[KeyValue], name: &str) -> Option<String> {
+    match &attributes.iter().find(|attribute| attribute.key == name)?.value {
+        Some(AnyValue { value: Some(Value::StringValue(text)) }) => Some(text.clone()),
+        Some(AnyValue { value: Some(Value::IntValue(number)) }) => Some(number.to_string()),
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+/// Runs on a thread of its own, because a flush blocks the thread of the test.
+pub(crate) struct Collector {
+    address: SocketAddr,
+    scheme: &'static str,
+    received: Receiver<Exported>,
+    stop: oneshot::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Collector {
+    pub(crate) fn start() -> Self {
+        Self::listen(None)
+    }
+
+    pub(crate) fn start_tls(tls: ServerTlsConfig) -> Self {
+        Self::listen(Some(tls))
+    }
+
+    fn listen(tls: Option<ServerTlsConfig>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let (sender, received) = channel(1_000);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (bound, address) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+            runtime.block_on(async {
+                let incoming = TcpIncoming::bind("127.0.0.1:0".parse().expect("address")).expect("port");
+                bound.send(incoming.local_addr().expect("address")).expect("the test waits");
+                let mut server = Server::builder();
+                if let Some(tls) = tls {
+                    server = server.tls_config(tls).expect("TLS");
+                }
+                let serve = server.add_service(TraceServiceServer::new(Keep(sender)));
+                tokio::select! {
+                    served = serve.serve_with_incoming(incoming) => served.expect("serve"),
+                    _ = stopped => {}
+                }
+            });
+        });
+        Self { address: address.recv().expect("bound"), scheme, received, stop, thread }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.address)
+    }
+
+    pub(crate) async fn next(&mut self) -> Exported {
+        let received = tokio::time::timeout(Duration::from_secs(30), self.received.recv()).await;
+        received.expect("a span within 30 s").expect("the collector runs")
+    }
+
+    /// Everything not seen yet. To be called after the exporter has shut down.
+    pub(crate) fn finish(mut self) -> Vec<Exported> {
+        drop(self.stop);
+        self.thread.join().expect("the collector does not panic");
+        std::iter::from_fn(|| self.received.try_recv().ok()).collect()
+    }
+}
+
+struct Keep(Sender<Exported>);
+
+#[tonic::async_trait]
+impl TraceService for Keep {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        for resource_spans in request.into_inner().resource_spans {
+            let resource = resource_spans.resource.expect("a resource").attributes;
+            for scope_spans in resource_spans.scope_spans {
+                let scope = scope_spans.scope.expect("a scope").name;
+                for span in scope_spans.spans {
+                    let (scope, schema, resource) = (scope.clone(), scope_spans.schema_url.clone(), resource.clone());
+                    self.0.send(Exported { span, scope, schema, resource }).await.expect("the test waits");
+                }
+            }
+        }
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}

@@ -1,0 +1,71 @@
+//! Telemetry as `main` starts it, for a whole process: the tests start themselves anew.
+
+use std::{env, net::TcpListener, path::Path, process::Command};
+
+use portcullis::telemetry::init;
+use tonic::transport::{Identity, ServerTlsConfig};
+
+use super::{
+    collector::Collector,
+    server::{self, Server},
+    settings,
+};
+
+/// Set for a process that a test started of itself: the collector to use.
+const CHILD: &str = "TELEMETRY_TEST_COLLECTOR";
+
+#[tokio::test]
+async fn a_collector_that_is_not_there_is_mentioned_once() {
+    if let Ok(url) = env::var(CHILD) {
+        return make_calls(&url, 2_000).await; // four batches
+    }
+    let gone = TcpListener::bind("127.0.0.1:0").expect("port").local_addr().expect("address");
+    let log = in_child("process::a_collector_that_is_not_there_is_mentioned_once", &format!("http://{gone}"), None);
+    assert_eq!(log.matches("traces cannot be exported").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn over_tls_the_collector_must_be_one_that_the_system_trusts() {
+    if let Ok(url) = env::var(CHILD) {
+        return make_calls(&url, 1).await;
+    }
+    let name = "process::over_tls_the_collector_must_be_one_that_the_system_trusts";
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("certificate");
+    let roots = tempfile::NamedTempFile::new().expect("file");
+    std::fs::write(roots.path(), cert.pem()).expect("written");
+    let tls = ServerTlsConfig::new().identity(Identity::from_pem(cert.pem(), signing_key.serialize_pem()));
+    let collector = Collector::start_tls(tls);
+
+    let log = in_child(name, &collector.url(), None);
+    assert_eq!(log.matches("traces cannot be exported").count(), 1, "{log}");
+    let log = in_child(name, &collector.url(), Some(roots.path()));
+    assert_eq!(log.matches("traces cannot be exported").count(), 0, "{log}");
+    assert_eq!(collector.finish().len(), 1);
+}
+
+/// Runs the named test in a process of its own, which trusts these roots; gives back its log.
+fn in_child(test: &str, collector: &str, roots: Option<&Path>) -> String {
+    let mut child = Command::new(env::current_exe().expect("this program"));
+    child.args(["--exact", test, "--nocapture"]).env(CHILD, collector);
+    if let Some(roots) = roots {
+        child.env("SSL_CERT_FILE", roots);
+    }
+    let output = child.output().expect("started");
+    let log = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(output.status.success(), "{log}");
+    log
+}
+
+/// The whole of a process: telemetry as `main` starts it, and sampled calls.
+async fn make_calls(collector: &str, calls: usize) {
+    let settings = settings("info", Some(collector), "1");
+    let guard = init(&settings).expect("telemetry");
+    let again = init(&settings).expect_err("twice");
+    assert_eq!(again.to_string(), "telemetry was started before in this process");
+    let server = Server::start(guard.sampler()).await;
+    for _ in 0..calls {
+        server.health().check(server::check("up")).await.expect("up");
+    }
+    guard.shutdown();
+}
