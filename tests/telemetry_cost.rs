@@ -2,6 +2,7 @@
 //! A file of its own, because it counts the allocations of its whole process.
 
 #![cfg(feature = "server")]
+#![allow(clippy::disallowed_methods, reason = "a test measures as it likes")]
 
 use std::{
     convert::Infallible,

@@ -57,7 +57,8 @@ impl<'a> SignedHeaders<'a> {
         {
             return malformed("x-portcullis-nonce is 22 to 64 characters of [A-Za-z0-9_-]");
         }
-        let Ok(signature) = BASE64_STANDARD.decode(signature) else {
+        let signature = BASE64_STANDARD.decode(signature).ok().filter(|bytes| !bytes.is_empty());
+        let Some(signature) = signature else {
             return malformed("x-portcullis-signature is standard base64 with padding");
         };
         Ok(Self { kid, time, timestamp, nonce, signature })

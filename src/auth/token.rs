@@ -54,7 +54,7 @@ impl Authenticator {
             let signatory = self.check_claims(&verified.kid, &verified.claims)?;
             return Ok((verified.kid.clone(), signatory));
         }
-        let invalid = |_| Refusal::TokenInvalid("not a JWT with alg RS256 and a kid");
+        let invalid = |_| Refusal::TokenInvalid("not a JWT with alg RS256 and a kid, of at most 4096 bytes");
         let Token { kid, claims, signed, signature } = Token::parse(text).map_err(invalid)?;
         let signatory = self.check_claims(&kid, &claims)?;
         match self.verify(Arc::clone(&signatory.public_key), signed.to_owned(), signature).await {

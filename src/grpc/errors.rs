@@ -64,14 +64,17 @@ where
 
 /// A status with a reason and the request id.
 pub(super) fn complete(failed: Status, request_id: &RequestId) -> Status {
-    let failed = if failed.get_error_details().error_info().is_some() { failed } else { with_reason(failed) };
+    let failed = with_reason(failed);
     let mut details = failed.get_error_details();
     details.set_request_info(request_id.as_str(), "");
     Status::with_error_details(failed.code(), failed.message(), details)
 }
 
-/// What tonic refuses before a method of ours runs.
-fn with_reason(failed: Status) -> Status {
+/// A status as it is, or with a reason if tonic made it before a method of ours ran.
+pub(super) fn with_reason(failed: Status) -> Status {
+    if failed.get_error_details().error_info().is_some() {
+        return failed;
+    }
     let refusal = match failed.code() {
         Code::OutOfRange | Code::ResourceExhausted => Refusal::MessageTooLarge { limit: MAX_MESSAGE },
         Code::Unimplemented if failed.message().is_empty() => Refusal::MethodNotFound,
@@ -85,6 +88,6 @@ fn with_reason(failed: Status) -> Status {
     status(&refusal)
 }
 
-fn body_invalid(what: &str) -> Refusal {
+pub(super) fn body_invalid(what: &'static str) -> Refusal {
     Refusal::FieldInvalid(Violations::one("the message", what))
 }

@@ -21,30 +21,30 @@ pub(super) struct Frame(Bytes);
 
 impl Frame {
     /// Waits for the body. It must be exactly one frame, uncompressed, without trailers:
-    /// tonic would ignore a second message and take trailers for metadata, and neither is
-    /// covered by the signature.
-    pub(super) async fn collect(body: Body) -> Result<Self, Refusal> {
+    /// tonic would ignore a second message and take trailers for metadata, neither is
+    /// covered by a signature, and it would wait for the end of the body for ever.
+    pub(super) async fn collect(body: Body, malformed: fn(&'static str) -> Refusal) -> Result<Self, Refusal> {
         let collect = Limited::new(body, MAX_MESSAGE + PREFIX).collect();
         let collected = match tokio::time::timeout(ARRIVES_WITHIN, collect).await {
             Ok(Ok(collected)) => collected,
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 return Err(Refusal::MessageTooLarge { limit: MAX_MESSAGE });
             }
-            Ok(Err(_)) => return malformed("the message did not arrive whole"),
-            Err(_) => return malformed("the message did not arrive within 10 seconds"),
+            Ok(Err(_)) => return Err(malformed("the message did not arrive whole")),
+            Err(_) => return Err(malformed("the message and its end did not arrive within 10 seconds")),
         };
         if collected.trailers().is_some_and(|trailers| !trailers.is_empty()) {
-            return malformed("a signed request has no trailers");
+            return Err(malformed("a request has no trailers; send metadata as headers"));
         }
         let bytes = collected.to_bytes();
         let Some((&[flag, a, b, c, d], message)) = bytes.split_first_chunk::<PREFIX>() else {
-            return malformed("the body is not a gRPC message");
+            return Err(malformed("the body is not a gRPC message"));
         };
         if flag != 0 {
-            return malformed("a signed message is sent uncompressed");
+            return Err(malformed("send the message uncompressed"));
         }
         if u32::from_be_bytes([a, b, c, d]) as usize != message.len() {
-            return malformed("the body is not exactly one gRPC message");
+            return Err(malformed("the body is not exactly one gRPC message"));
         }
         Ok(Self(bytes))
     }
@@ -57,8 +57,4 @@ impl Frame {
     pub(super) fn into_body(self) -> Body {
         Body::new(http_body_util::Full::new(self.0))
     }
-}
-
-fn malformed<T>(what: &'static str) -> Result<T, Refusal> {
-    Err(Refusal::SignatureMalformed(what))
 }

@@ -18,6 +18,7 @@ use tonic::{
 use tower::{Layer, Service};
 
 use super::{
+    errors::{body_invalid, with_reason},
     frame::Frame,
     status::{reason_of, status},
 };
@@ -79,10 +80,12 @@ where
                 Ok(proven) => proven,
                 Err(refusal) => return Ok(status(&refusal).into_http()),
             };
-            let response = inner.call(request).await?;
-            match act {
-                Some(act) => Ok(note_refusal(&auth, act, response).await),
-                None => Ok(response),
+            let Some(act) = act else { return inner.call(request).await };
+            let until = last_moment(&request);
+            match tokio::time::timeout_at(until, inner.call(request)).await {
+                Ok(response) => Ok(note_refusal(&auth, act, response?, until).await),
+                // The write goes on in its own task, and nobody knows yet how it ends.
+                Err(_) => Ok(status(&Refusal::CommitUnknown).into_http()),
             }
         })
     }
@@ -104,12 +107,13 @@ async fn prove(auth: &Authenticator, request: Request<Body>) -> Result<(Request<
         Presented::Nothing => Err(Refusal::SignatureMissing { token: !method.is_mutation() }),
         Presented::Token(token) => {
             let caller = auth.by_token(call, token).await?;
+            let frame = Frame::collect(body, body_invalid).await?;
             parts.extensions.insert(caller);
-            Ok((Request::from_parts(parts, body), None))
+            Ok((Request::from_parts(parts, frame.into_body()), None))
         }
         Presented::Signed(headers) => {
             auth.check_window(&headers)?;
-            let frame = Frame::collect(body).await?;
+            let frame = Frame::collect(body, Refusal::SignatureMalformed).await?;
             let (caller, act) = auth.by_signature(call, &headers, frame.message()).await?;
             parts.extensions.insert(caller);
             if let Some(act) = &act {
@@ -122,13 +126,20 @@ async fn prove(auth: &Authenticator, request: Request<Body>) -> Result<(Request<
 
 /// A mutation that was refused on its way to the store is noted all the same, and its
 /// nonce is spent: the same bytes never get another try.
-async fn note_refusal(auth: &Authenticator, act: Act, response: Response<Body>) -> Response<Body> {
+async fn note_refusal(auth: &Authenticator, act: Act, response: Response<Body>, until: Instant) -> Response<Body> {
     let Some(refused) = Status::from_header_map(response.headers()).filter(|status| status.code() != tonic::Code::Ok)
     else {
         return response;
     };
-    match auth.record_refusal(act, reason_of(&refused).unwrap_or("INTERNAL")).await {
+    let reason = reason_of(&with_reason(refused)).unwrap_or("INTERNAL");
+    if reason == "COMMITTED_NOT_CONFIRMED" {
+        return response; // written, with its nonce and its audit row
+    }
+    let noted = tokio::time::timeout_at(until, auth.record_refusal(act, reason)).await;
+    match noted.unwrap_or(Err(Refusal::StoreUnavailable)) {
         Ok(()) => response,
+        // Never *nothing was written* about what may be written.
+        Err(_) if reason == "COMMIT_UNKNOWN" => response,
         // Not even the refusal could be written: the caller hears of that, and fails closed.
         Err(refusal) => status(&refusal).into_http(),
     }
@@ -146,6 +157,14 @@ fn deadline(headers: &HeaderMap) -> Instant {
     let patience = timeout.unwrap_or(PATIENCE).min(PATIENCE);
     let way_back = (patience / 10).max(Duration::from_millis(50));
     Instant::now() + patience.saturating_sub(way_back)
+}
+
+/// When a mutation is answered at the latest: a little behind the moment at which the
+/// barrier gives up, which knows more.
+fn last_moment<T>(request: &Request<T>) -> Instant {
+    const BEHIND: Duration = Duration::from_millis(20);
+    let Deadline(until) = *request.extensions().get().unwrap_or(&Deadline(Instant::now() + PATIENCE));
+    until + BEHIND
 }
 
 /// At most eight digits and a unit.

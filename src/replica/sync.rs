@@ -85,7 +85,12 @@ impl SyncLoop {
             self.turn.applied = event.position();
             self.tail.push(Arc::new(event));
         }
-        shared.time.learn(time, asked_at, shared.clock.boottime());
+        let answered_at = shared.clock.boottime();
+        if answered_at < asked_at + shared.pace.lease {
+            // Where the machine slept between question and answer, the bound would be as
+            // far ahead as it slept, and the time never goes back.
+            shared.time.learn(time, asked_at, answered_at);
+        }
         let before = *shared.proof.borrow();
         let (complete, time) = if more { (before.complete, before.time) } else { (self.turn.applied, time) };
         if !more {

@@ -137,17 +137,19 @@ impl Store {
         .await
     }
 
-    /// Deletes events from before `before`: never one that a replica has yet to apply, and
-    /// never the last. Answers how many there were.
+    /// Deletes events from before `before`: never one that a replica has yet to apply, never
+    /// the last, and none behind one that stays: a clock that was set back must not make a
+    /// hole. Answers how many there were.
     pub async fn compact(&self, before: Timestamp) -> Result<u64, Error> {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_write().await?;
             let (_, head) = head(&tx).await?;
             let acked = replica::Entity::find().all(&tx).await?.iter().map(|row| row.acked_seq).min();
-            let keep_from = acked.unwrap_or(head.revision.number()).min(head.revision.number());
-            let old = event_log::Entity::delete_many()
-                .filter(event_log::Column::Time.lt(before.micros()))
-                .filter(event_log::Column::Seq.lt(keep_from));
+            let recent = event_log::Entity::find().filter(event_log::Column::Time.gte(before.micros()));
+            let recent = recent.order_by_asc(event_log::Column::Seq).limit(1).all(&tx).await?.pop();
+            let keep_from = [acked, recent.map(|event| event.seq)].into_iter().flatten().min();
+            let keep_from = keep_from.unwrap_or(i64::MAX).min(head.revision.number());
+            let old = event_log::Entity::delete_many().filter(event_log::Column::Seq.lt(keep_from));
             let rows = old.exec(&tx).await?.rows_affected;
             tx.commit().await?;
             Ok(rows)

@@ -136,8 +136,11 @@ impl WatchStream {
     async fn wait_for_next(&mut self) -> Result<Option<Item>, Refusal> {
         loop {
             self.may_tell()?;
-            if let Some((revocation, position)) = self.to_tell.pop_front() {
-                return Ok(Some(self.item(Told::Revocation(revocation), position)));
+            while let Some((revocation, position)) = self.to_tell.pop_front() {
+                // Looked up by a scope that may have shrunk since.
+                if self.is_wanted(revocation.application_id) {
+                    return Ok(Some(self.item(Told::Revocation(revocation), position)));
+                }
             }
             let caught_up = self.look().await?;
             if !self.to_tell.is_empty() {
@@ -156,7 +159,7 @@ impl WatchStream {
                 return Ok(Some(bookmark));
             }
             if caught_up && self.ending.is_none() {
-                self.rest().await;
+                self.rest().await?;
             }
         }
     }
@@ -178,6 +181,10 @@ impl WatchStream {
             Behind::OutOfMemory => self.look_in_the_log().await?,
         };
         let caught_up = events.is_empty();
+        if !caught_up {
+            // By a scope as new as the last of them: one that grew must not miss what follows.
+            self.caller = self.caller.again(&self.index)?;
+        }
         for event in events {
             self.take(&event);
         }
@@ -244,13 +251,18 @@ impl WatchStream {
     }
 
     /// Sleeps until something may have happened: an event, the next bookmark, the drain,
-    /// or the end of the lease, which rings nobody.
-    async fn rest(&mut self) {
+    /// or the end of the lease, which rings nobody. Whoever comes back from it long after
+    /// it should have woken had no room in HTTP/2: the client does not read.
+    async fn rest(&mut self) -> Result<(), Refusal> {
         let wake = self.bookmark_due.min(self.ends).max(Instant::now() + Duration::from_millis(1));
         tokio::select! {
             Ok(()) = self.bell.changed() => {}
             Ok(()) = self.draining.changed() => {}
             () = tokio::time::sleep_until(wake) => {}
         }
+        if wake.elapsed() > self.limits.unread_for {
+            return Err(Refusal::SlowConsumer(self.limits.unread_for));
+        }
+        Ok(())
     }
 }

@@ -1,52 +1,58 @@
-//! The database file behind the server's back, by a second connection.
+use std::path::Path;
 
-use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend, QueryResult, Statement};
 
-use super::Server;
-
-pub(crate) async fn open(server: &Server) -> DatabaseConnection {
-    let url = format!("sqlite://{}", server.database_path().display());
-    Database::connect(url).await.expect("a second connection")
-}
-
-pub(crate) async fn execute(server: &Server, sql: &str) {
-    open(server).await.execute_unprepared(sql).await.expect("statement");
-}
-
-/// A row of the audit log.
+/// A look at a database file past the service.
 #[derive(Debug)]
-pub(crate) struct Act {
-    pub(crate) method: String,
-    pub(crate) outcome: String,
-    pub(crate) account: Option<String>,
-}
+pub(crate) struct Rows(DatabaseConnection);
 
-/// The audit log, oldest first.
-pub(crate) async fn audit(server: &Server) -> Vec<Act> {
-    let database = open(server).await;
-    let sql = "SELECT method, outcome, service_account_id FROM audit_event ORDER BY rowid";
-    let rows =
-        database.query_all_raw(Statement::from_string(database.get_database_backend(), sql)).await.expect("audit");
-    let read = |row: sea_orm::QueryResult| Act {
-        method: row.try_get("", "method").expect("method"),
-        outcome: row.try_get("", "outcome").expect("outcome"),
-        account: row.try_get("", "service_account_id").expect("account"),
-    };
-    rows.into_iter().map(read).collect()
-}
+impl Rows {
+    pub(crate) async fn of(path: &Path) -> Self {
+        Self(Database::connect(format!("sqlite://{}", path.display())).await.expect("a second connection"))
+    }
 
-/// Appends what event `seq` says once more, as the newest event, as a late write would; and
-/// waits until the server has met it.
-pub(crate) async fn append_copy_of_event(server: &Server, seq: i64) {
-    execute(
-        server,
-        &format!(
-            "BEGIN IMMEDIATE; \
-             INSERT INTO event_log (seq, event_id, time, changes) \
-               SELECT h.seq + 1, randomblob(16), e.time, e.changes FROM log_head h, event_log e WHERE e.seq = {seq}; \
-             UPDATE log_head SET seq = seq + 1; COMMIT;"
-        ),
-    )
-    .await;
-    server.running().replica().sync_pass().await;
+    pub(crate) async fn all(&self, sql: &str) -> Vec<QueryResult> {
+        self.0.query_all_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.expect("rows")
+    }
+
+    pub(crate) async fn change(&self, sql: &str) {
+        self.0.execute_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.expect("a change");
+    }
+
+    pub(crate) fn connection(&self) -> &DatabaseConnection {
+        &self.0
+    }
+
+    /// The first column of the only row.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        self.all(sql).await.first().expect("a row").try_get_by_index(0).expect("a number")
+    }
+
+    /// The first column, whole numbers.
+    pub(crate) async fn numbers(&self, sql: &str) -> Vec<i64> {
+        self.all(sql).await.iter().map(|row| row.try_get_by_index(0).expect("a number")).collect()
+    }
+
+    pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
+        self.all(sql).await.iter().map(|row| row.try_get_by_index(0).expect("a text")).collect()
+    }
+
+    /// Fails unless the history is dense and nothing is half-done: every mutation has its
+    /// event and its audit row, and every key the event that made it what it is.
+    pub(crate) async fn are_whole(&self) {
+        let head = self.number("SELECT seq FROM log_head").await;
+        let events = self.numbers("SELECT seq FROM event_log ORDER BY seq").await;
+        assert_eq!(events, (0..=head).collect::<Vec<_>>(), "the log is dense");
+        let audited = "SELECT DISTINCT revision FROM audit_event WHERE outcome = 'OK' ORDER BY revision";
+        assert_eq!(self.numbers(audited).await, (1..=head).collect::<Vec<_>>(), "and audited");
+        let without_event = "SELECT count(*) FROM api_key k WHERE NOT EXISTS \
+            (SELECT 1 FROM event_log e WHERE e.seq = k.revision AND instr(e.changes, k.key_id) > 0)";
+        assert_eq!(self.number(without_event).await, 0, "no key without its event");
+        let without_audit = "SELECT count(*) FROM api_key k WHERE NOT EXISTS \
+            (SELECT 1 FROM audit_event a WHERE a.revision = k.revision AND instr(a.\"after\", k.key_id) > 0)";
+        assert_eq!(self.number(without_audit).await, 0, "no key without its audit row");
+        let creates = "SELECT count(*) FROM audit_event WHERE outcome = 'OK' AND method LIKE '%/CreateKey'";
+        let keys = self.number("SELECT count(*) FROM api_key").await;
+        assert_eq!(self.number(creates).await, keys, "no create without its key");
+    }
 }

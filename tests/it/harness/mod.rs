@@ -1,15 +1,29 @@
 //! Servers, callers and calls for tests.
 
+mod bent;
 mod call;
-pub(crate) mod database;
+mod database;
 pub(crate) mod dev;
+mod lock;
 mod persona;
+mod process;
 pub(crate) mod program;
+mod raw;
+mod rows;
 mod server;
+mod stalled;
+mod time;
+pub(crate) mod watch;
 
-pub(crate) use call::{Headers, message_bytes, reason, violations};
+pub(crate) use bent::{all_refused, create_message, good_create, must_pass, raw_refusal};
+pub(crate) use call::{Headers, message_bytes, nonce, reason, violations};
+pub(crate) use database::Rows;
+pub(crate) use lock::WriteLock;
 pub(crate) use persona::{Persona, test_key};
-pub(crate) use server::{Server, Setup, WriteLock};
+pub(crate) use process::{Caller, Deployment};
+pub(crate) use raw::{RawClient, Wire, frame, frame_with, header_map};
+pub(crate) use server::{Server, Setup};
+pub(crate) use stalled::{SlowClient, SlowWatch};
 
 /// The gRPC code and the reason that a call was refused with.
 pub(crate) fn refusal<T: std::fmt::Debug>(answer: Result<T, tonic::Status>) -> (tonic::Code, String) {

@@ -142,8 +142,15 @@ impl Server {
 
     /// Moves the clock on and waits until the replica has seen it.
     pub(crate) async fn advance(&self, by: Duration) {
+        let (replica, mut proofs) = (self.running.replica(), self.running.replica().proofs());
+        super::time::between_syncs(&mut proofs, self.setup.pace.every).await;
         self.setup.clock.advance(by);
-        self.running.replica().sync_pass().await;
+        let now = self.now();
+        tokio::select! {
+            seen = proofs.wait_for(|proof| proof.time >= now) => drop(seen.expect("a living replica")),
+            // Rings for it. On a clock that stands still again, it would wait its whole time.
+            () = replica.sync_pass() => {}
+        }
     }
 
     pub(crate) async fn signed<Q: Message, A: Message + Default>(
@@ -252,28 +259,6 @@ impl Watch {
             Some(pb::watch_revocations_response::Item::Bookmark(bookmark)) => (bookmark, item.resume_token),
             other => panic!("a bookmark, not {other:?}"),
         }
-    }
-}
-
-/// Somebody else's write lock on the database: no write of the server gets through.
-#[derive(Debug)]
-pub(crate) struct WriteLock(sea_orm::DatabaseTransaction);
-
-impl WriteLock {
-    pub(crate) async fn take(server: &Server) -> Self {
-        use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
-
-        let url = format!("sqlite://{}", server.database_path().display());
-        let database = sea_orm::Database::connect(url).await.expect("a second connection");
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        };
-        Self(database.begin_with_options(options).await.expect("the lock"))
-    }
-
-    pub(crate) async fn release(self) {
-        self.0.rollback().await.expect("release");
     }
 }
 

@@ -1,0 +1,206 @@
+//! Many callers at once, callers that go away, and callers in a hurry.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use portcullis::{pb, replica::Pace};
+use prost::Message as _;
+use tokio::time::Instant;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::harness::{Headers, Persona, Rows, Server, Setup, WriteLock, reason, refusal};
+
+fn revoke_request(key: &pb::Key, wait: pb::RevokeWait) -> pb::RevokeKeyRequest {
+    pb::RevokeKeyRequest {
+        application_id: key.application_id.clone(),
+        key_id: key.key_id.clone(),
+        wait: wait.into(),
+        ..Default::default()
+    }
+}
+
+fn create_request(server: &Server) -> pb::CreateKeyRequest {
+    pb::CreateKeyRequest {
+        application_id: server.app.clone(),
+        name: "key".to_owned(),
+        permissions: vec!["tasks:read".to_owned()],
+        ..Default::default()
+    }
+}
+
+/// A revocation by a caller that waits so long, and how long its answer took.
+async fn hurried(server: &Server, key: &pb::Key, timeout: &str) -> (Result<pb::RevokeKeyResponse, Status>, Duration) {
+    let bytes = revoke_request(key, pb::RevokeWait::Everywhere).encode_to_vec();
+    let path = "/portcullis.v1.KeyService/RevokeKey";
+    let nonce = format!("{:032x}", rand::random::<u128>());
+    let headers = Headers::sign(&server.admin, path, &bytes, server.now().seconds(), &nonce);
+    let begun = Instant::now();
+    let answer = server.with_headers("KeyService/RevokeKey", bytes, &headers.set("grpc-timeout", timeout)).await;
+    (answer, begun.elapsed())
+}
+
+/// No turn of the loop by itself: a barrier stands until somebody rings.
+fn held() -> Setup {
+    Setup { pace: Pace { every: Duration::from_hours(1), doorbell: false, ..Pace::default() }, ..Setup::default() }
+}
+
+/// Lets the loop turn until the call is answered.
+async fn while_ringing<T>(server: &Server, call: impl Future<Output = T>) -> T {
+    tokio::pin!(call);
+    for _ in 0..300 {
+        tokio::select! {
+            answer = &mut call => return answer,
+            _ = tokio::time::timeout(Duration::from_millis(30), server.running().replica().sync_pass()) => {}
+        }
+    }
+    panic!("no answer");
+}
+
+#[tokio::test]
+async fn two_revokes_at_once_both_succeed_and_one_of_them_did_it() {
+    let server = Server::start().await;
+    for _ in 0..5 {
+        let key = server.key().await.key.expect("key");
+        let (one, two) = tokio::join!(server.revoke(&key), server.revoke(&key));
+        assert_eq!(one.revision, two.revision);
+        assert_eq!(one.key, two.key);
+    }
+    Rows::of(&server.database_path()).await.are_whole().await;
+}
+
+#[tokio::test]
+async fn a_revoke_and_an_update_at_once_end_revoked() {
+    let server = Server::start().await;
+    for round in 0..8 {
+        let made = server.key().await;
+        let key = made.key.expect("key");
+        let wish = pb::Key { name: format!("renamed {round}"), ..key.clone() };
+        let wish = pb::Key { etag: String::new(), ..wish };
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["name".to_owned()] });
+        let request = pb::UpdateKeyRequest { key: Some(wish), update_mask, wait: 0 };
+        let update = server.signed::<_, pb::UpdateKeyResponse>(&server.admin, "KeyService/UpdateKey", &request);
+        let (revoked, updated) = tokio::join!(server.revoke(&key), update);
+        match updated {
+            Ok(updated) => assert!(updated.revision < revoked.revision, "it came first"),
+            refused => assert_eq!(refusal(refused), (Code::FailedPrecondition, "KEY_REVOKED".to_owned())),
+        }
+        assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Revoked);
+    }
+    Rows::of(&server.database_path()).await.are_whole().await;
+}
+
+#[tokio::test]
+async fn creates_of_many_callers_at_once_are_dense_and_all_verify() {
+    let server = Arc::new(Server::start().await);
+    let mut callers = vec![server.admin.clone()];
+    for number in 1..4 {
+        callers.push(server.admin.hire_role(&server, number, pb::Role::Editor, &["tasks:read"]).await);
+    }
+    let first = Rows::of(&server.database_path()).await.number("SELECT seq FROM log_head").await + 1;
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..8 {
+        let (server, caller): (_, Persona) = (Arc::clone(&server), callers[task % callers.len()].clone());
+        tasks.spawn(async move {
+            let mut made = Vec::new();
+            for _ in 0..25 {
+                let request = create_request(&server);
+                let created: pb::CreateKeyResponse =
+                    server.signed(&caller, "KeyService/CreateKey", &request).await.expect("create");
+                assert_eq!(server.verdict(&created.secret).await, pb::Verdict::Valid);
+                made.push(created);
+            }
+            made
+        });
+    }
+    let made: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
+    let revisions: BTreeSet<_> = made.iter().map(|created| created.revision).collect();
+    assert_eq!(revisions, (first..first + 200).collect());
+    for created in &made {
+        assert_eq!(server.verdict(&created.secret).await, pb::Verdict::Valid);
+    }
+    Rows::of(&server.database_path()).await.are_whole().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_leaves_nothing_half_done_and_the_next_call_works() {
+    let server = Server::start().await;
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut state = seed | 1;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    for _ in 0..25 {
+        let kept = server.key().await;
+        let key = kept.key.expect("key");
+        let patience = Duration::from_micros(random(12_000));
+        let create = create_request(&server);
+        let create = server.signed::<_, pb::CreateKeyResponse>(&server.admin, "KeyService/CreateKey", &create);
+        let _ = tokio::time::timeout(patience, create).await;
+        let patience = Duration::from_micros(random(12_000));
+        let request = revoke_request(&key, pb::RevokeWait::Everywhere);
+        let revoke = server.signed::<_, pb::RevokeKeyResponse>(&server.admin, "KeyService/RevokeKey", &request);
+        let gone = tokio::time::timeout(patience, revoke).await.is_err();
+        let verdict = server.verdict(&kept.secret).await;
+        assert!(verdict == pb::Verdict::Revoked || gone && verdict == pb::Verdict::Valid, "{verdict:?}");
+        server.revoke(&key).await;
+        assert_eq!(server.verdict(&kept.secret).await, pb::Verdict::Revoked);
+    }
+    Rows::of(&server.database_path()).await.are_whole().await;
+}
+
+#[tokio::test]
+async fn a_hurried_caller_hears_in_time_what_is_not_confirmed_and_a_repeat_waits_again() {
+    let server = Server::start_with(held()).await;
+    let made = while_ringing(&server, server.key()).await;
+    let key = made.key.expect("key");
+    let (answer, took) = hurried(&server, &key, "300m").await;
+    let status = answer.expect_err("nobody can have confirmed it");
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "COMMITTED_NOT_CONFIRMED"));
+    assert!(took < Duration::from_millis(300), "before the caller's own deadline: {took:?}");
+    assert!(status.get_error_details().retry_info().is_some());
+    let revision = status.get_error_details().error_info().expect("info").metadata["revision"].clone();
+    assert_eq!(revision, (made.revision + 1).to_string(), "it says which revision it is");
+    let (again, _) = hurried(&server, &key, "300m").await;
+    assert_eq!(refusal(again), (Code::Unavailable, "COMMITTED_NOT_CONFIRMED".to_owned()), "a repeat waits too");
+    let again = while_ringing(&server, server.revoke(&key)).await;
+    assert_eq!(again.revision.to_string(), revision);
+    assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Revoked);
+    Rows::of(&server.database_path()).await.are_whole().await;
+}
+
+#[tokio::test]
+async fn a_hurried_caller_hears_in_time_that_a_stuck_write_may_yet_be_done() {
+    let server = Server::start().await;
+    let made = server.key().await;
+    let key = made.key.expect("key");
+    let lock = WriteLock::take(&server).await;
+    let (answer, took) = hurried(&server, &key, "400m").await;
+    assert_eq!(refusal(answer), (Code::Unavailable, "COMMIT_UNKNOWN".to_owned()));
+    assert!(took < Duration::from_millis(400), "before the caller's own deadline: {took:?}");
+    lock.release().await;
+    server.revoke(&key).await;
+    assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Revoked);
+}
+
+#[tokio::test]
+async fn a_caller_that_waits_for_nobody_is_answered_before_the_barrier() {
+    let server = Server::start_with(held()).await;
+    let made = while_ringing(&server, server.key()).await;
+    let request = revoke_request(&made.key.expect("key"), pb::RevokeWait::None);
+    let answer = server.signed::<_, pb::RevokeKeyResponse>(&server.admin, "KeyService/RevokeKey", &request);
+    let revoked = tokio::time::timeout(Duration::from_secs(10), answer).await.expect("at once").expect("revoke");
+    assert_eq!(revoked.key.expect("key").state(), pb::KeyState::Revoked);
+    assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Valid, "the replica has yet to follow");
+    let request = revoke_request(&server_key(&server, &made.secret).await, pb::RevokeWait::Replicas);
+    let answer = server.signed::<_, pb::RevokeKeyResponse>(&server.admin, "KeyService/RevokeKey", &request);
+    while_ringing(&server, answer).await.expect("revoke");
+    assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Revoked);
+}
+
+/// The key behind a secret, as far as Verify tells.
+async fn server_key(server: &Server, secret: &str) -> pb::Key {
+    let answer = server.try_verify(secret).await.expect("verify");
+    pb::Key { application_id: answer.application_id, key_id: answer.key_id, ..Default::default() }
+}

@@ -1,0 +1,55 @@
+use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend, QueryResult, Statement};
+
+use super::Server;
+
+/// How much the database holds, by somebody else's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) keys: i64,
+    pub(crate) nonces: i64,
+    pub(crate) audits: i64,
+    pub(crate) revision: i64,
+}
+
+/// An entry of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Audit {
+    pub(crate) account: Option<String>,
+    pub(crate) kid: Option<String>,
+    pub(crate) method: String,
+    pub(crate) request_id: String,
+    pub(crate) outcome: String,
+    pub(crate) revision: Option<i64>,
+}
+
+impl Server {
+    pub(crate) async fn rows(&self) -> Counts {
+        let sql = "SELECT (SELECT count(*) FROM api_key) AS keys, (SELECT count(*) FROM nonce) AS nonces, \
+                   (SELECT count(*) FROM audit_event) AS audits, (SELECT seq FROM log_head) AS revision";
+        let row = self.query(sql).await.pop().expect("a row");
+        let count = |name| row.try_get("", name).expect(name);
+        Counts { keys: count("keys"), nonces: count("nonces"), audits: count("audits"), revision: count("revision") }
+    }
+
+    /// The newest entry of the audit log.
+    pub(crate) async fn last_audit(&self) -> Audit {
+        let row = self.query("SELECT * FROM audit_event ORDER BY rowid DESC LIMIT 1").await.pop().expect("an entry");
+        let text = |name| row.try_get("", name).expect(name);
+        Audit {
+            account: row.try_get("", "service_account_id").expect("account"),
+            kid: row.try_get("", "kid").expect("kid"),
+            method: text("method"),
+            request_id: text("request_id"),
+            outcome: text("outcome"),
+            revision: row.try_get("", "revision").expect("revision"),
+        }
+    }
+
+    async fn query(&self, sql: &str) -> Vec<QueryResult> {
+        let url = format!("sqlite://{}", self.database_path().display());
+        let database: DatabaseConnection = Database::connect(url).await.expect("a second connection");
+        let rows = database.query_all_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.expect("query");
+        database.close().await.expect("close");
+        rows
+    }
+}
