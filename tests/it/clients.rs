@@ -71,9 +71,12 @@ fn grpcurl_passes_with_the_flags_that_sign_prints_for_every_method() {
     assert_eq!(left_out, ["/portcullis.v1.KeyService/WatchRevocations"], "it streams: see below");
 }
 
+/// What of an answer later requests name: by which word, and the field that holds it.
+type Learnt = &'static [(&'static str, &'static str)];
+
 /// JSON of every kind that a request can hold; capitals stand for what earlier answers said.
 #[rustfmt::skip]
-const REQUESTS: &[(&str, &str, &[(&str, &str)])] = &[
+const REQUESTS: &[(&str, &str, Learnt)] = &[
     ("ApplicationService/CreateApplication", r#"{"request_id": "8a0b5a0e-5c2f-4d4b-8f6e-0d1f2a3b4c5d", "application": {"name": "Käse \"☃\" 😀", "keyPrefix": "acme"}}"#, &[("ANOTHER", "applicationId")]),
     ("ApplicationService/GetApplication", r#"{"application_id": "ANOTHER"}"#, &[]),
     ("ApplicationService/ListApplications", r#"{"name_prefix": "K", "page_size": 1}"#, &[]),
