@@ -32,6 +32,9 @@ use crate::{
 /// credentials file; afterwards it goes on where it was. It prints what it did, commands to
 /// paste, and every revocation as a watcher hears of it.
 #[derive(Debug, Args)]
+// What a newcomer should see is on standard output, and each caller hears of its own errors:
+// the log stays out of the way.
+#[command(mut_arg("log", |log| log.default_value("warn,portcullis::rpc=error")))]
 #[command(after_help = "\
 Example:
   portcullis dev --data-dir ./portcullis-data --listen 127.0.0.1:50051")]
@@ -68,8 +71,8 @@ impl Dev {
             let stop = asked_to_stop()?;
             let database = DatabaseUrl::sqlite(self.data_dir.join(DATABASE));
             let prepared = self.prepare(&database, &file).await?;
-            let running = serve::start(self.options(database, &telemetry)).await.map_err(Failure::failed)?;
-            let guide = Guide::new(out, running.endpoint(), &file, &prepared.application);
+            let running = serve::start(self.options(database, &telemetry)).await?;
+            let guide = Guide::new(out, running.endpoint(), &file, &prepared.application)?;
             let watching = guide.print(prepared.is_new, prepared.credentials).await?;
             let ended = until(running, stop).await;
             watching.abort();

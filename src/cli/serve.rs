@@ -8,7 +8,8 @@ use crate::{
     clock::Clock,
     config::{DatabaseArgs, ListenArgs, ServeArgs},
     entropy::Entropy,
-    serve::{self, Options, Running},
+    grpc::ListenRefused,
+    serve::{self, Options, Running, ServeError},
     telemetry,
 };
 
@@ -50,7 +51,7 @@ impl Serve {
         };
         block_on(async {
             let stop = asked_to_stop()?;
-            let running = serve::start(options).await.map_err(Failure::failed)?;
+            let running = serve::start(options).await?;
             until(running, stop).await
         })?;
         telemetry.shutdown();
@@ -64,10 +65,19 @@ pub(super) async fn until(running: Running, stop: impl Future<Output = ()>) -> R
     let ended = running.ended();
     tokio::pin!(ended);
     tokio::select! {
-        ended = &mut ended => return ended.map_err(Failure::failed),
+        ended = &mut ended => return Ok(ended?),
         () = stop => handle.send_replace(true),
     };
-    ended.await.map_err(Failure::failed)
+    Ok(ended.await?)
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        match error {
+            ServeError::Listen(ListenRefused::Plaintext(_)) => Self::usage(error),
+            _ => Self::failed(error),
+        }
+    }
 }
 
 /// Done when the process is told to end. Installed before the server starts, so that no

@@ -43,11 +43,11 @@ pub struct Tls {
 pub enum ListenRefused {
     #[error("{0} is not loopback, and secrets would cross the network in plain: give --tls-cert and --tls-key")]
     Plaintext(SocketAddr),
-    #[error("{path}: {error}")]
+    #[error("cannot read {path}: {error}")]
     Unreadable { path: String, error: std::io::Error },
     #[error("the certificate or its key is not usable: {0}")]
     Certificate(String),
-    #[error("cannot listen on {address}: {error}")]
+    #[error("cannot listen on {address}: {error}; stop what listens there, or choose another address with --listen")]
     Bind { address: SocketAddr, error: std::io::Error },
     #[error("{0}")]
     Service(String),
@@ -163,6 +163,8 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // So that grpcurl can read the details of an error.
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// How a call is told in logs and traces.

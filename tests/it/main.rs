@@ -8,11 +8,14 @@
 
 mod body;
 mod canary;
+mod clients;
 mod concurrency;
 mod crash;
+mod dev;
 mod harness;
 mod keys;
 mod promises;
+mod readme;
 mod schema;
 mod signature_headers;
 mod signature_http2;
@@ -24,6 +27,7 @@ mod signature_token;
 mod signature_token_form;
 mod signature_vectors;
 mod storage;
+mod tls;
 mod watch;
 mod watch_end;
 mod watch_resume;

@@ -3,9 +3,11 @@
 mod bent;
 mod call;
 mod database;
+pub(crate) mod dev;
 mod lock;
 mod persona;
 mod process;
+pub(crate) mod program;
 mod raw;
 mod rows;
 mod server;

@@ -1,0 +1,57 @@
+use std::process::Command;
+
+use super::program::{Checkout, Process, free_port};
+
+/// `portcullis dev`, started.
+#[derive(Debug)]
+pub(crate) struct Dev {
+    pub(crate) process: Process,
+    /// What it printed.
+    pub(crate) said: Vec<String>,
+    pub(crate) address: String,
+    pub(crate) app: String,
+}
+
+impl Dev {
+    pub(crate) fn start(checkout: &Checkout) -> Self {
+        Self::start_at(checkout, &format!("127.0.0.1:{}", free_port()))
+    }
+
+    pub(crate) fn start_at(checkout: &Checkout, address: &str) -> Self {
+        // By the variable, so that the command is the one that a newcomer types.
+        let mut process = Process::start(checkout.portcullis(&["dev"]).env("PORTCULLIS_LISTEN", address));
+        let said = process.until(|line| line.ends_with("This is its own watch:"));
+        let app = said.iter().find_map(|line| line.trim().strip_prefix("app=")).expect("the application").to_owned();
+        Self { process, said, address: address.to_owned(), app }
+    }
+
+    /// What it printed to be pasted.
+    pub(crate) fn to_paste(&self) -> String {
+        let block = self.said.iter().skip_while(|line| !line.starts_with("  export"));
+        block.take_while(|line| !line.starts_with("Ctrl-C")).map(|line| format!("{line}\n")).collect()
+    }
+
+    /// `command` as somebody who pasted the exports would have it.
+    pub(crate) fn caller<'a>(&self, checkout: &Checkout, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("PORTCULLIS_CREDENTIALS", checkout.file("portcullis-data/admin.json"))
+            .env("PORTCULLIS_ENDPOINT", format!("http://{}", self.address))
+    }
+
+    /// What `portcullis call` answers.
+    pub(crate) fn call(&self, checkout: &Checkout, method: &str, request: &str) -> String {
+        super::program::run(self.caller(checkout, &mut checkout.portcullis(&["call", method, "-d", request]))).good()
+    }
+}
+
+/// The value of a field in the JSON that `call` prints.
+pub(crate) fn field(json: &str, name: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(json).expect("JSON");
+    find(&value, name).unwrap_or_else(|| panic!("no {name} in {json}"))
+}
+
+fn find(value: &serde_json::Value, name: &str) -> Option<String> {
+    let object = value.as_object()?;
+    let own = object.get(name).and_then(|value| value.as_str()).map(str::to_owned);
+    own.or_else(|| object.values().find_map(|value| find(value, name)))
+}

@@ -1,0 +1,148 @@
+//! TLS as an operator sets it up: migrate, bootstrap, serve, and callers who know the server
+//! by its certificate.
+
+use std::fs;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+use crate::{
+    clients::source,
+    harness::program::{Checkout, Process, free_port, run, tool},
+};
+
+const DATABASE: &str = "--database-url=sqlite://keys.db";
+
+/// A server with TLS, an admin, and the certificates of `ca.pem` (its own) and `other.pem`.
+struct Deployment {
+    checkout: Checkout,
+    port: u16,
+    _serve: Process,
+}
+
+impl Deployment {
+    fn start() -> Self {
+        let checkout = Checkout::new();
+        let port = free_port();
+        let url = format!("https://localhost:{port}");
+        write_certificates(&checkout);
+        assert_eq!(checkout.run(&["migrate", DATABASE]).good(), "1 migration applied\n");
+        assert_eq!(checkout.run(&["migrate", DATABASE]).good(), "the schema is up to date\n");
+        let bootstrap = ["bootstrap", DATABASE, "--out", "admin.json", "--endpoint", &url];
+        assert!(checkout.run(&bootstrap).good().starts_with("made the admin sa_"));
+        let (listen, audience) = (format!("0.0.0.0:{port}"), format!("--token-audience={url}"));
+        let tls = ["--tls-cert=server.pem", "--tls-key=server.key"];
+        let mut serve = checkout.portcullis(&["serve", DATABASE, "--listen", &listen, &audience]);
+        let _serve = Process::start(serve.args(tls));
+        let deployment = Self { checkout, port, _serve };
+        deployment.until_it_serves();
+        deployment
+    }
+
+    fn until_it_serves(&self) {
+        let health = ["health", "--endpoint", &self.url(), "--ca-cert", "ca.pem"];
+        let serves = (0..200).any(|_| {
+            let asked = self.checkout.run(&health);
+            if asked.code != Some(0) {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+            asked.code == Some(0)
+        });
+        assert!(serves, "{:?}", self.checkout.run(&health));
+    }
+
+    fn url(&self) -> String {
+        format!("https://localhost:{}", self.port)
+    }
+}
+
+fn write_certificates(checkout: &Checkout) {
+    let write = |name: &str, text: String| fs::write(checkout.file(name), text).expect("write");
+    let authority = || {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "an authority");
+        let key = KeyPair::generate().expect("key");
+        let certificate = params.self_signed(&key).expect("certificate");
+        (certificate.pem(), Issuer::new(params, key))
+    };
+    let (ca, issuer) = authority();
+    let key = KeyPair::generate().expect("key");
+    let params = CertificateParams::new(["localhost".to_owned()]).expect("name");
+    write("server.pem", params.signed_by(&key, &issuer).expect("certificate").pem());
+    write("server.key", key.serialize_pem());
+    write("ca.pem", ca);
+    write("other.pem", authority().0);
+}
+
+#[test]
+fn call_knows_the_server_by_its_authority_and_name() {
+    let deployment = Deployment::start();
+    let call = |more: &[&str]| {
+        let mut call = deployment.checkout.portcullis(&["call", "ApplicationService/ListApplications"]);
+        run(call.args(["--credentials", "admin.json"]).args(more))
+    };
+    assert!(call(&["--ca-cert", "ca.pem"]).good().contains("\"revision\": "));
+    let refused = call(&["--ca-cert", "other.pem"]).refused(1);
+    assert!(refused.contains("cannot connect to https://localhost") && refused.contains("certificate"), "{refused}");
+    let refused = call(&[]).refused(1);
+    assert!(refused.contains("certificate"), "by the system's authorities: {refused}");
+    let refused = call(&["--ca-cert", "ca.pem", "--server-name", "keys.example.com"]).refused(1);
+    assert!(refused.contains("not valid for name"), "{refused}");
+    let plain = format!("http://localhost:{}", deployment.port);
+    call(&["--endpoint", &plain]).refused(1);
+}
+
+/// What Google's libraries make of a service account's file works as it is.
+#[test]
+fn google_auth_calls_over_tls_with_the_credentials_file_as_it_is() {
+    let Some(python) = tool("PORTCULLIS_TEST_PYTHON") else { return };
+    let deployment = Deployment::start();
+    let checkout = &deployment.checkout;
+    let mut client = checkout.command(python.to_str().expect("UTF-8"));
+    client.arg("-B").arg(source("tests/clients/google_client.py"));
+    client.args(["--proto", &source("proto"), "--credentials", "admin.json", "--ca", "ca.pem"]);
+    let done = run(client.args(["--target", &format!("localhost:{}", deployment.port)])).good();
+    let expected = ["jwt.Credentials", "jwt.OnDemandCredentials", "service_account.Credentials"]
+        .map(|kind| format!("{kind} verifies: VERDICT_MALFORMED\n{kind} watches: bookmark\n"));
+    assert_eq!(done, expected.concat());
+}
+
+#[test]
+fn what_is_no_way_to_listen_is_said_before_anything_starts() {
+    let checkout = Checkout::new();
+    write_certificates(&checkout);
+    checkout.run(&["migrate", DATABASE]).good();
+    let serve = |more: &[&str]| run(checkout.portcullis(&["serve", DATABASE]).args(more));
+    assert_eq!(
+        serve(&["--listen", "0.0.0.0:50051"]).refused(2),
+        "error: 0.0.0.0:50051 is not loopback, and secrets would cross the network in plain: give --tls-cert and \
+         --tls-key\n"
+    );
+    for (one, other) in [("--tls-cert", "--tls-key <FILE>"), ("--tls-key", "--tls-cert <FILE>")] {
+        let refused = serve(&[one, "server.pem"]).refused(2);
+        assert!(refused.contains("required arguments were not provided") && refused.contains(other), "{refused}");
+    }
+    let refused = serve(&["--tls-cert", "absent.pem", "--tls-key", "server.key"]).refused(1);
+    assert!(refused.starts_with("error: cannot read absent.pem: "), "{refused}");
+    let refused = serve(&["--tls-cert", "server.key", "--tls-key", "server.pem"]).refused(1);
+    assert!(refused.contains("certificate"), "{refused}");
+}
+
+#[test]
+fn an_operator_is_told_what_to_do_first() {
+    let checkout = Checkout::new();
+    let said = checkout.run(&["serve", DATABASE]).refused(1);
+    assert_eq!(said, "error: there is no database at keys.db; make it with `portcullis migrate`\n");
+    checkout.run(&["migrate", DATABASE]).good();
+    let bootstrap = ["bootstrap", DATABASE, "--out", "admin.json"];
+    checkout.run(&bootstrap).good();
+    let said = checkout.run(&bootstrap).refused(1);
+    assert_eq!(
+        said,
+        "error: admin.json: is there already, and is not overwritten: move it away, or choose another path\n"
+    );
+    let said = checkout.run(&["bootstrap", DATABASE, "--out", "b.json", "--if-needed"]).good();
+    assert_eq!(said, "there is an admin already; nothing was done\n");
+    let said = checkout.run(&["bootstrap", DATABASE, "--out", "no/such/folder.json"]).refused(1);
+    assert!(said.starts_with("error: no/such/folder.json: cannot write"), "{said}");
+}
