@@ -185,6 +185,24 @@ async fn a_hurried_caller_hears_in_time_that_a_stuck_write_may_yet_be_done() {
 }
 
 #[tokio::test]
+async fn what_is_written_is_never_told_as_not_written_when_the_database_stops_behind_it() {
+    let server = Server::start_with(held()).await;
+    let made = while_ringing(&server, server.key()).await;
+    let key = made.key.expect("key");
+    let rows = Rows::of(&server.database_path()).await;
+    let stop = async {
+        while rows.number("SELECT max(seq) FROM event_log").await == made.revision {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        WriteLock::take(&server).await
+    };
+    let ((answer, took), lock) = tokio::join!(hurried(&server, &key, "1500m"), stop);
+    assert_eq!(refusal(answer), (Code::Unavailable, "COMMITTED_NOT_CONFIRMED".to_owned()));
+    assert!(took < Duration::from_millis(1500), "before the caller's own deadline: {took:?}");
+    lock.release().await;
+}
+
+#[tokio::test]
 async fn a_caller_that_waits_for_nobody_is_answered_before_the_barrier() {
     let server = Server::start_with(held()).await;
     let made = while_ringing(&server, server.key()).await;
