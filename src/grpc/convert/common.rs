@@ -83,9 +83,12 @@ const MAX_TTL: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 /// A lifetime.
 pub(in crate::grpc) fn ttl(ttl: prost_types::Duration, violations: &mut Violations) -> Option<Duration> {
-    let duration = Duration::try_from(ttl).ok().filter(|ttl| (Duration::from_secs(1)..=MAX_TTL).contains(ttl));
+    // `try_from` would carry surplus nanoseconds over.
+    let duration = Duration::try_from(ttl).ok().filter(|duration| {
+        (0..1_000_000_000).contains(&ttl.nanos) && (Duration::from_secs(1)..=MAX_TTL).contains(duration)
+    });
     if duration.is_none() {
-        violations.add("ttl", "must be at least a second and at most 100 years");
+        violations.add("ttl", "must be at least a second and at most 100 years, with 0 to 999999999 nanoseconds");
     }
     duration
 }
