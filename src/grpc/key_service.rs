@@ -95,8 +95,7 @@ impl KeyApi {
     async fn list(&self, request: &Request<pb::ListKeysRequest>) -> Result<pb::ListKeysResponse, Refusal> {
         let (caller, list) = (unpack::caller(request)?, request.get_ref());
         let application_id = common::parse_one(&list.application_id, "application_id");
-        let filter =
-            unpack::both(key::filter_environment(list.environment), common::name_prefix(&list.name_prefix));
+        let filter = unpack::both(key::filter_environment(list.environment), common::name_prefix(&list.name_prefix));
         let (show_revoked, environment) = (list.show_revoked.to_string(), list.environment.to_string());
         let bound_to = ["keys", &list.application_id, &show_revoked, &environment, &list.name_prefix];
         let page = PageRequest::parse(list.page_size, &list.page_token, &bound_to);

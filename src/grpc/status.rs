@@ -99,7 +99,8 @@ fn add_violations(details: &mut ErrorDetails, violations: &Violations) {
         let size = violation.field.len() + violation.description.len();
         let Some(rest) = room.checked_sub(size) else {
             let more = violations.iter().count() - at - 1;
-            details.add_bad_request_violation(&violation.field, format!("is wrong too, and {more} more, left out here"));
+            details
+                .add_bad_request_violation(&violation.field, format!("is wrong too, and {more} more, left out here"));
             return;
         };
         room = rest;

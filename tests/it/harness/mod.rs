@@ -1,11 +1,14 @@
 //! Servers, callers and calls for tests.
 
+mod account;
 mod call;
 mod persona;
+mod refused;
 mod server;
 
-pub(crate) use call::{Headers, message_bytes, reason, violations};
+pub(crate) use call::{Headers, exchange, message_bytes, nonce, reason, violations};
 pub(crate) use persona::{Persona, test_key};
+pub(crate) use refused::mask;
 pub(crate) use server::{Server, Setup, WriteLock};
 
 /// The gRPC code and the reason that a call was refused with.
