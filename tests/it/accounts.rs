@@ -28,6 +28,7 @@ async fn listed(server: &Server, by: &Persona) -> Vec<String> {
 #[tokio::test]
 async fn an_account_is_made_once_by_its_request_id_and_shown() {
     let server = Server::start().await;
+    server.setup.clock.advance(Duration::from_millis(2));
     let wish = pb::ServiceAccount {
         roles: vec![3, 2, 3],
         application_ids: vec![server.app.clone(), server.app.clone()],

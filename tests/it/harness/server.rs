@@ -144,8 +144,17 @@ impl Server {
 
     /// Moves the clock on and waits until the replica has seen it.
     pub(crate) async fn advance(&self, by: Duration) {
+        let replica = self.running.replica();
+        let mut proofs = replica.proofs();
+        // A turn of the loop that is under way would take the leap for its own length, and
+        // the time for later than it is.
+        while tokio::time::timeout(Duration::from_millis(200), proofs.changed()).await.is_ok() {}
         self.setup.clock.advance(by);
-        self.running.replica().sync_pass().await;
+        let now = self.now();
+        tokio::select! {
+            seen = proofs.wait_for(|proof| proof.time >= now) => drop(seen.expect("a replica")),
+            () = replica.sync_pass() => {}
+        }
     }
 
     pub(crate) async fn signed<Q: Message, A: Message + Default>(
