@@ -16,6 +16,7 @@ pub use update::UpdateServiceAccount;
 use crate::{
     domain::{
         account::{Role, ServiceAccount},
+        id::ServiceAccountId,
         refusal::Refusal,
     },
     entropy::Entropy,
@@ -47,15 +48,18 @@ fn must_reach(actor: &ServiceAccount, account: &ServiceAccount) -> Result<(), Re
     if guard::on(Guard::Grant) { actor.must_reach(account) } else { Ok(()) }
 }
 
-/// An account changes its own keys; those of others need ADMIN and their reach.
-fn must_hold_keys_of(actor: &ServiceAccount, account: &ServiceAccount) -> Result<(), Refusal> {
-    if actor.id == account.id {
-        return Ok(());
-    }
-    if !actor.has_one_of(&[Role::Admin]) {
+/// An account whose keys the caller may change: the caller's own, or with ADMIN one within
+/// reach. The role is asked for first: without it nobody learns which accounts there are.
+async fn whose_keys_may_change(tx: &Tx, id: ServiceAccountId) -> Result<ServiceAccount, Refusal> {
+    let actor = tx.actor()?;
+    if actor.id != id && !actor.has_one_of(&[Role::Admin]) {
         return Err(Refusal::RoleMissing(&[Role::Admin]));
     }
-    must_reach(actor, account)
+    let account = tx.account(id).await?;
+    if actor.id != id {
+        must_reach(actor, &account)?;
+    }
+    Ok(account)
 }
 
 /// Refuses a change after which nobody could administer everything.

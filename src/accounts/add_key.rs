@@ -1,4 +1,4 @@
-use super::{Accounts, must_hold_keys_of};
+use super::{Accounts, whose_keys_may_change};
 use crate::{
     domain::{
         account::{AccountKey, MAX_ACCOUNT_KEYS, ServiceAccount},
@@ -22,8 +22,7 @@ impl Accounts {
         let committed = self
             .store
             .write(act, async move |tx| {
-                let before = tx.account(id).await?;
-                must_hold_keys_of(tx.actor()?, &before)?;
+                let before = whose_keys_may_change(&tx, id).await?;
                 match tx.owner_of(key.kid()).await? {
                     Some(owner) if owner == id => return Ok((before, false)),
                     Some(owner) => return Err(Refusal::ServiceAccountKeyExists(owner)),

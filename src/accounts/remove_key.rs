@@ -1,4 +1,4 @@
-use super::{Accounts, must_hold_keys_of, must_keep_a_root};
+use super::{Accounts, must_keep_a_root, whose_keys_may_change};
 use crate::{
     domain::{
         account::ServiceAccount,
@@ -24,8 +24,7 @@ impl Accounts {
         let committed = self
             .store
             .write(act, async move |tx| {
-                let before = tx.account(id).await?;
-                must_hold_keys_of(tx.actor()?, &before)?;
+                let before = whose_keys_may_change(&tx, id).await?;
                 if before.key(&kid).is_none() {
                     return Ok(None);
                 }

@@ -32,6 +32,11 @@ impl Violations {
         result.map_err(|error| self.add(field, error)).ok()
     }
 
+    /// Takes those of another part of the same request.
+    pub fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
     /// Refuses if anything was noted.
     pub fn settle(self) -> Result<(), Refusal> {
         if self.0.is_empty() { Ok(()) } else { Err(Refusal::FieldInvalid(self)) }

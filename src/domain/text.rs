@@ -74,11 +74,18 @@ impl Label {
     pub const VALUE_LIMIT: usize = 256;
 
     pub fn parse(key: &str, value: &str) -> Result<Self, TextRefused> {
-        if key.is_empty() || key.len() > Self::KEY_LIMIT || !key.bytes().all(is_word_byte) {
-            return Err(TextRefused::NotAWord { limit: Self::KEY_LIMIT });
-        }
-        check(value, Self::VALUE_LIMIT, false)?;
+        Self::check_key(key)?;
+        Self::check_value(value)?;
         Ok(Self { key: key.into(), value: value.into() })
+    }
+
+    pub fn check_key(key: &str) -> Result<(), TextRefused> {
+        let fits = (1..=Self::KEY_LIMIT).contains(&key.len()) && key.bytes().all(is_word_byte);
+        if fits { Ok(()) } else { Err(TextRefused::NotAWord { limit: Self::KEY_LIMIT }) }
+    }
+
+    pub fn check_value(value: &str) -> Result<(), TextRefused> {
+        check(value, Self::VALUE_LIMIT, false)
     }
 
     #[must_use]

@@ -72,8 +72,8 @@ impl ApplicationApi {
         request: &Request<pb::ListApplicationsRequest>,
     ) -> Result<pb::ListApplicationsResponse, Refusal> {
         let (caller, list) = (unpack::caller(request)?, request.get_ref());
-        let name_prefix = common::name_prefix(&list.name_prefix)?;
-        let page = PageRequest::parse(list.page_size, &list.page_token, &["applications", &name_prefix])?;
+        let page = PageRequest::parse(list.page_size, &list.page_token, &["applications", &list.name_prefix]);
+        let (name_prefix, page) = unpack::both(common::name_prefix(&list.name_prefix), page)?;
         let (page, revision) = self.applications.list(&caller, ListApplications { name_prefix, page }).await?;
         Ok(pb::ListApplicationsResponse {
             applications: page.items.iter().map(application::to_application).collect(),

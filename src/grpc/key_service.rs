@@ -82,8 +82,9 @@ impl KeyService for KeyApi {
 
 impl KeyApi {
     async fn create(&self, request: &Request<pb::CreateKeyRequest>) -> Result<pb::CreateKeyResponse, Refusal> {
-        let (act, patience) = (unpack::act(request)?, unpack::patience(request, request.get_ref().wait)?);
-        let (created, revision) = self.keys.create(act, key::new_key(request.get_ref())?, patience).await?;
+        let (act, patience) = (unpack::act(request)?, unpack::patience(request, request.get_ref().wait));
+        let (patience, new) = unpack::both(patience, key::new_key(request.get_ref()))?;
+        let (created, revision) = self.keys.create(act, new, patience).await?;
         Ok(pb::CreateKeyResponse {
             key: Some(key::to_key(&created.key, self.replica.now())),
             secret: created.secret.reveal(),
@@ -93,15 +94,14 @@ impl KeyApi {
 
     async fn list(&self, request: &Request<pb::ListKeysRequest>) -> Result<pb::ListKeysResponse, Refusal> {
         let (caller, list) = (unpack::caller(request)?, request.get_ref());
-        let application_id = common::parse_one(&list.application_id, "application_id")?;
-        let filter = KeyFilter {
-            show_revoked: list.show_revoked,
-            environment: key::filter_environment(list.environment)?,
-            name_prefix: common::name_prefix(&list.name_prefix)?,
-        };
+        let application_id = common::parse_one(&list.application_id, "application_id");
+        let filter = unpack::both(key::filter_environment(list.environment), common::name_prefix(&list.name_prefix));
         let (show_revoked, environment) = (list.show_revoked.to_string(), list.environment.to_string());
         let bound_to = ["keys", &list.application_id, &show_revoked, &environment, &list.name_prefix];
-        let page = PageRequest::parse(list.page_size, &list.page_token, &bound_to)?;
+        let page = PageRequest::parse(list.page_size, &list.page_token, &bound_to);
+        let ((application_id, (environment, name_prefix)), page) =
+            unpack::both(unpack::both(application_id, filter), page)?;
+        let filter = KeyFilter { show_revoked: list.show_revoked, environment, name_prefix };
         let (page, revision) = self.keys.list(&caller, ListKeys { application_id, filter, page }).await?;
         let now = self.replica.now();
         Ok(pb::ListKeysResponse {
@@ -113,21 +113,24 @@ impl KeyApi {
 
     async fn get(&self, request: &Request<pb::GetKeyRequest>) -> Result<pb::GetKeyResponse, Refusal> {
         let caller = unpack::caller(request)?;
-        let application = common::parse_one(&request.get_ref().application_id, "application_id")?;
-        let id = common::parse_one(&request.get_ref().key_id, "key_id")?;
+        let application = common::parse_one(&request.get_ref().application_id, "application_id");
+        let id = common::parse_one(&request.get_ref().key_id, "key_id");
+        let (application, id) = unpack::both(application, id)?;
         let (found, revision) = self.keys.get(&caller, application, id).await?;
         Ok(pb::GetKeyResponse { key: Some(key::to_key(&found, self.replica.now())), revision: revision.number() })
     }
 
     async fn update(&self, request: Request<pb::UpdateKeyRequest>) -> Result<pb::UpdateKeyResponse, Refusal> {
-        let (act, patience) = (unpack::act(&request)?, unpack::patience(&request, request.get_ref().wait)?);
-        let (updated, revision) = self.keys.update(act, key::update(request.into_inner())?, patience).await?;
+        let (act, patience) = (unpack::act(&request)?, unpack::patience(&request, request.get_ref().wait));
+        let (patience, update) = unpack::both(patience, key::update(request.into_inner()))?;
+        let (updated, revision) = self.keys.update(act, update, patience).await?;
         Ok(pb::UpdateKeyResponse { key: Some(key::to_key(&updated, self.replica.now())), revision: revision.number() })
     }
 
     async fn revoke(&self, request: Request<pb::RevokeKeyRequest>) -> Result<pb::RevokeKeyResponse, Refusal> {
-        let (act, patience) = (unpack::act(&request)?, unpack::patience(&request, request.get_ref().wait)?);
-        let (revoked, revision) = self.keys.revoke(act, key::revoke(request.into_inner())?, patience).await?;
+        let (act, patience) = (unpack::act(&request)?, unpack::patience(&request, request.get_ref().wait));
+        let (patience, revoke) = unpack::both(patience, key::revoke(request.into_inner()))?;
+        let (revoked, revision) = self.keys.revoke(act, revoke, patience).await?;
         Ok(pb::RevokeKeyResponse { key: Some(key::to_key(&revoked, self.replica.now())), revision: revision.number() })
     }
 

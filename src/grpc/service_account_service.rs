@@ -78,8 +78,8 @@ impl ServiceAccountApi {
         &self,
         request: &Request<pb::CreateServiceAccountRequest>,
     ) -> Result<pb::CreateServiceAccountResponse, Refusal> {
-        let (act, patience) = (unpack::act(request)?, unpack::patience(request, request.get_ref().wait)?);
-        let new = account::new_account(request.get_ref())?;
+        let (act, patience) = (unpack::act(request)?, unpack::patience(request, request.get_ref().wait));
+        let (patience, new) = unpack::both(patience, account::new_account(request.get_ref()))?;
         let (made, revision) = self.accounts.create(act, new, patience).await?;
         let service_account = Some(account::to_account(&made));
         Ok(pb::CreateServiceAccountResponse { service_account, revision: revision.number() })
@@ -101,8 +101,8 @@ impl ServiceAccountApi {
         request: &Request<pb::ListServiceAccountsRequest>,
     ) -> Result<pb::ListServiceAccountsResponse, Refusal> {
         let (caller, list) = (unpack::caller(request)?, request.get_ref());
-        let name_prefix = common::name_prefix(&list.name_prefix)?;
-        let page = PageRequest::parse(list.page_size, &list.page_token, &["service_accounts", &name_prefix])?;
+        let page = PageRequest::parse(list.page_size, &list.page_token, &["service_accounts", &list.name_prefix]);
+        let (name_prefix, page) = unpack::both(common::name_prefix(&list.name_prefix), page)?;
         let (page, revision) = self.accounts.list(&caller, ListServiceAccounts { name_prefix, page }).await?;
         Ok(pb::ListServiceAccountsResponse {
             service_accounts: page.items.iter().map(account::to_account).collect(),
@@ -115,8 +115,8 @@ impl ServiceAccountApi {
         &self,
         request: Request<pb::UpdateServiceAccountRequest>,
     ) -> Result<pb::UpdateServiceAccountResponse, Refusal> {
-        let (act, patience) = (unpack::act(&request)?, unpack::patience(&request, request.get_ref().wait)?);
-        let update = account::update(request.into_inner())?;
+        let (act, patience) = (unpack::act(&request)?, unpack::patience(&request, request.get_ref().wait));
+        let (patience, update) = unpack::both(patience, account::update(request.into_inner()))?;
         let (updated, revision) = self.accounts.update(act, update, patience).await?;
         let service_account = Some(account::to_account(&updated));
         Ok(pb::UpdateServiceAccountResponse { service_account, revision: revision.number() })
@@ -126,10 +126,12 @@ impl ServiceAccountApi {
         &self,
         request: Request<pb::DisableServiceAccountRequest>,
     ) -> Result<pb::DisableServiceAccountResponse, Refusal> {
-        let (act, patience) = (unpack::act(&request)?, unpack::patience(&request, request.get_ref().wait)?);
+        let (act, patience) = (unpack::act(&request)?, unpack::patience(&request, request.get_ref().wait));
         let disable = request.into_inner();
+        let id = common::parse_one(&disable.service_account_id, "service_account_id");
+        let (patience, service_account_id) = unpack::both(patience, id)?;
         let update = UpdateServiceAccount {
-            service_account_id: common::parse_one(&disable.service_account_id, "service_account_id")?,
+            service_account_id,
             patch: ServiceAccountPatch { disabled: Some(true), ..Default::default() },
             etag: disable.etag,
         };
@@ -142,11 +144,11 @@ impl ServiceAccountApi {
         &self,
         request: &Request<pb::AddServiceAccountKeyRequest>,
     ) -> Result<pb::AddServiceAccountKeyResponse, Refusal> {
-        let (act, patience) = (unpack::act(request)?, unpack::patience(request, request.get_ref().wait)?);
+        let (act, patience) = (unpack::act(request)?, unpack::patience(request, request.get_ref().wait));
         let mut v = Violations::default();
         let id = common::parse(&request.get_ref().service_account_id, "service_account_id", &mut v);
         let key = v.check("public_key_pem", PublicKey::from_pem(&request.get_ref().public_key_pem));
-        let (id, key) = v.settle_with(id.zip(key))?;
+        let (patience, (id, key)) = unpack::both(patience, v.settle_with(id.zip(key)))?;
         let kid = key.kid().to_string();
         let (account, revision) = self.accounts.add_key(act, id, key, patience).await?;
         let service_account = Some(account::to_account(&account));
@@ -157,11 +159,11 @@ impl ServiceAccountApi {
         &self,
         request: &Request<pb::RemoveServiceAccountKeyRequest>,
     ) -> Result<pb::RemoveServiceAccountKeyResponse, Refusal> {
-        let (act, patience) = (unpack::act(request)?, unpack::patience(request, request.get_ref().wait)?);
+        let (act, patience) = (unpack::act(request)?, unpack::patience(request, request.get_ref().wait));
         let mut v = Violations::default();
         let id = common::parse(&request.get_ref().service_account_id, "service_account_id", &mut v);
         let kid = common::parse(&request.get_ref().kid, "kid", &mut v);
-        let (id, kid) = v.settle_with(id.zip(kid))?;
+        let (patience, (id, kid)) = unpack::both(patience, v.settle_with(id.zip(kid)))?;
         let (account, revision) = self.accounts.remove_key(act, id, kid, patience).await?;
         let service_account = Some(account::to_account(&account));
         Ok(pb::RemoveServiceAccountKeyResponse { service_account, revision: revision.number() })

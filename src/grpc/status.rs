@@ -5,7 +5,10 @@ use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::{domain::refusal::Refusal, pb::ErrorReason};
+use crate::{
+    domain::refusal::{Refusal, Violations},
+    pb::ErrorReason,
+};
 
 /// The `domain` of every ErrorInfo.
 pub const DOMAIN: &str = "portcullis";
@@ -78,14 +81,31 @@ pub fn status(refusal: &Refusal) -> Status {
     let mut details = ErrorDetails::new();
     details.set_error_info(name(reason), DOMAIN, metadata(refusal));
     if let Refusal::FieldInvalid(violations) = refusal {
-        for violation in violations.iter() {
-            details.add_bad_request_violation(&violation.field, &violation.description);
-        }
+        add_violations(&mut details, violations);
     }
     if matches!(code, Code::Unavailable | Code::ResourceExhausted) {
         details.set_retry_info(Some(retry_after(refusal)));
     }
     Status::with_error_details(code, refusal.to_string(), details)
+}
+
+/// How many bytes of violations are told. They travel in a header, in base64, and clients
+/// take as little as 8 KiB of headers: beyond it they would see a broken answer.
+const VIOLATIONS: usize = 3 * 1024;
+
+fn add_violations(details: &mut ErrorDetails, violations: &Violations) {
+    let mut room = VIOLATIONS;
+    for (at, violation) in violations.iter().enumerate() {
+        let size = violation.field.len() + violation.description.len();
+        let Some(rest) = room.checked_sub(size) else {
+            let more = violations.iter().count() - at - 1;
+            details
+                .add_bad_request_violation(&violation.field, format!("is wrong too, and {more} more, left out here"));
+            return;
+        };
+        room = rest;
+        details.add_bad_request_violation(&violation.field, &violation.description);
+    }
 }
 
 fn metadata(refusal: &Refusal) -> HashMap<String, String> {

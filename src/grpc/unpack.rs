@@ -44,6 +44,18 @@ pub(super) fn patience<T>(request: &Request<T>, wait: i32) -> Result<Patience, R
     Ok(Patience { wait, until })
 }
 
+/// Two parts of a request, or all that is wrong with either: fields are told at once.
+pub(super) fn both<A, B>(a: Result<A, Refusal>, b: Result<B, Refusal>) -> Result<(A, B), Refusal> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(Refusal::FieldInvalid(mut all)), Err(Refusal::FieldInvalid(more))) => {
+            all.append(more);
+            Err(Refusal::FieldInvalid(all))
+        }
+        (_, Err(refusal @ Refusal::FieldInvalid(_))) | (Err(refusal), _) | (Ok(_), Err(refusal)) => Err(refusal),
+    }
+}
+
 /// A create that may be repeated: its id, and a print of all that it asks for.
 pub(super) fn create_request(
     request_id: &str,

@@ -6,17 +6,32 @@
     reason = "the bans keep the rings of the crate; a test draws and asks as it likes"
 )]
 
+mod accounts;
+mod accounts_grants;
+mod accounts_keys;
+mod accounts_roots;
+mod applications;
 mod body;
 mod canary;
 mod clients;
 mod concurrency;
 mod crash;
 mod dev;
+mod fields;
+mod fields_expiry;
+mod fields_lists;
+mod fields_masks;
+mod fields_pages;
+mod fields_request_id;
+mod fields_secret;
 mod harness;
 mod keys;
+mod open_services;
 mod promises;
 mod readme;
+mod request_id;
 mod schema;
+mod scope;
 mod signature_headers;
 mod signature_http2;
 mod signature_limit;
@@ -27,6 +42,9 @@ mod signature_token;
 mod signature_token_form;
 mod signature_vectors;
 mod storage;
+mod sweep;
+mod sweep_errors;
+mod sweep_roles;
 mod tls;
 mod watch;
 mod watch_end;

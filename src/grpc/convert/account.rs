@@ -22,8 +22,10 @@ const UPDATABLE: &[&str] =
 
 pub(in crate::grpc) fn new_account(request: &pb::CreateServiceAccountRequest) -> Result<NewServiceAccount, Refusal> {
     let mut v = Violations::default();
+    let create = unpack::create_request(&request.request_id, "CreateServiceAccount", request, &mut v);
     let Some(wish) = &request.service_account else {
-        return Err(Refusal::FieldInvalid(Violations::one("service_account", "is required")));
+        v.add("service_account", "is required");
+        return Err(Refusal::FieldInvalid(v));
     };
     set_by_server(&wish.service_account_id, "service_account.service_account_id", &mut v);
     set_by_server(&wish.client_email, "service_account.client_email", &mut v);
@@ -34,7 +36,6 @@ pub(in crate::grpc) fn new_account(request: &pb::CreateServiceAccountRequest) ->
     let roles = roles(&wish.roles, &mut v);
     let scope = scope(wish, &mut v);
     let grantable = permissions(&wish.grantable_permissions, "service_account.grantable_permissions", &mut v);
-    let create = unpack::create_request(&request.request_id, "CreateServiceAccount", request, &mut v);
     let name = v.check("service_account.name", Name::parse(&wish.name));
     let name = v.settle_with(name)?;
     Ok(NewServiceAccount { name, roles, scope, grantable, disabled: wish.disabled, request: create })
@@ -42,10 +43,11 @@ pub(in crate::grpc) fn new_account(request: &pb::CreateServiceAccountRequest) ->
 
 pub(in crate::grpc) fn update(request: pb::UpdateServiceAccountRequest) -> Result<UpdateServiceAccount, Refusal> {
     let mut v = Violations::default();
-    let Some(wish) = request.service_account else {
-        return Err(Refusal::FieldInvalid(Violations::one("service_account", "is required")));
-    };
     let mask = Mask::read(request.update_mask, UPDATABLE, &mut v);
+    let Some(wish) = request.service_account else {
+        v.add("service_account", "is required");
+        return Err(Refusal::FieldInvalid(v));
+    };
     // The scope is one thing in two fields: naming either sets both.
     let ids = mask.pick("application_ids", !wish.application_ids.is_empty(), || ());
     let names_scope = ids.or_else(|| mask.pick("all_applications", wish.all_applications, || ())).is_some();

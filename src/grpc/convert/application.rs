@@ -18,13 +18,14 @@ const UPDATABLE: &[&str] = &["name", "key_prefix"];
 
 pub(in crate::grpc) fn new_application(request: &pb::CreateApplicationRequest) -> Result<NewApplication, Refusal> {
     let mut v = Violations::default();
+    let create = unpack::create_request(&request.request_id, "CreateApplication", request, &mut v);
     let Some(wish) = &request.application else {
-        return Err(Refusal::FieldInvalid(Violations::one("application", "is required")));
+        v.add("application", "is required");
+        return Err(Refusal::FieldInvalid(v));
     };
     set_by_server(&wish.application_id, "application.application_id", &mut v);
     set_by_server(&wish.etag, "application.etag", &mut v);
     let key_prefix = key_prefix(&wish.key_prefix, &mut v);
-    let create = unpack::create_request(&request.request_id, "CreateApplication", request, &mut v);
     let name = v.check("application.name", Name::parse(&wish.name));
     let name = v.settle_with(name)?;
     Ok(NewApplication { name, key_prefix, request: create })
@@ -32,10 +33,11 @@ pub(in crate::grpc) fn new_application(request: &pb::CreateApplicationRequest) -
 
 pub(in crate::grpc) fn update(request: pb::UpdateApplicationRequest) -> Result<UpdateApplication, Refusal> {
     let mut v = Violations::default();
-    let Some(wish) = request.application else {
-        return Err(Refusal::FieldInvalid(Violations::one("application", "is required")));
-    };
     let mask = Mask::read(request.update_mask, UPDATABLE, &mut v);
+    let Some(wish) = request.application else {
+        v.add("application", "is required");
+        return Err(Refusal::FieldInvalid(v));
+    };
     let patch = ApplicationPatch {
         name: mask
             .pick("name", !wish.name.is_empty(), || v.check("application.name", Name::parse(&wish.name)))

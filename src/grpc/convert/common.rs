@@ -83,9 +83,14 @@ const MAX_TTL: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 /// A lifetime.
 pub(in crate::grpc) fn ttl(ttl: prost_types::Duration, violations: &mut Violations) -> Option<Duration> {
-    let duration = Duration::try_from(ttl).ok().filter(|ttl| (Duration::from_secs(1)..=MAX_TTL).contains(ttl));
+    // Not by `try_from`: it carries surplus nanoseconds over, and overflows on the least numbers.
+    let duration = u64::try_from(ttl.seconds)
+        .ok()
+        .zip(u32::try_from(ttl.nanos).ok().filter(|nanos| *nanos < 1_000_000_000))
+        .map(|(seconds, nanos)| Duration::new(seconds, nanos))
+        .filter(|ttl| (Duration::from_secs(1)..=MAX_TTL).contains(ttl));
     if duration.is_none() {
-        violations.add("ttl", "must be at least a second and at most 100 years");
+        violations.add("ttl", "must be at least a second and at most 100 years, with 0 to 999999999 nanoseconds");
     }
     duration
 }

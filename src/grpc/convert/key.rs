@@ -27,33 +27,25 @@ pub(in crate::grpc) fn new_key(request: &pb::CreateKeyRequest) -> Result<NewKey,
         }
         Some(pb::create_key_request::Expiration::Ttl(time)) => ttl(time, &mut v).map(Expiration::After),
     };
-    let new = NewKey {
-        description: note(&request.description, "description", &mut v),
-        kind: kind(request.r#type, &mut v),
-        environment: environment(request.environment, &mut v),
-        permissions: permissions(&request.permissions, "permissions", &mut v),
-        labels: labels(&request.labels, "labels", &mut v),
-        request: unpack::create_request(&request.request_id, "CreateKey", request, &mut v),
-        expiration,
-        application_id: match parse(&request.application_id, "application_id", &mut v) {
-            Some(id) => id,
-            None => return Err(Refusal::FieldInvalid(v)),
-        },
-        name: match v.check("name", Name::parse(&request.name)) {
-            Some(name) => name,
-            None => return Err(Refusal::FieldInvalid(v)),
-        },
-    };
-    v.settle()?;
-    Ok(new)
+    let application_id = parse(&request.application_id, "application_id", &mut v);
+    let name = v.check("name", Name::parse(&request.name));
+    let description = note(&request.description, "description", &mut v);
+    let kind = kind(request.r#type, &mut v);
+    let environment = environment(request.environment, &mut v);
+    let permissions = permissions(&request.permissions, "permissions", &mut v);
+    let labels = labels(&request.labels, "labels", &mut v);
+    let request = unpack::create_request(&request.request_id, "CreateKey", request, &mut v);
+    let (application_id, name) = v.settle_with(application_id.zip(name))?;
+    Ok(NewKey { application_id, name, description, kind, environment, permissions, expiration, labels, request })
 }
 
 pub(in crate::grpc) fn update(request: pb::UpdateKeyRequest) -> Result<UpdateKey, Refusal> {
     let mut v = Violations::default();
-    let Some(key) = request.key else {
-        return Err(Refusal::FieldInvalid(Violations::one("key", "is required")));
-    };
     let mask = Mask::read(request.update_mask, UPDATABLE, &mut v);
+    let Some(key) = request.key else {
+        v.add("key", "is required");
+        return Err(Refusal::FieldInvalid(v));
+    };
     let patch = KeyPatch {
         name: mask.pick("name", !key.name.is_empty(), || v.check("key.name", Name::parse(&key.name))).flatten(),
         description: mask
@@ -122,13 +114,13 @@ fn labels(labels: &[pb::Label], field: &str, violations: &mut Violations) -> Vec
     }
     let mut read: Vec<Label> = Vec::with_capacity(labels.len());
     for (at, label) in labels.iter().enumerate() {
-        match Label::parse(&label.key, &label.value) {
-            Ok(label) if read.iter().any(|known| known.key() == label.key()) => {
-                violations.add(format!("{field}[{at}].key"), "stands there twice");
-            }
-            Ok(label) => read.push(label),
-            Err(error) => violations.add(format!("{field}[{at}]"), error),
+        let (key_field, value_field) = (format!("{field}[{at}].key"), format!("{field}[{at}].value"));
+        if read.iter().any(|known| known.key() == label.key) {
+            violations.add(&key_field, "stands there twice");
         }
+        violations.check(&key_field, Label::check_key(&label.key));
+        violations.check(&value_field, Label::check_value(&label.value));
+        read.extend(Label::parse(&label.key, &label.value));
     }
     read
 }

@@ -4,7 +4,7 @@ use portcullis::{
     signing::{self, DEFAULT_AUDIENCE, Signed},
 };
 use prost::Message;
-use tonic::{Request, Status, Streaming, client::Grpc, codegen::http::uri::PathAndQuery};
+use tonic::{Request, Response, Status, Streaming, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_types::StatusExt as _;
 
 use super::{Persona, Server};
@@ -91,11 +91,21 @@ pub(crate) async fn with_headers<A: Message + Default>(
     message: Vec<u8>,
     headers: &Headers,
 ) -> Result<A, Status> {
+    let answer = exchange(server, &path(method), message, headers).await?;
+    Ok(A::decode(answer.into_inner()).expect("the answer reads"))
+}
+
+/// A call of any path, with the metadata of its answer.
+pub(crate) async fn exchange(
+    server: &Server,
+    path: &str,
+    message: Vec<u8>,
+    headers: &Headers,
+) -> Result<Response<bytes::Bytes>, Status> {
     let mut grpc = Grpc::new(server.channel());
     grpc.ready().await.map_err(|error| Status::unknown(format!("no connection: {error}")))?;
-    let path = PathAndQuery::try_from(path(method)).expect("path");
-    let answer = grpc.unary(headers.request(message.into()), path, Raw).await?;
-    Ok(A::decode(answer.into_inner()).expect("the answer reads"))
+    let path = PathAndQuery::try_from(path).expect("path");
+    grpc.unary(headers.request(message.into()), path, Raw).await
 }
 
 /// A stream of answers.

@@ -1,5 +1,6 @@
 //! Servers, callers and calls for tests.
 
+mod account;
 mod bent;
 mod call;
 mod database;
@@ -9,6 +10,7 @@ mod persona;
 mod process;
 pub(crate) mod program;
 mod raw;
+mod refused;
 mod rows;
 mod server;
 mod stalled;
@@ -16,12 +18,13 @@ mod time;
 pub(crate) mod watch;
 
 pub(crate) use bent::{all_refused, create_message, good_create, must_pass, raw_refusal};
-pub(crate) use call::{Headers, message_bytes, nonce, reason, violations};
+pub(crate) use call::{Headers, exchange, message_bytes, nonce, reason, violations};
 pub(crate) use database::Rows;
 pub(crate) use lock::WriteLock;
 pub(crate) use persona::{Persona, test_key};
 pub(crate) use process::{Caller, Deployment};
 pub(crate) use raw::{RawClient, Wire, frame, frame_with, header_map};
+pub(crate) use refused::mask;
 pub(crate) use server::{Server, Setup};
 pub(crate) use stalled::{SlowClient, SlowWatch};
 

@@ -28,6 +28,7 @@ pub(crate) struct Setup {
     pub(crate) clock: Clock,
     pub(crate) token_audiences: Vec<String>,
     pub(crate) drain: Duration,
+    pub(crate) reflection: bool,
 }
 
 impl Default for Setup {
@@ -40,6 +41,7 @@ impl Default for Setup {
             clock: Clock::manual(Timestamp::from_seconds(1_795_219_200)),
             token_audiences: Vec::new(),
             drain: Duration::from_secs(5),
+            reflection: true,
         }
     }
 }
@@ -80,7 +82,7 @@ impl Server {
     async fn run(setup: Setup, folder: tempfile::TempDir, admin: Persona, app: String) -> Self {
         let options = Options {
             database: database(&folder),
-            listen: Listen { address: ([127, 0, 0, 1], 0).into(), tls: None, reflection: true },
+            listen: Listen { address: ([127, 0, 0, 1], 0).into(), tls: None, reflection: setup.reflection },
             auth: auth::Settings {
                 audience: DEFAULT_AUDIENCE.to_owned(),
                 token_audiences: setup.token_audiences.clone(),
