@@ -239,7 +239,7 @@ fn the_tests_files_and_flags_that_it_names_exist() {
         cited += 1;
     }
     assert!(cited > 10);
-    let path = Regex::new(r"[`(]((?:src|tests|proto|helm|migrations)(?:/[A-Za-z0-9_./-]+)?|[A-Z]+(?:\.md)?)[`)]")
+    let path = Regex::new(r"[`(]((?:src|tests|proto|helm|migrations|docs)(?:/[A-Za-z0-9_./-]+)?|[A-Z]+(?:\.md)?)[`)]")
         .expect("regex");
     let paths = path.captures_iter(&README).filter(|found| found[1].contains(['/', '.']));
     for found in paths {
