@@ -2,6 +2,7 @@
 
 mod call;
 mod database;
+mod dice;
 mod persona;
 mod process;
 mod server;
@@ -10,6 +11,7 @@ pub(crate) mod watch;
 
 pub(crate) use call::{Headers, message_bytes, reason, violations};
 pub(crate) use database::Rows;
+pub(crate) use dice::Dice;
 pub(crate) use persona::{Persona, test_key};
 pub(crate) use process::{Caller, Deployment};
 pub(crate) use server::{Server, Setup, WriteLock};
