@@ -137,7 +137,7 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let server = tokio::spawn(bound.serve(parts, draining));
     let cleaning = tokio::spawn(housekeeping::run(store.clone(), replica.clone(), history));
     let (stop, told) = watch::channel(false);
-    let tasks = Tasks { server, sync, cleaning, drain_now, stop_sync, drain };
+    let tasks = Tasks { store: store.clone(), server, sync, cleaning, drain_now, stop_sync, drain };
     let ended = tokio::spawn(tasks.run(told));
     tracing::info!(%address, tls = has_tls, keys = index.key_count(), "serving");
     Ok(Running { address, has_tls, store, replica, stop, ended })
@@ -159,6 +159,7 @@ async fn said(mut stop: watch::Receiver<bool>) {
 
 /// What runs, and how it ends.
 struct Tasks {
+    store: Store,
     server: JoinHandle<Result<(), ListenRefused>>,
     sync: JoinHandle<Result<(), Stopped>>,
     cleaning: JoinHandle<()>,
@@ -190,12 +191,14 @@ impl Tasks {
             self.server.abort();
         }
         self.stop_sync.send_replace(true);
-        if let Some(error) = ended_by_itself {
-            return Err(error);
-        }
-        match self.sync.await {
-            Ok(ended) => ended.map_err(ServeError::Stopped),
-            Err(error) => Err(ServeError::Lost(error.to_string())),
-        }
+        let ended = match ended_by_itself {
+            Some(error) => Err(error),
+            None => match self.sync.await {
+                Ok(ended) => ended.map_err(ServeError::Stopped),
+                Err(error) => Err(ServeError::Lost(error.to_string())),
+            },
+        };
+        self.store.close().await;
+        ended
     }
 }

@@ -77,10 +77,6 @@ impl Accounts {
                 Ok((account, true))
             })
             .await?;
-        let ((mut account, made), revision) = self.replica.confirm(committed, patience).await?;
-        if made {
-            account.revision = revision;
-        }
-        Ok((account, revision))
+        self.replica.confirm_change(committed, patience).await
     }
 }

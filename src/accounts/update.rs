@@ -49,10 +49,6 @@ impl Accounts {
                 Ok((after, true))
             })
             .await?;
-        let ((mut account, changed), revision) = self.replica.confirm(committed, patience).await?;
-        if changed {
-            account.revision = revision;
-        }
-        Ok((account, revision))
+        self.replica.confirm_change(committed, patience).await
     }
 }

@@ -59,10 +59,6 @@ impl Applications {
                 Ok((application, true))
             })
             .await?;
-        let ((mut application, made), revision) = self.replica.confirm(committed, patience).await?;
-        if made {
-            application.revision = revision;
-        }
-        Ok((application, revision))
+        self.replica.confirm_change(committed, patience).await
     }
 }

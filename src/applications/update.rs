@@ -39,10 +39,6 @@ impl Applications {
                 Ok((after, changed))
             })
             .await?;
-        let ((mut application, changed), revision) = self.replica.confirm(committed, patience).await?;
-        if changed {
-            application.revision = revision;
-        }
-        Ok((application, revision))
+        self.replica.confirm_change(committed, patience).await
     }
 }

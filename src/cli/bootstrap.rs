@@ -63,7 +63,9 @@ impl Bootstrap {
                 return Ok(None);
             }
             let endpoint = endpoint.map(|endpoint| endpoint.to_string());
-            new_admin(&store, &entropy, "bootstrap", name, audience, endpoint, &path).await.map(Some)
+            let made = new_admin(&store, &entropy, "bootstrap", name, audience, endpoint, &path).await;
+            store.close().await;
+            made.map(Some)
         })?;
         out.line(&match made {
             None => "there is an admin already; nothing was done".to_owned(),

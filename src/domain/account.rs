@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    id::{ApplicationId, Revision, ServiceAccountId},
+    id::{ApplicationId, Revision, ServiceAccountId, Versioned},
     permission::{Permission, any_covers},
     refusal::Refusal,
     text::Name,
@@ -94,6 +94,12 @@ pub struct ServiceAccountPatch {
 #[must_use]
 pub fn client_email(id: ServiceAccountId) -> String {
     format!("{id}@portcullis.invalid")
+}
+
+impl Versioned for ServiceAccount {
+    fn changed_by(&mut self, revision: Revision) {
+        self.revision = revision;
+    }
 }
 
 impl ServiceAccount {

@@ -1,5 +1,5 @@
 use super::{
-    id::{ApplicationId, Revision},
+    id::{ApplicationId, Revision, Versioned},
     secret::KeyPrefix,
     text::Name,
     time::Timestamp,
@@ -23,6 +23,12 @@ pub struct ApplicationPatch {
     pub name: Option<Name>,
     /// `Some(None)`: none.
     pub key_prefix: Option<Option<KeyPrefix>>,
+}
+
+impl Versioned for Application {
+    fn changed_by(&mut self, revision: Revision) {
+        self.revision = revision;
+    }
 }
 
 impl Application {

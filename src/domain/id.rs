@@ -109,6 +109,11 @@ impl Revision {
     }
 }
 
+/// A thing that knows the revision that changed it last.
+pub trait Versioned {
+    fn changed_by(&mut self, revision: Revision);
+}
+
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

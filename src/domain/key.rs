@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{
     event::Cause,
-    id::{ApplicationId, KeyId, Revision, ServiceAccountId},
+    id::{ApplicationId, KeyId, Revision, ServiceAccountId, Versioned},
     permission::{Permission, all_covered, any_covers},
     refusal::Refusal,
     secret::SecretHash,
@@ -87,6 +87,12 @@ pub struct KeyPatch {
     pub disabled: Option<bool>,
     /// `Some(None)`: never.
     pub expire_time: Option<Option<Timestamp>>,
+}
+
+impl Versioned for Key {
+    fn changed_by(&mut self, revision: Revision) {
+        self.revision = revision;
+    }
 }
 
 impl Key {

@@ -41,10 +41,6 @@ impl Keys {
                 Ok((after, true))
             })
             .await?;
-        let ((mut key, changed), revision) = self.replica.confirm(committed, patience).await?;
-        if changed {
-            key.revision = revision;
-        }
-        Ok((key, revision))
+        self.replica.confirm_change(committed, patience).await
     }
 }

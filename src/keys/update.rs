@@ -46,10 +46,6 @@ impl Keys {
                 }
             })
             .await?;
-        let ((mut key, changed), revision) = self.replica.confirm(committed, patience).await?;
-        if changed {
-            key.revision = revision;
-        }
-        Ok((key, revision))
+        self.replica.confirm_change(committed, patience).await
     }
 }

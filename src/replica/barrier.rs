@@ -4,7 +4,10 @@ use tokio::time::Instant;
 
 use super::{Proof, Replica};
 use crate::{
-    domain::{id::Revision, refusal::Refusal},
+    domain::{
+        id::{Revision, Versioned},
+        refusal::Refusal,
+    },
     guard::{self, Guard},
     store::Committed,
 };
@@ -58,6 +61,19 @@ impl Replica {
                 () = tokio::time::sleep_until(patience.until) => {}
             }
         }
+    }
+
+    /// As [`Replica::confirm`], for a thing that the mutation may have left as it was.
+    pub async fn confirm_change<T: Versioned>(
+        &self,
+        committed: Committed<(T, bool)>,
+        patience: Patience,
+    ) -> Result<(T, Revision), Refusal> {
+        let ((mut thing, changed), revision) = self.confirm(committed, patience).await?;
+        if changed {
+            thing.changed_by(revision);
+        }
+        Ok((thing, revision))
     }
 
     fn is_behind_us(&self, proof: &Proof, revision: Revision, committed_at: Duration) -> bool {

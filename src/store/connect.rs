@@ -5,7 +5,7 @@ use std::{
     str::FromStr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -68,6 +68,7 @@ pub(super) struct Inner {
     turn: Mutex<()>,
     pub(super) clock: Clock,
     pub(super) entropy: Entropy,
+    latest_micros: AtomicI64,
     statements: Arc<AtomicU64>,
     _lock: FileLock,
 }
@@ -87,7 +88,16 @@ impl Store {
         let pool = connect(url, POOL, &statements).await?;
         check_schema(&pool).await?;
         let sync = connect(url, 1, &Arc::default()).await?;
-        let inner = Inner { pool, sync, turn: Mutex::new(()), clock, entropy, statements, _lock: lock };
+        let inner = Inner {
+            pool,
+            sync,
+            turn: Mutex::new(()),
+            clock,
+            entropy,
+            latest_micros: AtomicI64::new(i64::MIN),
+            statements,
+            _lock: lock,
+        };
         let store = Self { inner: Arc::new(inner) };
         store.begin_history().await?;
         Ok(store)
@@ -117,9 +127,22 @@ impl Store {
         self.inner.statements.load(Ordering::SeqCst)
     }
 
-    /// The database's time. The engine in the same process has this process's clock.
+    /// The database's time. The engine in the same process has this process's clock; where
+    /// that is set back, the time of what was written does not go back with it.
     pub(super) fn database_time(&self) -> Timestamp {
-        self.inner.clock.now()
+        let now = self.inner.clock.now();
+        let latest = self.inner.latest_micros.fetch_max(now.micros(), Ordering::AcqRel);
+        now.max(Timestamp::from_micros(latest))
+    }
+
+    /// Closes the connections. SQLite then folds its log into the database file, so that the
+    /// one file is all there is.
+    pub async fn close(&self) {
+        for connection in [&self.inner.sync, &self.inner.pool] {
+            if let Err(error) = connection.close_by_ref().await {
+                tracing::warn!(%error, "the database did not close");
+            }
+        }
     }
 
     /// Waits for this writer's turn and begins. BEGIN IMMEDIATE: a deferred transaction

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::harness::{Headers, Persona, Rows, Server, Setup, WriteLock, reason, refusal};
+use crate::harness::{Dice, Headers, Persona, Rows, Server, Setup, WriteLock, reason, refusal, uuid};
 
 fn revoke_request(key: &pb::Key, wait: pb::RevokeWait) -> pb::RevokeKeyRequest {
     pb::RevokeKeyRequest {
@@ -32,7 +32,7 @@ fn create_request(server: &Server) -> pb::CreateKeyRequest {
 async fn hurried(server: &Server, key: &pb::Key, timeout: &str) -> (Result<pb::RevokeKeyResponse, Status>, Duration) {
     let bytes = revoke_request(key, pb::RevokeWait::Everywhere).encode_to_vec();
     let path = "/portcullis.v1.KeyService/RevokeKey";
-    let nonce = format!("{:032x}", rand::random::<u128>());
+    let nonce = uuid().replace('-', "");
     let headers = Headers::sign(&server.admin, path, &bytes, server.now().seconds(), &nonce);
     let begun = Instant::now();
     let answer = server.with_headers("KeyService/RevokeKey", bytes, &headers.set("grpc-timeout", timeout)).await;
@@ -124,21 +124,15 @@ async fn creates_of_many_callers_at_once_are_dense_and_all_verify() {
 #[tokio::test]
 async fn a_caller_that_goes_away_leaves_nothing_half_done_and_the_next_call_works() {
     let server = Server::start().await;
-    let seed: u64 = rand::random();
-    println!("seed {seed}");
-    let mut state = seed | 1;
-    let mut random = move |below: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % below
-    };
+    let mut dice = Dice::new();
     for _ in 0..25 {
         let kept = server.key().await;
         let key = kept.key.expect("key");
-        let patience = Duration::from_micros(random(12_000));
+        let patience = Duration::from_micros(dice.below(12_000));
         let create = create_request(&server);
         let create = server.signed::<_, pb::CreateKeyResponse>(&server.admin, "KeyService/CreateKey", &create);
         let _ = tokio::time::timeout(patience, create).await;
-        let patience = Duration::from_micros(random(12_000));
+        let patience = Duration::from_micros(dice.below(12_000));
         let request = revoke_request(&key, pb::RevokeWait::Everywhere);
         let revoke = server.signed::<_, pb::RevokeKeyResponse>(&server.admin, "KeyService/RevokeKey", &request);
         let gone = tokio::time::timeout(patience, revoke).await.is_err();

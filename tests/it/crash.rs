@@ -11,7 +11,7 @@ use std::{
 use portcullis::pb;
 use tokio::task::JoinSet;
 
-use crate::harness::{Caller, Deployment, Rows};
+use crate::harness::{Caller, Deployment, Dice, Rows};
 
 /// What the callers know of one key.
 #[derive(Debug, Clone)]
@@ -82,13 +82,7 @@ async fn check(caller: &Caller, known: &Acknowledged) {
 
 #[tokio::test]
 async fn what_was_acknowledged_before_a_kill_is_there_after_it_and_nothing_is_half_done() {
-    let seed: u64 = rand::random();
-    println!("seed {seed}");
-    let mut state = seed | 1;
-    let mut random = move |below: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % below
-    };
+    let mut dice = Dice::new();
     let deployment = Deployment::make();
     let known = Arc::new(Acknowledged::default());
     let mut application = String::new();
@@ -101,7 +95,7 @@ async fn what_was_acknowledged_before_a_kill_is_there_after_it_and_nothing_is_ha
         check(&caller, &known).await;
         let tasks = begin_load(&caller, &application, &known);
         answered(&known, 5).await;
-        tokio::time::sleep(Duration::from_micros(random(150_000))).await;
+        tokio::time::sleep(Duration::from_micros(dice.below(150_000))).await;
         println!("round {round}: killed after {} answers", known.answers.load(Ordering::SeqCst));
         process.kill();
         tasks.join_all().await;
@@ -124,6 +118,8 @@ async fn a_stop_under_load_loses_no_acknowledged_call_and_ends_well() {
     let status = process.terminate().await;
     assert_eq!(status.code(), Some(0));
     tasks.join_all().await;
+    let log = deployment.database().with_extension("db-wal");
+    assert!(std::fs::metadata(log).map_or(0, |log| log.len()) == 0, "the one file is all there is");
     Rows::of(&deployment.database()).await.are_whole().await;
     let mut process = deployment.serve(&[]);
     check(&process.caller().await, &known).await;

@@ -42,7 +42,10 @@ async fn toggle(server: &Server, key: &pb::Key, times: usize) -> Vec<i64> {
 /// Reads so many revocations, or all up to the end.
 async fn read(watch: &mut SlowWatch, count: usize) -> (Vec<i64>, String, Option<tonic::Status>) {
     let (mut told, mut token) = (Vec::new(), String::new());
-    while told.len() < count {
+    for _ in 0..1000 {
+        if told.len() == count {
+            return (told, token, None);
+        }
         match watch.next().await {
             Ok(item) => {
                 token = item.resume_token;
@@ -53,7 +56,7 @@ async fn read(watch: &mut SlowWatch, count: usize) -> (Vec<i64>, String, Option<
             Err(status) => return (told, token, Some(status)),
         }
     }
-    (told, token, None)
+    panic!("1,000 items, and neither {count} revocations nor an end");
 }
 
 #[tokio::test]

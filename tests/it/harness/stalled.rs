@@ -24,7 +24,7 @@ impl SlowClient {
         let tcp = TcpStream::connect(address).await.expect("connect");
         let mut builder = Builder::new();
         // What it leaves unread is what the test is about: its own library must not mind.
-        builder.initial_window_size(window).data_frame_budget(1 << 30);
+        builder.initial_window_size(window).initial_connection_window_size(1 << 24).data_frame_budget(1 << 30);
         let (send, connection) = builder.handshake::<_, Bytes>(tcp).await.expect("HTTP/2");
         tokio::spawn(connection);
         Self { send, authority: address.to_string() }

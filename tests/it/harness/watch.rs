@@ -14,10 +14,11 @@ pub(crate) fn only(application_id: &str) -> pb::WatchRevocationsRequest {
 }
 
 impl Watch {
-    /// What is told up to the first bookmark at `revision` or behind it.
+    /// What is told up to the first bookmark at `revision` or behind it, which must come
+    /// within 500 items.
     pub(crate) async fn up_to(&mut self, revision: i64) -> Vec<pb::Revocation> {
         let mut told = Vec::new();
-        loop {
+        for _ in 0..500 {
             let item = self.next().await.expect("a living stream").expect("not ended");
             match item.item.expect("an item") {
                 Item::Revocation(revocation) => told.push(revocation),
@@ -25,6 +26,7 @@ impl Watch {
                 Item::Bookmark(_) => {}
             }
         }
+        panic!("500 items, and no bookmark at {revision}");
     }
 
     /// Everything to the end of the stream, and how it ended. Fails after 200 items.
