@@ -81,6 +81,8 @@ pub const WINDOW: Duration = Duration::from_secs(300);
 /// A nonce is remembered until its timestamp is this old. A call dated 300 s ahead is
 /// good for 600 s, so counting from its arrival would be too short.
 const NONCE_KEPT: Duration = Duration::from_secs(360);
+/// Where nonces are kept in memory only, calls may be dated so many seconds ahead at most.
+const AHEAD: i64 = 2;
 
 impl Authenticator {
     pub fn new(
@@ -120,6 +122,7 @@ impl Authenticator {
         if call.method.credential != Credential::SignedRequestOrToken {
             return Err(Refusal::SignatureMissing { token: false });
         }
+        self.fresh().await?;
         let (kid, signatory) = self.check_token(token).await?;
         Caller::new(call.method, Arc::clone(&signatory.account), kid)
     }
@@ -132,6 +135,8 @@ impl Authenticator {
         headers: &SignedHeaders<'_>,
         message: &[u8],
     ) -> Result<(Caller, Option<Act>), Refusal> {
+        // Again: the message may have taken its time, and the index must be fresh now.
+        self.fresh().await?;
         let known = self.index.signatory(&headers.kid);
         let key = known.as_ref().map_or_else(|| Arc::clone(&self.decoy), |signatory| Arc::clone(&signatory.public_key));
         self.check_signature(call.method.path, headers, message, key).await?;
@@ -173,8 +178,11 @@ impl Authenticator {
             return Ok(());
         }
         let fresh = if method.nonce_in_memory {
-            if headers.time < Timestamp::from_seconds(self.started.seconds()) {
-                // Signed before this memory began: whether it was used then is not known.
+            let (begun, now) = (self.started.seconds(), self.replica.now().seconds());
+            let dated = headers.time.seconds();
+            if guard::on(Guard::Window) && (dated <= begun + AHEAD || dated > now + AHEAD) {
+                // What is dated up to AHEAD after this memory began may have been used before
+                // it; what is dated further ahead could outlive a restart.
                 return Err(Refusal::TimestampOutOfWindow {
                     server_time: self.replica.now(),
                     looks_like_millis: false,

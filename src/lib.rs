@@ -29,6 +29,8 @@
 //! watch      streams of revocations                                      → auth, store, index, tail, replica, domain
 //! grpc       the wire: gate, statuses, conversions                       → all of the above, pb, telemetry
 //! telemetry  logs, traces, request ids                                   → nothing
+//! housekeeping   forgets what nobody needs any more                      → store, replica
+//! bootstrap  the first admin, beside the database                        → accounts, applications, store, domain
 //! config     settings; the only reader of the environment                → the types that it fills
 //! serve      builds every part once                                      → everything
 //! client     the other side: credentials, signing, calls by descriptor   → pb, signing
@@ -65,8 +67,6 @@ pub mod config;
 pub mod domain;
 #[cfg(feature = "server")]
 pub mod entropy;
-#[cfg(feature = "server")]
-mod etag;
 #[cfg(feature = "server")]
 pub mod grpc;
 #[cfg(feature = "server")]

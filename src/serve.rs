@@ -118,7 +118,7 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
 
     let (stop_sync, stopped) = watch::channel(false);
     let sync = tokio::spawn(sync.run(said(stopped)));
-    first_sync(&replica).await;
+    first_sync(&replica).await?;
 
     let (drain_now, draining) = watch::channel(false);
     let part = || (store.clone(), Arc::clone(&index), replica.clone());
@@ -144,13 +144,14 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
 }
 
 /// Nothing is answered before the first turn of the loop, so nothing listens before it.
-async fn first_sync(replica: &Replica) {
-    const PATIENCE: u32 = 20;
-    for _ in 0..PATIENCE {
+async fn first_sync(replica: &Replica) -> Result<(), ServeError> {
+    const TRIES: u32 = 20;
+    for _ in 0..TRIES {
         if replica.fresh().await.is_ok() {
-            return;
+            return Ok(());
         }
     }
+    Err(ServeError::Lost("no sync with the database succeeded; its log lines say why".to_owned()))
 }
 
 async fn said(mut stop: watch::Receiver<bool>) {

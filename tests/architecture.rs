@@ -14,8 +14,8 @@ use syn::{
 
 /// Room → the rooms that it may name. `serve` and `cli` may name all.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("accounts", &["auth", "domain", "entropy", "etag", "guard", "index", "replica", "signing", "store"]),
-    ("applications", &["auth", "domain", "entropy", "etag", "index", "replica", "store"]),
+    ("accounts", &["auth", "domain", "entropy", "guard", "index", "replica", "signing", "store"]),
+    ("applications", &["auth", "domain", "entropy", "index", "replica", "store"]),
     ("auth", &["domain", "guard", "index", "replica", "signing", "store"]),
     ("bootstrap", &["accounts", "applications", "clock", "domain", "entropy", "signing", "store"]),
     ("client", &["pb", "signing"]),
@@ -23,7 +23,6 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["auth", "grpc", "replica", "signing", "store", "watch"]),
     ("domain", &["signing"]),
     ("entropy", &["domain"]),
-    ("etag", &["domain"]),
     (
         "grpc",
         &[
@@ -44,7 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guard", &[]),
     ("housekeeping", &["replica", "store"]),
     ("index", &["domain", "guard", "signing"]),
-    ("keys", &["auth", "domain", "entropy", "etag", "guard", "index", "replica", "store"]),
+    ("keys", &["auth", "domain", "entropy", "guard", "index", "replica", "store"]),
     ("pb", &[]),
     ("replica", &["clock", "domain", "guard", "index", "store", "tail"]),
     ("signing", &[]),

@@ -1,7 +1,7 @@
 //! The first schema. Moments are microseconds since the Unix epoch: a `bigint` is the
 //! same on both engines, where `timestamptz` is a text on one of them.
 
-use sea_orm_migration::{prelude::*, schema::*};
+use sea_orm_migration::{prelude::*, schema::*, sea_orm::DbBackend};
 
 #[derive(Debug, DeriveMigrationName)]
 pub(super) struct Migration;
@@ -11,6 +11,12 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for table in tables() {
             manager.create_table(table).await?;
+        }
+        if manager.get_database_backend() == DbBackend::Postgres {
+            for (table, column) in ORDERED {
+                let collate = format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE varchar COLLATE \"C\"");
+                manager.get_connection().execute_unprepared(&collate).await?;
+            }
         }
         for index in indexes() {
             manager.create_index(index).await?;
@@ -37,6 +43,11 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 }
+
+/// Ids are listed in the order of their bytes, which is the order of creation. SQLite
+/// compares bytes anyway; PostgreSQL would compare by the language of the database.
+const ORDERED: &[(&str, &str)] =
+    &[("application", "application_id"), ("service_account", "service_account_id"), ("api_key", "key_id")];
 
 fn tables() -> Vec<TableCreateStatement> {
     vec![
@@ -170,8 +181,8 @@ fn audit_event() -> TableCreateStatement {
         .col(string("request_id"))
         .col(string("peer"))
         .col(string("outcome"))
-        .col(json_binary_null("before"))
-        .col(json_binary_null("after"))
+        .col(text_null("before"))
+        .col(text_null("after"))
         .to_owned()
 }
 

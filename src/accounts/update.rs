@@ -32,7 +32,7 @@ impl Accounts {
             .write(act, async move |tx| {
                 let before = tx.account(update.service_account_id).await?;
                 must_reach(tx.actor()?, &before)?;
-                crate::etag::must_match(&update.etag, before.revision)?;
+                before.revision.must_match(&update.etag)?;
                 let mut after = before.clone();
                 let changed = after.update(update.patch, tx.now());
                 if !changed {

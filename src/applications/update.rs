@@ -30,7 +30,7 @@ impl Applications {
             .write(act, async move |tx| {
                 tx.actor_in(update.application_id)?;
                 let before = tx.application(update.application_id).await?;
-                crate::etag::must_match(&update.etag, before.revision)?;
+                before.revision.must_match(&update.etag)?;
                 let mut after = before.clone();
                 let changed = after.update(update.patch, tx.now());
                 if changed {

@@ -16,7 +16,7 @@ struct Kept {
     by_expiry: BTreeSet<(Timestamp, [u8; 32])>,
 }
 
-/// 55 accounts at 50 calls a second.
+/// About 55 accounts at 50 calls a second, all the time.
 const MAX: usize = 1_000_000;
 
 impl NonceMemory {

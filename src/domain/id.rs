@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 
 use uuid::Uuid;
 
+use super::refusal::Refusal;
+
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const LENGTH: usize = 22;
 
@@ -100,6 +102,11 @@ impl Revision {
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
+    }
+
+    /// Refuses when an etag was sent and names another state: it was changed since.
+    pub fn must_match(self, etag: &str) -> Result<(), Refusal> {
+        if etag.is_empty() || etag == self.etag() { Ok(()) } else { Err(Refusal::EtagMismatch) }
     }
 
     /// What a reader sends back to say which state it saw.

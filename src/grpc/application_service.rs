@@ -2,7 +2,6 @@ use tonic::{Request, Response, Status};
 
 use super::{
     convert::{application, common},
-    status::status,
     unpack,
 };
 use crate::{
@@ -22,28 +21,28 @@ impl ApplicationService for ApplicationApi {
         &self,
         request: Request<pb::CreateApplicationRequest>,
     ) -> Result<Response<pb::CreateApplicationResponse>, Status> {
-        self.create(&request).await.map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.create(&request).await?))
     }
 
     async fn get_application(
         &self,
         request: Request<pb::GetApplicationRequest>,
     ) -> Result<Response<pb::GetApplicationResponse>, Status> {
-        self.get(&request).await.map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.get(&request).await?))
     }
 
     async fn list_applications(
         &self,
         request: Request<pb::ListApplicationsRequest>,
     ) -> Result<Response<pb::ListApplicationsResponse>, Status> {
-        self.list(&request).await.map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.list(&request).await?))
     }
 
     async fn update_application(
         &self,
         request: Request<pb::UpdateApplicationRequest>,
     ) -> Result<Response<pb::UpdateApplicationResponse>, Status> {
-        self.update(request).await.map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.update(request).await?))
     }
 }
 

@@ -1,11 +1,10 @@
 use std::pin::Pin;
 
-use tokio_stream::Stream;
+use futures_util::Stream;
 use tonic::{Request, Response, Status};
 
 use super::{
     convert::{common, key, watch},
-    status::status,
     unpack,
 };
 use crate::{
@@ -30,36 +29,36 @@ impl KeyService for KeyApi {
         &self,
         request: Request<pb::CreateKeyRequest>,
     ) -> Result<Response<pb::CreateKeyResponse>, Status> {
-        self.create(&request).await.map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.create(&request).await?))
     }
 
     async fn list_keys(&self, request: Request<pb::ListKeysRequest>) -> Result<Response<pb::ListKeysResponse>, Status> {
-        self.list(&request).await.map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.list(&request).await?))
     }
 
     async fn get_key(&self, request: Request<pb::GetKeyRequest>) -> Result<Response<pb::GetKeyResponse>, Status> {
-        self.get(&request).await.map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.get(&request).await?))
     }
 
     async fn update_key(
         &self,
         request: Request<pb::UpdateKeyRequest>,
     ) -> Result<Response<pb::UpdateKeyResponse>, Status> {
-        self.update(request).await.map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.update(request).await?))
     }
 
     async fn revoke_key(
         &self,
         request: Request<pb::RevokeKeyRequest>,
     ) -> Result<Response<pb::RevokeKeyResponse>, Status> {
-        self.revoke(request).await.map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.revoke(request).await?))
     }
 
     async fn verify_key(
         &self,
         request: Request<pb::VerifyKeyRequest>,
     ) -> Result<Response<pb::VerifyKeyResponse>, Status> {
-        self.verify(&request).map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.verify(&request)?))
     }
 
     type WatchRevocationsStream = Pin<Box<dyn Stream<Item = Result<pb::WatchRevocationsResponse, Status>> + Send>>;
@@ -69,7 +68,7 @@ impl KeyService for KeyApi {
         request: Request<pb::WatchRevocationsRequest>,
     ) -> Result<Response<Self::WatchRevocationsStream>, Status> {
         let request_id = unpack::request_id(&request);
-        let stream = self.watch(request).await.map_err(|refusal| status(&refusal))?;
+        let stream = self.watch(request).await?;
         // Pulled, not pushed: nothing is made before HTTP/2 has room for it.
         let items = futures_util::stream::unfold((stream, request_id), |(mut stream, request_id)| async move {
             let item = stream.next().await?;

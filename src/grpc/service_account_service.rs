@@ -2,7 +2,6 @@ use tonic::{Request, Response, Status};
 
 use super::{
     convert::{account, common},
-    status::status,
     unpack,
 };
 use crate::{
@@ -27,49 +26,49 @@ impl ServiceAccountService for ServiceAccountApi {
         &self,
         request: Request<pb::CreateServiceAccountRequest>,
     ) -> Result<Response<pb::CreateServiceAccountResponse>, Status> {
-        self.create(&request).await.map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.create(&request).await?))
     }
 
     async fn get_service_account(
         &self,
         request: Request<pb::GetServiceAccountRequest>,
     ) -> Result<Response<pb::GetServiceAccountResponse>, Status> {
-        self.get(&request).await.map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.get(&request).await?))
     }
 
     async fn list_service_accounts(
         &self,
         request: Request<pb::ListServiceAccountsRequest>,
     ) -> Result<Response<pb::ListServiceAccountsResponse>, Status> {
-        self.list(&request).await.map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.list(&request).await?))
     }
 
     async fn update_service_account(
         &self,
         request: Request<pb::UpdateServiceAccountRequest>,
     ) -> Result<Response<pb::UpdateServiceAccountResponse>, Status> {
-        self.update(request).await.map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.update(request).await?))
     }
 
     async fn disable_service_account(
         &self,
         request: Request<pb::DisableServiceAccountRequest>,
     ) -> Result<Response<pb::DisableServiceAccountResponse>, Status> {
-        self.disable(request).await.map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.disable(request).await?))
     }
 
     async fn add_service_account_key(
         &self,
         request: Request<pb::AddServiceAccountKeyRequest>,
     ) -> Result<Response<pb::AddServiceAccountKeyResponse>, Status> {
-        self.add_key(&request).await.map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.add_key(&request).await?))
     }
 
     async fn remove_service_account_key(
         &self,
         request: Request<pb::RemoveServiceAccountKeyRequest>,
     ) -> Result<Response<pb::RemoveServiceAccountKeyResponse>, Status> {
-        self.remove_key(&request).await.map(Response::new).map_err(|refusal| status(&refusal))
+        Ok(Response::new(self.remove_key(&request).await?))
     }
 }
 

@@ -108,6 +108,12 @@ fn add_violations(details: &mut ErrorDetails, violations: &Violations) {
     }
 }
 
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        status(&refusal)
+    }
+}
+
 fn metadata(refusal: &Refusal) -> HashMap<String, String> {
     let pair = match refusal {
         Refusal::SecretAlreadyReturned(key_id) => ("key_id", key_id.to_string()),

@@ -36,7 +36,7 @@ impl Keys {
                 if !after.revoke(revoke.reason, revoke.comment, tx.now()) {
                     return Ok((after, false));
                 }
-                crate::etag::must_match(&revoke.etag, before.revision)?;
+                before.revision.must_match(&revoke.etag)?;
                 tx.save_key(Some(before), after.clone(), Some(Cause::Revoked));
                 Ok((after, true))
             })

@@ -30,7 +30,7 @@ impl Keys {
                 if before.revoked.is_some() {
                     return Err(Refusal::KeyRevoked);
                 }
-                crate::etag::must_match(&update.etag, before.revision)?;
+                before.revision.must_match(&update.etag)?;
                 if let Some(expire_time) = update.patch.expire_time
                     && expire_time != before.expire_time
                 {

@@ -43,7 +43,7 @@ impl Replica {
             return Ok((value, revision));
         }
         let mut proofs = self.proofs();
-        let mut ask_again = Duration::ZERO;
+        let mut ask_again = ASK_AGAIN;
         loop {
             let proof = *proofs.borrow_and_update();
             if self.is_behind_us(&proof, revision, at) {
@@ -57,7 +57,7 @@ impl Replica {
             }
             tokio::select! {
                 changed = proofs.changed() => changed.map_err(|_| Refusal::CommittedNotConfirmed(revision))?,
-                () = tokio::time::sleep(ask_again.max(ASK_AGAIN)) => ask_again = (2 * ask_again).clamp(ASK_AGAIN, self.shared.pace.every),
+                () = tokio::time::sleep(ask_again) => ask_again = (2 * ask_again).min(self.shared.pace.every),
                 () = tokio::time::sleep_until(patience.until) => {}
             }
         }

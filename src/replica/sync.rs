@@ -77,7 +77,7 @@ impl SyncLoop {
         let shared = &self.replica.shared;
         // Before sending: the answer is as old as the question.
         let asked_at = shared.clock.boottime();
-        let Synced { events, more, time, acked_by_all } = self.store.sync(self.turn).await?;
+        let Synced { events, more, time, time_at, acked_by_all } = self.store.sync(self.turn).await?;
         let acked = self.turn.applied;
         let any = !events.is_empty();
         for event in events {
@@ -85,12 +85,7 @@ impl SyncLoop {
             self.turn.applied = event.position();
             self.tail.push(Arc::new(event));
         }
-        let answered_at = shared.clock.boottime();
-        if answered_at < asked_at + shared.pace.lease {
-            // Where the machine slept between question and answer, the bound would be as
-            // far ahead as it slept, and the time never goes back.
-            shared.time.learn(time, asked_at, answered_at);
-        }
+        shared.time.learn(time, time_at, shared.clock.boottime());
         let before = *shared.proof.borrow();
         let (complete, time) = if more { (before.complete, before.time) } else { (self.turn.applied, time) };
         if !more {

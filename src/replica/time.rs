@@ -21,11 +21,10 @@ impl DatabaseTime {
         Self { offset: AtomicI64::new(time.micros() - micros(boottime)), floor: AtomicI64::new(time.micros()) }
     }
 
-    /// Learns that the database said `time` to a question that was sent at `asked_at`: an
-    /// upper bound, since the answer was made later than the question.
-    pub(super) fn learn(&self, time: Timestamp, asked_at: Duration, now: Duration) {
+    /// Learns that the database's time was `time` at `at` or later: an upper bound.
+    pub(super) fn learn(&self, time: Timestamp, at: Duration, now: Duration) {
         self.floor.fetch_max(self.at(now).micros(), Ordering::AcqRel);
-        self.offset.store(time.micros() - micros(asked_at), Ordering::Release);
+        self.offset.store(time.micros() - micros(at), Ordering::Release);
     }
 
     pub(super) fn at(&self, boottime: Duration) -> Timestamp {

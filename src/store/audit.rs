@@ -6,11 +6,8 @@ use crate::domain::{act::Act, id::Revision, time::Timestamp};
 
 /// What an act came to.
 pub(super) enum Outcome {
-    Done {
-        revision: Revision,
-        before: Option<Json>,
-        after: Option<Json>,
-    },
+    /// What was changed, before and after: one thing mostly, none where all was so already.
+    Done { revision: Revision, before: Vec<Json>, after: Vec<Json> },
     /// With the reason.
     Refused(&'static str),
 }
@@ -24,7 +21,7 @@ pub(super) async fn put(
 ) -> Result<(), Error> {
     let (revision, outcome, before, after) = match outcome {
         Outcome::Done { revision, before, after } => (Some(revision.number()), "OK", before, after),
-        Outcome::Refused(reason) => (None, reason, None, None),
+        Outcome::Refused(reason) => (None, reason, Vec::new(), Vec::new()),
     };
     let row = audit_event::Model {
         audit_id: id,
@@ -36,11 +33,17 @@ pub(super) async fn put(
         request_id: act.request_id.to_string(),
         peer: act.peer.clone(),
         outcome: outcome.to_owned(),
-        before: before.map(without_hash),
-        after: after.map(without_hash),
+        before: text(before),
+        after: text(after),
     };
     audit_event::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(db).await?;
     Ok(())
+}
+
+/// A JSON array, in the letters that a hash over it will be made from; `None` when empty.
+fn text(rows: Vec<Json>) -> Option<String> {
+    let rows: Vec<Json> = rows.into_iter().map(without_hash).collect();
+    (!rows.is_empty()).then(|| Json::Array(rows).to_string())
 }
 
 fn without_hash(mut row: Json) -> Json {

@@ -35,7 +35,7 @@ impl ChangeRow {
         Ok(match self {
             Self::Key { row, cause } => {
                 let key = key(row)?;
-                let cause = cause.map(|cause| read_word(&cause, CAUSES)).transpose()?;
+                let cause = cause.map(|cause| Cause::read(&cause)).transpose()?;
                 Change::Key(KeyChange { hash: key.hash, facts: key.facts(), cause })
             }
             Self::Application { row } => Change::Application(application(row)?),
@@ -44,43 +44,51 @@ impl ChangeRow {
     }
 }
 
-type Words<T> = &'static [(&'static str, T)];
+/// An enum as it is stored. Writing is exhaustive: a variant without a word does not build.
+trait Word: Copy + 'static {
+    const ALL: &'static [Self];
 
-const CAUSES: Words<Cause> =
-    &[("revoked", Cause::Revoked), ("disabled", Cause::Disabled), ("narrowed", Cause::Narrowed)];
-const KINDS: Words<KeyType> = &[("secret", KeyType::Secret)];
-const ENVIRONMENTS: Words<KeyEnvironment> = &[("live", KeyEnvironment::Live), ("test", KeyEnvironment::Test)];
-const REASONS: Words<RevokeReason> = &[
-    ("compromised", RevokeReason::Compromised),
-    ("leaked", RevokeReason::Leaked),
-    ("superseded", RevokeReason::Superseded),
-    ("unused", RevokeReason::Unused),
-    ("owner_gone", RevokeReason::OwnerGone),
-    ("policy", RevokeReason::Policy),
-    ("other", RevokeReason::Other),
-];
-const ROLES: Words<Role> = &[
-    ("admin", Role::Admin),
-    ("viewer", Role::Viewer),
-    ("editor", Role::Editor),
-    ("verifier", Role::Verifier),
-    ("watcher", Role::Watcher),
-];
+    fn word(self) -> &'static str;
 
-fn read_word<T: Copy>(word: &str, words: Words<T>) -> Result<T, Error> {
-    words.iter().find(|(name, _)| *name == word).map(|(_, value)| *value).ok_or_else(|| corrupt("word", word))
+    fn read(word: &str) -> Result<Self, Error> {
+        Self::ALL.iter().copied().find(|value| value.word() == word).ok_or_else(|| corrupt("word", word))
+    }
 }
 
-fn word<T: Copy + PartialEq>(value: T, words: Words<T>) -> String {
-    words.iter().find(|(_, v)| *v == value).map_or_else(String::new, |(name, _)| (*name).to_owned())
+macro_rules! words {
+    ($name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        impl Word for $name {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),+
+                }
+            }
+        }
+    };
 }
+
+words!(Cause { Revoked = "revoked", Disabled = "disabled", Narrowed = "narrowed" });
+words!(KeyType { Secret = "secret" });
+words!(KeyEnvironment { Live = "live", Test = "test" });
+words!(RevokeReason {
+    Compromised = "compromised",
+    Leaked = "leaked",
+    Superseded = "superseded",
+    Unused = "unused",
+    OwnerGone = "owner_gone",
+    Policy = "policy",
+    Other = "other",
+});
+words!(Role { Admin = "admin", Viewer = "viewer", Editor = "editor", Verifier = "verifier", Watcher = "watcher" });
 
 pub(super) fn environment(environment: KeyEnvironment) -> String {
-    word(environment, ENVIRONMENTS)
+    environment.word().to_owned()
 }
 
 pub(super) fn cause(cause: Cause) -> String {
-    word(cause, CAUSES)
+    cause.word().to_owned()
 }
 
 fn corrupt(what: &str, value: impl Display) -> Error {
@@ -118,7 +126,7 @@ pub(super) fn key(row: api_key::Model) -> Result<Key, Error> {
     let revoked = match (row.revoke_time, row.revoke_reason) {
         (Some(time), Some(reason)) => Some(Revoked {
             time: Timestamp::from_micros(time),
-            reason: read_word(&reason, REASONS)?,
+            reason: RevokeReason::read(&reason)?,
             comment: note(&row.revoke_comment)?,
         }),
         (None, None) => None,
@@ -129,8 +137,8 @@ pub(super) fn key(row: api_key::Model) -> Result<Key, Error> {
         application_id: parse(&row.application_id, "application id")?,
         name: name(&row.name)?,
         description: note(&row.description)?,
-        kind: read_word(&row.key_type, KINDS)?,
-        environment: read_word(&row.environment, ENVIRONMENTS)?,
+        kind: KeyType::read(&row.key_type)?,
+        environment: KeyEnvironment::read(&row.environment)?,
         prefix: row.prefix,
         hash: SecretHash::from_bytes(hash),
         permissions: list(row.permissions, "permission")?,
@@ -152,7 +160,7 @@ pub(super) fn key_row(key: &Key) -> api_key::Model {
         application_id: key.application_id.to_string(),
         name: key.name.to_string(),
         description: key.description.to_string(),
-        key_type: word(key.kind, KINDS),
+        key_type: key.kind.word().to_owned(),
         environment: environment(key.environment),
         prefix: key.prefix.clone(),
         secret_sha256: key.hash.as_bytes().to_vec(),
@@ -164,7 +172,7 @@ pub(super) fn key_row(key: &Key) -> api_key::Model {
         update_time: key.update_time.micros(),
         expire_time: key.expire_time.map(Timestamp::micros),
         revoke_time: key.revoked.as_ref().map(|revoked| revoked.time.micros()),
-        revoke_reason: key.revoked.as_ref().map(|revoked| word(revoked.reason, REASONS)),
+        revoke_reason: key.revoked.as_ref().map(|revoked| revoked.reason.word().to_owned()),
         revoke_comment: key.revoked.as_ref().map_or_else(String::new, |revoked| revoked.comment.to_string()),
         created_by: key.created_by.to_string(),
         revision: key.revision.number(),
@@ -214,7 +222,7 @@ pub(super) fn account(
         id: parse(&row.service_account_id, "service account id")?,
         name: name(&row.name)?,
         client_email: row.client_email,
-        roles: roles.iter().map(|role| read_word(role, ROLES)).collect::<Result<BTreeSet<_>, _>>()?,
+        roles: roles.iter().map(|role| Role::read(role)).collect::<Result<BTreeSet<_>, _>>()?,
         scope,
         grantable: list(row.grantable_permissions, "permission")?,
         keys: keys.into_iter().map(key).collect::<Result<_, _>>()?,
@@ -234,7 +242,7 @@ pub(super) fn account_rows(account: &ServiceAccount) -> (service_account::Model,
         service_account_id: account.id.to_string(),
         name: account.name.to_string(),
         client_email: account.client_email.clone(),
-        roles: Json::from(account.roles.iter().map(|role| word(*role, ROLES)).collect::<Vec<_>>()),
+        roles: Json::from(account.roles.iter().map(|role| role.word()).collect::<Vec<_>>()),
         all_applications,
         application_ids,
         grantable_permissions: texts(&account.grantable),

@@ -16,9 +16,9 @@ use sea_orm::{
     TransactionOptions, TransactionTrait as _,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 
-use super::{OpenError, lock::FileLock};
+use super::{Error, OpenError, lock::FileLock};
 use crate::{clock::Clock, domain::time::Timestamp, entropy::Entropy};
 
 /// Where the data is: `sqlite://PATH`.
@@ -66,6 +66,8 @@ pub(super) struct Inner {
     /// Writers in the order of their coming. SQLite has one writer at a time, and waits
     /// for it by polling, which is unfair.
     turn: Mutex<()>,
+    /// Places for those who wait for it.
+    waiting: Semaphore,
     pub(super) clock: Clock,
     pub(super) entropy: Entropy,
     latest_micros: AtomicI64,
@@ -73,7 +75,16 @@ pub(super) struct Inner {
     _lock: FileLock,
 }
 
+/// The right to write, until dropped.
+#[derive(Debug)]
+pub(super) struct WriteTurn<'a> {
+    _turn: MutexGuard<'a, ()>,
+    _place: Option<SemaphorePermit<'a>>,
+}
+
 const POOL: u32 = 8;
+/// How many calls may wait to write.
+const WAITING: usize = 128;
 /// How long one statement may wait for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -92,6 +103,7 @@ impl Store {
             pool,
             sync,
             turn: Mutex::new(()),
+            waiting: Semaphore::new(WAITING),
             clock,
             entropy,
             latest_micros: AtomicI64::new(i64::MIN),
@@ -146,17 +158,17 @@ impl Store {
     }
 
     /// Waits for this writer's turn and begins. BEGIN IMMEDIATE: a deferred transaction
-    /// that reads and then writes fails when another wrote in between.
-    pub(super) async fn begin_write(&self) -> Result<(MutexGuard<'_, ()>, DatabaseTransaction), DbErr> {
-        let turn = self.inner.turn.lock().await;
-        let transaction = self.inner.pool.begin_with_options(immediate()).await?;
-        Ok((turn, transaction))
+    /// that reads and then writes fails when another wrote in between. Refuses when many
+    /// wait already: the sync loop waits behind them, and with it the lease.
+    pub(super) async fn begin_write(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
+        let place = self.inner.waiting.try_acquire().map_err(|_| Error::Overloaded)?;
+        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _place: Some(place) };
+        Ok((turn, self.inner.pool.begin_with_options(immediate()).await?))
     }
 
-    pub(super) async fn begin_sync(&self) -> Result<(MutexGuard<'_, ()>, DatabaseTransaction), DbErr> {
-        let turn = self.inner.turn.lock().await;
-        let transaction = self.inner.sync.begin_with_options(immediate()).await?;
-        Ok((turn, transaction))
+    pub(super) async fn begin_sync(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
+        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _place: None };
+        Ok((turn, self.inner.sync.begin_with_options(immediate()).await?))
     }
 
     /// Begins a transaction that sees one moment and writes nothing.

@@ -7,7 +7,10 @@ use crate::{domain::refusal::Refusal, entropy::NoEntropy};
 pub enum Error {
     /// It does not answer, or refuses; nothing was written.
     #[error("the database does not answer: {0}")]
-    Unavailable(#[from] DbErr),
+    Unavailable(DbErr),
+    /// So many wait to write that another would wait too long.
+    #[error("too many writes are waiting")]
+    Overloaded,
     /// COMMIT did not answer: it may have been written.
     #[error("the commit did not answer: {0}")]
     CommitUnknown(DbErr),
@@ -27,6 +30,16 @@ pub enum Error {
     TaskLost(String),
 }
 
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        match error {
+            DbErr::Type(what) | DbErr::Json(what) => Self::Corrupt(what),
+            DbErr::TryIntoErr { .. } => Self::Corrupt(error.to_string()),
+            other => Self::Unavailable(other),
+        }
+    }
+}
+
 /// The one place where the inside of a database error stops: it is logged here and goes
 /// no further, since it may hold SQL and paths.
 impl From<Error> for Refusal {
@@ -35,6 +48,7 @@ impl From<Error> for Refusal {
         match error {
             Error::Unavailable(_) | Error::NotRegistered => Self::StoreUnavailable,
             Error::CommitUnknown(_) | Error::TaskLost(_) => Self::CommitUnknown,
+            Error::Overloaded => Self::Overloaded,
             Error::Corrupt(_) | Error::NoEntropy(_) => Self::Internal,
             Error::Forked => Self::FreshnessUnproven,
         }
@@ -58,4 +72,6 @@ pub enum OpenError {
     Database(#[from] DbErr),
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
+    #[error(transparent)]
+    Store(#[from] Error),
 }

@@ -50,7 +50,7 @@ pub(super) async fn touch_head(db: &impl ConnectionTrait) -> Result<Revision, Er
 async fn bump(db: &impl ConnectionTrait, sql: &str) -> Result<Revision, Error> {
     let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     let row = rows.first().ok_or_else(|| Error::Corrupt("no log head".to_owned()))?;
-    let seq = i64::try_get_by(row, "seq").map_err(|error| Error::Unavailable(DbErr::from(error)))?;
+    let seq = i64::try_get_by(row, "seq").map_err(DbErr::from)?;
     Ok(Revision::new(seq))
 }
 

@@ -137,7 +137,7 @@ impl Snapshot {
 
 /// Starts with, in any engine, with case: `%` and `_` are characters like any other.
 pub(super) fn starts_with(column: impl ColumnTrait, prefix: &str) -> Condition {
-    let characters = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
-    let head: SimpleExpr = Func::cust("substr").arg(Expr::col(column)).arg(1_i64).arg(characters).into();
+    let characters = i32::try_from(prefix.chars().count()).unwrap_or(i32::MAX);
+    let head: SimpleExpr = Func::cust("substr").arg(Expr::col(column)).arg(1_i32).arg(characters).into();
     Condition::all().add(head.eq(prefix))
 }

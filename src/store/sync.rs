@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QueryTrait as _,
     sea_query::{Expr, ExprTrait as _},
@@ -33,6 +35,8 @@ pub struct Synced {
     pub more: bool,
     /// The database's time within the sync.
     pub time: Timestamp,
+    /// The clock since boot when it was read, or earlier.
+    pub time_at: Duration,
     /// What every replica has applied at least.
     pub acked_by_all: Revision,
 }
@@ -86,12 +90,14 @@ impl Store {
             }
             let page = log::after(&tx, turn.applied.revision).await?;
             let acked = replica::Entity::find().all(&tx).await?.iter().map(|row| row.acked_seq).min();
-            let time = store.database_time();
+            // The clock since boot first: a machine that sleeps in between is late, never early.
+            let (time_at, time) = (store.inner.clock.boottime(), store.database_time());
             tx.commit().await.map_err(Error::CommitUnknown)?;
             Ok(Synced {
                 events: page.events,
                 more: page.more,
                 time,
+                time_at,
                 acked_by_all: Revision::new(acked.unwrap_or(applied)),
             })
         })

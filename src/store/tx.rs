@@ -23,7 +23,9 @@ use crate::{
 };
 
 /// A transaction that is deciding: it reads, and notes what is to be saved. What it read
-/// cannot change before it commits. Saving happens at the end, when the revision is known.
+/// cannot change before it commits, since SQLite has one writer at a time; an engine with
+/// more of them needs a lock before the first read. Saving happens at the end, when the
+/// revision is known.
 #[derive(Debug, Clone)]
 pub struct Tx {
     pub(super) inner: Arc<Inner>,
@@ -127,7 +129,7 @@ impl Tx {
 pub(super) struct Written {
     pub(super) change: codec::ChangeRow,
     pub(super) before: Option<Json>,
-    pub(super) after: Option<Json>,
+    pub(super) after: Json,
 }
 
 impl Save {
@@ -138,32 +140,32 @@ impl Save {
                 after.revision = revision;
                 let row = codec::key_row(&after);
                 keys::put(db, row.clone()).await?;
-                let before = before.map(|key| json(&codec::key_row(&key)));
-                let (cause, after) = (cause.map(codec::cause), json(&row));
-                Ok(Written { change: codec::ChangeRow::Key { row, cause }, before, after: Some(after) })
+                let before = before.map(|key| json(&codec::key_row(&key))).transpose()?;
+                let (cause, after) = (cause.map(codec::cause), json(&row)?);
+                Ok(Written { change: codec::ChangeRow::Key { row, cause }, before, after })
             }
             Self::Application { before, mut after } => {
                 after.revision = revision;
                 let row = codec::application_row(&after);
                 applications::put(db, row.clone()).await?;
-                let before = before.map(|application| json(&codec::application_row(&application)));
-                let after = Some(json(&row));
+                let before = before.map(|application| json(&codec::application_row(&application))).transpose()?;
+                let after = json(&row)?;
                 Ok(Written { change: codec::ChangeRow::Application { row }, before, after })
             }
             Self::Account { before, mut after } => {
                 after.revision = revision;
                 let (row, keys) = codec::account_rows(&after);
                 accounts::put(db, row.clone(), keys.clone()).await?;
-                let before = before.map(|account| json(&codec::account_rows(&account)));
-                let after = Some(json(&(&row, &keys)));
+                let before = before.map(|account| json(&codec::account_rows(&account))).transpose()?;
+                let after = json(&(&row, &keys))?;
                 Ok(Written { change: codec::ChangeRow::ServiceAccount { row, keys }, before, after })
             }
         }
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Json {
-    serde_json::to_value(value).unwrap_or(Json::Null)
+fn json(value: &impl serde::Serialize) -> Result<Json, Error> {
+    serde_json::to_value(value).map_err(|error| Error::Corrupt(error.to_string()))
 }
 
 /// The event of a mutation.
@@ -172,6 +174,6 @@ pub(super) fn event_row(
     event_id: Uuid,
     now: Timestamp,
     changes: &[codec::ChangeRow],
-) -> event_log::Model {
-    event_log::Model { seq: revision.number(), event_id, time: now.micros(), changes: json(&changes) }
+) -> Result<event_log::Model, Error> {
+    Ok(event_log::Model { seq: revision.number(), event_id, time: now.micros(), changes: json(&changes)? })
 }

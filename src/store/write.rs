@@ -55,7 +55,7 @@ impl Store {
         F: FnOnce(Tx) -> Fut,
         Fut: Future<Output = Result<T, Refusal>>,
     {
-        let (_turn, db) = self.begin_write().await.map_err(Error::from)?;
+        let (_turn, db) = self.begin_write().await?;
         let actor = match &act.signer {
             Some(signer) => Some(prove(&db, signer).await?),
             None => None,
@@ -83,7 +83,7 @@ impl Store {
             requests::put(&db, signer.account_id, &request, resource_id, now).await?;
         }
         let audit_id = self.inner.entropy.uuid(now)?;
-        let (mut before, mut after) = (None, None);
+        let (mut before, mut after) = (Vec::new(), Vec::new());
         let revision = if saves.is_empty() {
             log::touch_head(&db).await?
         } else {
@@ -91,11 +91,12 @@ impl Store {
             let mut changes = Vec::with_capacity(saves.len());
             for save in saves {
                 let written = save.write(&db, revision).await?;
-                (before, after) = (written.before, written.after);
+                before.extend(written.before);
+                after.push(written.after);
                 changes.push(written.change);
             }
             let event_id = self.inner.entropy.uuid(now)?;
-            log::append(&db, tx::event_row(revision, event_id, now, &changes)).await?;
+            log::append(&db, tx::event_row(revision, event_id, now, &changes)?).await?;
             revision
         };
         audit::put(&db, audit_id, act, now, audit::Outcome::Done { revision, before, after }).await?;

@@ -38,7 +38,7 @@ pub(super) fn write_new(path: &Path, text: &str) -> Result<(), Why> {
     })
 }
 
-/// A new name is durableonly when its folder is.
+/// A new name is durable only when its folder is.
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()

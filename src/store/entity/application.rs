@@ -2,6 +2,8 @@ use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
+// In an event of a newer version a field may decide: this replica stops rather than pass over it.
+#[serde(deny_unknown_fields)]
 #[sea_orm(table_name = "application")]
 pub(in crate::store) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

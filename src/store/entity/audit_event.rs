@@ -13,10 +13,10 @@ pub(in crate::store) struct Model {
     pub request_id: String,
     pub peer: String,
     pub outcome: String,
-    #[sea_orm(column_type = "JsonBinary", nullable)]
-    pub before: Option<Json>,
-    #[sea_orm(column_type = "JsonBinary", nullable)]
-    pub after: Option<Json>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub before: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub after: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
