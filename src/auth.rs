@@ -183,10 +183,9 @@ impl Authenticator {
             if guard::on(Guard::Window) && (dated <= begun + AHEAD || dated > now + AHEAD) {
                 // What is dated up to AHEAD after this memory began may have been used before
                 // it; what is dated further ahead could outlive a restart.
-                return Err(Refusal::TimestampOutOfWindow {
-                    server_time: self.replica.now(),
-                    looks_like_millis: false,
-                });
+                let hint = "this method takes a signed request from 2 seconds after the server's start on, dated at most \
+                            2 seconds ahead; sign it anew, or use a token";
+                return Err(Refusal::TimestampOutOfWindow { server_time: self.replica.now(), hint });
             }
             self.nonces.spend(nonce, self.replica.now())?
         } else {

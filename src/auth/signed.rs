@@ -16,7 +16,7 @@ impl Authenticator {
         let now = self.replica.now();
         let seconds = now.seconds().abs_diff(headers.time.seconds());
         if seconds > WINDOW.as_secs() && guard::on(Guard::Window) {
-            return Err(Refusal::TimestampOutOfWindow { server_time: now, looks_like_millis: false });
+            return Err(Refusal::TimestampOutOfWindow { server_time: now, hint: "it is more than 300 seconds away" });
         }
         Ok(())
     }

@@ -78,7 +78,9 @@ fn read_time(text: &str, server_time: Timestamp) -> Result<Timestamp, Refusal> {
     let digits = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
     match text.len() {
         10 if digits => Ok(Timestamp::from_seconds(text.parse().unwrap_or(0))),
-        13 if digits => Err(Refusal::TimestampOutOfWindow { server_time, looks_like_millis: true }),
+        13 if digits => {
+            Err(Refusal::TimestampOutOfWindow { server_time, hint: "it looks like milliseconds, send seconds" })
+        }
         _ => malformed("x-portcullis-timestamp is the Unix time in seconds, ten digits"),
     }
 }

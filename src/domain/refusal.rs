@@ -71,8 +71,8 @@ pub enum Refusal {
     SignatureMalformed(&'static str),
     #[error("the signature does not verify, or the kid is not known here")]
     SignatureInvalid,
-    #[error("the timestamp is more than 300 seconds from the server's time, {server_time}{}", if *.looks_like_millis { "; it looks like milliseconds, send seconds" } else { "" })]
-    TimestampOutOfWindow { server_time: Timestamp, looks_like_millis: bool },
+    #[error("the timestamp does not fit the server's time, {server_time}: {hint}")]
+    TimestampOutOfWindow { server_time: Timestamp, hint: &'static str },
     #[error("this nonce was used before; sign every attempt anew")]
     NonceReused,
     #[error("{0}")]

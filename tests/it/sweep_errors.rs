@@ -61,7 +61,7 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
     let server_time = Timestamp::from_seconds(1_795_219_200);
     let key: KeyId = "key_0000000000000000000000".parse().expect("id");
     let account: ServiceAccountId = "sa_0000000000000000000000".parse().expect("id");
-    let out_of_window = |looks_like_millis| Refusal::TimestampOutOfWindow { server_time, looks_like_millis };
+    let out_of_window = |hint| Refusal::TimestampOutOfWindow { server_time, hint };
     let mut two = Violations::one("name", "is required");
     two.add("ttl", "must be at least a second");
     let second = Duration::from_secs(1);
@@ -70,8 +70,18 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
         (Refusal::SignatureMissing { token: false }, Code::Unauthenticated, "SIGNATURE_MISSING", &[]),
         (Refusal::SignatureMalformed("x"), Code::Unauthenticated, "SIGNATURE_MALFORMED", &[]),
         (Refusal::SignatureInvalid, Code::Unauthenticated, "SIGNATURE_INVALID", &[]),
-        (out_of_window(true), Code::Unauthenticated, "TIMESTAMP_OUT_OF_WINDOW", &["server_time"]),
-        (out_of_window(false), Code::Unauthenticated, "TIMESTAMP_OUT_OF_WINDOW", &["server_time"]),
+        (
+            out_of_window("it looks like milliseconds, send seconds"),
+            Code::Unauthenticated,
+            "TIMESTAMP_OUT_OF_WINDOW",
+            &["server_time"],
+        ),
+        (
+            out_of_window("it is more than 300 seconds away"),
+            Code::Unauthenticated,
+            "TIMESTAMP_OUT_OF_WINDOW",
+            &["server_time"],
+        ),
         (Refusal::NonceReused, Code::Unauthenticated, "NONCE_REUSED", &[]),
         (Refusal::TokenInvalid("x"), Code::Unauthenticated, "TOKEN_INVALID", &[]),
         (Refusal::RoleMissing(&[Role::Viewer]), Code::PermissionDenied, "ROLE_MISSING", &[]),
