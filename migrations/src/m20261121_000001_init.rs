@@ -208,3 +208,21 @@ fn index(name: &'static str, table: &'static str, columns: &[&'static str]) -> I
     }
     index
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_type_exists_on_postgresql_too() {
+        let tables: Vec<_> = tables().iter().map(|table| table.to_string(PostgresQueryBuilder)).collect();
+        let indexes: Vec<_> = indexes().iter().map(|index| index.to_string(PostgresQueryBuilder)).collect();
+        let all = [tables, indexes].concat().join(";\n");
+        for word in ["jsonb", "bytea", "bigint", "uuid", "bool", "smallint", "text", "varchar"] {
+            assert!(all.contains(word), "{word} in {all}");
+        }
+        for word in ["_text(", "blob", "tinyint", "datetime"] {
+            assert!(!all.contains(word), "{word} in {all}");
+        }
+    }
+}

@@ -216,3 +216,30 @@ async fn server_key(server: &Server, secret: &str) -> pb::Key {
     let answer = server.try_verify(secret).await.expect("verify");
     pb::Key { application_id: answer.application_id, key_id: answer.key_id, ..Default::default() }
 }
+
+#[tokio::test]
+async fn more_writers_than_may_wait_are_told_at_once_and_the_others_get_through() {
+    const MANY: usize = 200;
+    let server = Server::start().await;
+    let request =
+        pb::CreateKeyRequest { application_id: server.app.clone(), name: "k".to_owned(), ..Default::default() };
+    let create = || server.signed::<_, pb::CreateKeyResponse>(&server.admin, "KeyService/CreateKey", &request);
+    let mut lock = Some(WriteLock::take(&server).await);
+    let mut calls: futures_util::stream::FuturesUnordered<_> = (0..MANY).map(|_| create()).collect();
+    let (mut made, mut told) = (0, 0);
+    while let Some(answer) = futures_util::StreamExt::next(&mut calls).await {
+        match answer {
+            Ok(_) => made += 1,
+            answer => {
+                assert_eq!(refusal(answer), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
+                told += 1;
+            }
+        }
+        // The first to hear anything hears while nobody can write.
+        if let Some(lock) = lock.take() {
+            assert_eq!((made, told), (0, 1));
+            lock.release().await;
+        }
+    }
+    assert!(made >= 100, "{made} made, {told} told");
+}
