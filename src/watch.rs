@@ -9,6 +9,7 @@ mod stream;
 
 use std::{sync::Arc, time::Duration};
 
+use papaya::HashMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ use crate::{
     auth::Caller,
     domain::{
         event::Position,
-        id::ApplicationId,
+        id::{ApplicationId, ServiceAccountId},
         refusal::{Refusal, Violations},
         token::{FilterPrint, ResumeToken},
     },
@@ -39,7 +40,7 @@ pub struct Limits {
     pub unread_for: Duration,
     /// A stream ends at about this age; up to a tenth earlier, so that not all come back at once.
     pub max_age: Duration,
-    /// How many at once in this process.
+    /// How many at once in this process; half of them for one account.
     pub max_streams: usize,
 }
 
@@ -54,6 +55,13 @@ impl Default for Limits {
     }
 }
 
+/// Room for one stream, until dropped.
+#[derive(Debug)]
+struct Place {
+    _own: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
 /// Opens watches.
 #[derive(Debug)]
 pub struct Watches {
@@ -65,6 +73,9 @@ pub struct Watches {
     log_id: Uuid,
     limits: Limits,
     places: Arc<Semaphore>,
+    /// Half of them for one account at most: whoever leaves streams unread does not lock all
+    /// others out.
+    of_account: HashMap<ServiceAccountId, Arc<Semaphore>>,
     draining: watch::Receiver<bool>,
 }
 
@@ -91,7 +102,7 @@ impl Watches {
         draining: watch::Receiver<bool>,
     ) -> Self {
         let places = Arc::new(Semaphore::new(limits.max_streams));
-        Self { store, index, tail, replica, entropy, log_id, limits, places, draining }
+        Self { store, index, tail, replica, entropy, log_id, limits, places, of_account: HashMap::new(), draining }
     }
 
     /// Opens a watch, from now or from where a token says.
@@ -100,8 +111,7 @@ impl Watches {
             caller.must_see(*application)?;
             self.index.application(*application).ok_or(Refusal::ApplicationNotFound)?;
         }
-        let place: OwnedSemaphorePermit =
-            Arc::clone(&self.places).try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
+        let place = self.place(caller.account().id)?;
         // The bell before the first look, or what happens in between is slept through.
         let bell = self.tail.bell();
         let filter = FilterPrint::of(&request.applications);
@@ -111,6 +121,13 @@ impl Watches {
             self.place_of(&request.resume_token, filter).await?
         };
         Ok(WatchStream::open(self, caller.clone(), request.applications, filter, from, bell, place))
+    }
+
+    fn place(&self, account: ServiceAccountId) -> Result<Place, Refusal> {
+        let half = || Arc::new(Semaphore::new(self.limits.max_streams.div_ceil(2)));
+        let own = Arc::clone(self.of_account.pin().get_or_insert_with(account, half));
+        let take = |places: Arc<Semaphore>| places.try_acquire_owned().map_err(|_| Refusal::Overloaded);
+        Ok(Place { _own: take(own)?, _of_all: take(Arc::clone(&self.places))? })
     }
 
     async fn place_of(&self, token: &str, filter: FilterPrint) -> Result<Position, Refusal> {

@@ -66,7 +66,7 @@ pub struct ServeArgs {
     #[arg(long, env = "PORTCULLIS_LEASE", value_name = "DURATION", default_value = "10s", value_parser = lease, help_heading = "Freshness")]
     lease: Duration,
 
-    /// How many streams of revocations at once
+    /// How many streams of revocations at once; one service account may have half of them
     #[arg(long, env = "PORTCULLIS_MAX_WATCHES", value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Streams")]
     max_watches: u32,
 

@@ -44,7 +44,9 @@ impl Scope {
         match (self, other) {
             (Self::All, _) => true,
             (Self::Only(_), Self::All) => false,
-            (Self::Only(ours), Self::Only(theirs)) => theirs.is_subset(ours),
+            // A scope without applications is nobody's part: who could reach its account now
+            // would hold whatever it is given later.
+            (Self::Only(ours), Self::Only(theirs)) => !theirs.is_empty() && theirs.is_subset(ours),
         }
     }
 }
@@ -126,7 +128,11 @@ impl ServiceAccount {
             return Err(Refusal::GrantExceeded(format!("the role {}", role.name())));
         }
         if !self.scope.holds_all_of(&other.scope) {
-            return Err(Refusal::GrantExceeded("an application outside your own scope".to_owned()));
+            let what = match &other.scope {
+                Scope::Only(ids) if ids.is_empty() => "an account without applications; name some of yours",
+                Scope::Only(_) | Scope::All => "an application outside your own scope",
+            };
+            return Err(Refusal::GrantExceeded(what.to_owned()));
         }
         match other.grantable.iter().find(|permission| !self.may_grant(permission)) {
             Some(permission) => Err(Refusal::GrantExceeded(format!("the permission {permission}"))),

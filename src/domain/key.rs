@@ -159,9 +159,11 @@ impl Key {
     }
 
     /// Nobody grants what they lack: neither by adding a permission, nor by waking an
-    /// expired key that holds it.
+    /// expired or disabled key that holds it.
     fn may_be_granted(&self, before: &Self, grantable: &[Permission], now: Timestamp) -> Result<(), Refusal> {
-        let wakes = before.state(now) == KeyState::Expired && self.state(now) != KeyState::Expired;
+        let (was, is) = (before.state(now), self.state(now));
+        let wakes = (was != KeyState::Active && is == KeyState::Active)
+            || (was == KeyState::Expired && is != KeyState::Expired);
         let exceeds = |permission: &&Permission| {
             (wakes || !any_covers(&before.permissions, permission)) && !any_covers(grantable, permission)
         };

@@ -16,6 +16,7 @@ use tonic::{
     transport::server::{TcpConnectInfo, TlsConnectInfo},
 };
 use tower::{Layer, Service};
+use tracing::Instrument as _;
 
 use super::{
     errors::{body_invalid, with_reason},
@@ -56,8 +57,8 @@ pub(super) struct Gate<S> {
 impl<S> Service<Request<Body>> for Gate<S>
 where
     S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Send,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
 {
     type Response = Response<Body>;
     type Error = S::Error;
@@ -82,8 +83,17 @@ where
             };
             let Some(act) = act else { return inner.call(request).await };
             let until = last_moment(&request);
-            match tokio::time::timeout_at(until, inner.call(request)).await {
-                Ok(response) => Ok(note_refusal(&auth, act, response?, until).await),
+            // In a task of its own: whoever goes away early leaves no refusal unnoted.
+            let work = async move {
+                let response = inner.call(request).await?;
+                Ok(note_refusal(&auth, act, response, until + PATIENCE).await)
+            };
+            match tokio::time::timeout_at(until, tokio::spawn(work.in_current_span())).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(lost)) => {
+                    tracing::error!(%lost, "a mutation did not end");
+                    Ok(status(&Refusal::CommitUnknown).into_http())
+                }
                 // The write goes on in its own task, and nobody knows yet how it ends.
                 Err(_) => Ok(status(&Refusal::CommitUnknown).into_http()),
             }
@@ -106,8 +116,9 @@ async fn prove(auth: &Authenticator, request: Request<Body>) -> Result<(Request<
     match auth.read(&parts.headers)? {
         Presented::Nothing => Err(Refusal::SignatureMissing { token: !method.is_mutation() }),
         Presented::Token(token) => {
-            let caller = auth.by_token(call, token).await?;
+            // The message first: it may take its time, and the caller must be proven as of now.
             let frame = Frame::collect(body, body_invalid).await?;
+            let caller = auth.by_token(call, token).await?;
             parts.extensions.insert(caller);
             Ok((Request::from_parts(parts, frame.into_body()), None))
         }

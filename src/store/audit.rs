@@ -61,8 +61,8 @@ impl Store {
         let Some(nonce) = act.signer.as_ref().map(|signer| signer.nonce) else { return Ok(()) };
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_write().await?;
-            if nonces::spend(&tx, &nonce).await? {
-                let now = store.database_time();
+            let now = store.database_time();
+            if nonces::spend(&tx, &nonce, now).await? {
                 put(&tx, store.inner.entropy.uuid(now)?, &act, now, Outcome::Refused(reason)).await?;
             }
             tx.commit().await.map_err(Error::CommitUnknown)

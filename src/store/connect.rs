@@ -59,15 +59,20 @@ pub struct Store {
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    /// Calls.
+    /// Calls that read.
     pool: DatabaseConnection,
+    /// Calls that write: readers must not keep a writer waiting, and the sync loop behind it.
+    writer: DatabaseConnection,
     /// The sync loop's own connection: calls must not be able to starve the lease.
     sync: DatabaseConnection,
     /// Writers in the order of their coming. SQLite has one writer at a time, and waits
     /// for it by polling, which is unfair.
     turn: Mutex<()>,
-    /// Places for those who wait for it.
+    /// Calls wait here first, so that the sync loop is behind one of them at most.
+    queue: Mutex<()>,
+    /// Places for calls that wait to write, and for those that read or wait to.
     waiting: Semaphore,
+    pub(super) reads: Arc<Semaphore>,
     pub(super) clock: Clock,
     pub(super) entropy: Entropy,
     latest_micros: AtomicI64,
@@ -79,12 +84,14 @@ pub(super) struct Inner {
 #[derive(Debug)]
 pub(super) struct WriteTurn<'a> {
     _turn: MutexGuard<'a, ()>,
-    _place: Option<SemaphorePermit<'a>>,
+    _queue: Option<(MutexGuard<'a, ()>, SemaphorePermit<'a>)>,
 }
 
 const POOL: u32 = 8;
 /// How many calls may wait to write.
 const WAITING: usize = 128;
+/// How many may read, or wait for a connection to.
+const READING: usize = 64;
 /// How long one statement may wait for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -98,12 +105,16 @@ impl Store {
         let statements = Arc::new(AtomicU64::new(0));
         let pool = connect(url, POOL, &statements).await?;
         check_schema(&pool).await?;
+        let writer = connect(url, 1, &statements).await?;
         let sync = connect(url, 1, &Arc::default()).await?;
         let inner = Inner {
             pool,
             sync,
             turn: Mutex::new(()),
+            queue: Mutex::new(()),
             waiting: Semaphore::new(WAITING),
+            reads: Arc::new(Semaphore::new(READING)),
+            writer,
             clock,
             entropy,
             latest_micros: AtomicI64::new(i64::MIN),
@@ -150,7 +161,7 @@ impl Store {
     /// Closes the connections. SQLite then folds its log into the database file, so that the
     /// one file is all there is.
     pub async fn close(&self) {
-        for connection in [&self.inner.sync, &self.inner.pool] {
+        for connection in [&self.inner.sync, &self.inner.writer, &self.inner.pool] {
             if let Err(error) = connection.close_by_ref().await {
                 tracing::warn!(%error, "the database did not close");
             }
@@ -159,15 +170,16 @@ impl Store {
 
     /// Waits for this writer's turn and begins. BEGIN IMMEDIATE: a deferred transaction
     /// that reads and then writes fails when another wrote in between. Refuses when many
-    /// wait already: the sync loop waits behind them, and with it the lease.
+    /// wait already: they would outlive their callers.
     pub(super) async fn begin_write(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
         let place = self.inner.waiting.try_acquire().map_err(|_| Error::Overloaded)?;
-        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _place: Some(place) };
-        Ok((turn, self.inner.pool.begin_with_options(immediate()).await?))
+        let queue = self.inner.queue.lock().await;
+        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: Some((queue, place)) };
+        Ok((turn, self.inner.writer.begin_with_options(immediate()).await?))
     }
 
     pub(super) async fn begin_sync(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
-        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _place: None };
+        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None };
         Ok((turn, self.inner.sync.begin_with_options(immediate()).await?))
     }
 
@@ -197,7 +209,8 @@ fn immediate() -> TransactionOptions {
 
 async fn connect(url: &DatabaseUrl, size: u32, statements: &Arc<AtomicU64>) -> Result<DatabaseConnection, DbErr> {
     let path = url.path.clone();
-    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", path.display()));
+    // Made by `migrate` alone: a file that is gone must not come back empty.
+    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rw", path.display()));
     options.max_connections(size).min_connections(1).sqlx_logging(false).acquire_timeout(BUSY).map_sqlx_sqlite_opts(
         move |sqlite| {
             sqlite

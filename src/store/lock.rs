@@ -15,7 +15,7 @@ pub(super) struct FileLock {
 
 impl FileLock {
     pub(super) fn take(database: &Path) -> Result<Self, OpenError> {
-        let mut name = database.as_os_str().to_owned();
+        let mut name = real_path(database).into_os_string();
         name.push(".lock");
         let path = PathBuf::from(name);
         let io = |error| OpenError::Io { path: path.display().to_string(), error };
@@ -28,4 +28,13 @@ impl FileLock {
             Err(TryLockError::Error(error)) => Err(io(error)),
         }
     }
+}
+
+/// Two names of one file are one lock, also where the file is still to be made.
+fn real_path(database: &Path) -> PathBuf {
+    let in_folder = || {
+        let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(folder.canonicalize().ok()?.join(database.file_name()?))
+    };
+    database.canonicalize().ok().or_else(in_folder).unwrap_or_else(|| database.to_owned())
 }

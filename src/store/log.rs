@@ -115,6 +115,8 @@ impl Store {
     /// The events behind `revision`, for a reader whom memory does not reach back to.
     pub async fn events_after(&self, revision: Revision) -> Result<LogPage, Error> {
         self.detached(async move |store| {
+            // In line: a watcher waits for its turn, and there are as many as there are streams.
+            let _place = store.inner.reads.acquire().await.map_err(|_| Error::Overloaded)?;
             let tx = store.begin_read().await?;
             after(&tx, revision).await
         })
@@ -124,6 +126,7 @@ impl Store {
     /// Whether a reader may go on from `position`.
     pub async fn resume(&self, position: Position) -> Result<Resume, Error> {
         self.detached(async move |store| {
+            let _place = store.inner.reads.acquire().await.map_err(|_| Error::Overloaded)?;
             let tx = store.begin_read().await?;
             let row = event_log::Entity::find_by_id(position.revision.number()).all(&tx).await?.pop();
             if let Some(row) = row {

@@ -5,8 +5,12 @@ use sea_orm::{
 use super::{Error, Store, entity::nonce};
 use crate::domain::{act::Nonce, time::Timestamp};
 
-/// Spends a nonce; `false` when it was spent before.
-pub(super) async fn spend(db: &impl ConnectionTrait, nonce: &Nonce) -> Result<bool, Error> {
+/// Spends a nonce; `false` when it was spent before, or is so old that it may have been
+/// forgotten: a call that waited long enough for its turn is a replay like any other.
+pub(super) async fn spend(db: &impl ConnectionTrait, nonce: &Nonce, now: Timestamp) -> Result<bool, Error> {
+    if nonce.expire_time <= now {
+        return Ok(false);
+    }
     let row =
         nonce::ActiveModel { nonce_sha256: Set(nonce.hash.to_vec()), expire_time: Set(nonce.expire_time.micros()) };
     let keep = OnConflict::column(nonce::Column::NonceSha256).do_nothing().to_owned();
@@ -19,7 +23,7 @@ impl Store {
     pub async fn spend_nonce(&self, nonce: Nonce) -> Result<bool, Error> {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_write().await?;
-            let fresh = spend(&tx, &nonce).await?;
+            let fresh = spend(&tx, &nonce, store.database_time()).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
             Ok(fresh)
         })

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use sea_orm::{
     ColumnTrait, Condition, DatabaseTransaction,
     sea_query::{Expr, ExprTrait as _, Func, SimpleExpr},
@@ -43,7 +45,9 @@ impl Store {
         Fut: Future<Output = Result<T, Refusal>> + Send,
     {
         let store = self.clone();
+        let place = Arc::clone(&self.inner.reads).try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
         let task = tokio::spawn(async move {
+            let _place = place;
             let tx = store.begin_read().await.map_err(Error::from)?;
             let (_, head) = log::head(&tx).await?;
             if head.revision < at_least {

@@ -11,6 +11,7 @@ use crate::domain::{
     act::{Act, Signer},
     id::Revision,
     refusal::Refusal,
+    time::Timestamp,
 };
 
 /// Something that is durable, but that not every replica may answer by yet. Its value is
@@ -57,7 +58,7 @@ impl Store {
     {
         let (_turn, db) = self.begin_write().await?;
         let actor = match &act.signer {
-            Some(signer) => Some(prove(&db, signer).await?),
+            Some(signer) => Some(prove(&db, signer, self.database_time()).await?),
             None => None,
         };
         let now = self.database_time();
@@ -107,8 +108,8 @@ impl Store {
 
 /// The account as it is now, if this signature may still act and was not used before. The
 /// index that authentication went by is a moment older.
-async fn prove(db: &DatabaseTransaction, signer: &Signer) -> Result<ServiceAccount, Refusal> {
-    if crate::guard::on(crate::guard::Guard::Nonce) && !nonces::spend(db, &signer.nonce).await? {
+async fn prove(db: &DatabaseTransaction, signer: &Signer, now: Timestamp) -> Result<ServiceAccount, Refusal> {
+    if crate::guard::on(crate::guard::Guard::Nonce) && !nonces::spend(db, &signer.nonce, now).await? {
         return Err(Refusal::NonceReused);
     }
     let account = accounts::find(db, signer.account_id, false).await?;

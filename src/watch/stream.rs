@@ -1,12 +1,9 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
-use super::{Limits, Watches};
+use super::{Limits, Place, Watches};
 use crate::{
     auth::Caller,
     domain::{
@@ -63,7 +60,7 @@ pub struct WatchStream {
     handed_over: Option<Instant>,
     ends: Instant,
     ending: Option<Ending>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 #[derive(Debug)]
@@ -81,7 +78,7 @@ impl WatchStream {
         filter: FilterPrint,
         from: Position,
         bell: watch::Receiver<Position>,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Self {
         let now = Instant::now();
         let jitter = watches.limits.max_age.mul_f64(0.1 * watches.entropy.fraction());

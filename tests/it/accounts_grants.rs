@@ -187,3 +187,41 @@ async fn a_key_without_permissions_inherits_its_makers_short_of_full_access() {
     let made: pb::CreateKeyResponse = server.signed(&none, CREATE, &create(&server, &[])).await.expect("create");
     assert!(made.key.expect("key").permissions.is_empty());
 }
+
+#[tokio::test]
+async fn an_account_without_applications_is_out_of_reach_of_an_admin_of_some() {
+    let server = Server::start().await;
+    let lesser = lesser(&server, 1).await;
+    // Whoever held its keys now would hold whatever it is given later.
+    let bare = pb::ServiceAccount { name: "bare".to_owned(), ..Default::default() };
+    assert_eq!(refusal(lesser.create_account(&server, bare.clone()).await), exceeded());
+    let bare = server.admin.create_account(&server, bare).await.expect("account");
+    let plant = pb::AddServiceAccountKeyRequest {
+        service_account_id: bare.service_account_id.clone(),
+        public_key_pem: test_key(5).public().to_pem().to_owned(),
+        ..Default::default()
+    };
+    let planted = server.signed(&lesser, "ServiceAccountService/AddServiceAccountKey", &plant).await;
+    assert_eq!(refusal::<pb::AddServiceAccountKeyResponse>(planted), exceeded());
+}
+
+#[tokio::test]
+async fn nobody_enables_a_key_that_holds_more_than_they_may_grant() {
+    let server = Server::start().await;
+    let editor = server.admin.hire_role(&server, 1, pb::Role::Editor, &["tasks:*"]).await;
+    let key = server.key_with(|request| request.permissions = vec!["*".to_owned()]).await.key.expect("key");
+    let switch = |disabled| pb::UpdateKeyRequest {
+        key: Some(pb::Key {
+            application_id: key.application_id.clone(),
+            key_id: key.key_id.clone(),
+            disabled,
+            ..Default::default()
+        }),
+        update_mask: mask(&["disabled"]),
+        wait: 0,
+    };
+    let _: pb::UpdateKeyResponse = server.signed(&editor, UPDATE, &switch(true)).await.expect("who edits may disable");
+    server.refuses(&editor, UPDATE, &switch(false), Code::PermissionDenied, "GRANT_EXCEEDED").await;
+    let _: pb::UpdateKeyResponse =
+        server.signed(&server.admin, UPDATE, &switch(false)).await.expect("who may grant it");
+}

@@ -58,11 +58,22 @@ fn a_second_one_on_the_same_folder_is_refused() {
     let checkout = Checkout::new();
     let dev = Dev::start(&checkout);
     let second = checkout.run(&["dev", "--listen", "127.0.0.1:0"]).refused(1);
+    let lock = checkout.file("portcullis-data/portcullis.db.lock").canonicalize().expect("the lock");
     assert_eq!(
         second,
-        "error: ./portcullis-data/portcullis.db is in use by another portcullis; stop that one first \
-         (./portcullis-data/portcullis.db.lock is its lock)\n"
+        format!(
+            "error: ./portcullis-data/portcullis.db is in use by another portcullis; stop that one first ({} is its lock)\n",
+            lock.display()
+        )
     );
+    // By whatever name: two processes on one file would answer by two indexes.
+    std::os::unix::fs::symlink(checkout.file("portcullis-data"), checkout.file("alias")).expect("link");
+    let alias = checkout.run(&["dev", "--data-dir", "alias", "--listen", "127.0.0.1:0"]).refused(1);
+    assert!(alias.contains("is in use by another portcullis"), "{alias}");
+    std::os::unix::fs::symlink("portcullis.db", checkout.file("portcullis-data/other.db")).expect("link");
+    let other = checkout.run(&["serve", "--database-url=sqlite://portcullis-data/other.db", "--listen=127.0.0.1:0"]);
+    let other = other.refused(1);
+    assert!(other.contains("is in use by another portcullis"), "{other}");
     dev.call(&checkout, "ApplicationService/ListApplications", "{}");
 }
 

@@ -9,7 +9,7 @@ use portcullis::{
 use prost::Message as _;
 use tonic::{Code, Status};
 
-use crate::harness::{Headers, Persona, Server, Setup, refusal, test_key};
+use crate::harness::{Headers, Persona, RawClient, Server, Setup, Wire, refusal, test_key};
 
 const INVALID: (Code, &str) = (Code::Unauthenticated, "TOKEN_INVALID");
 
@@ -197,4 +197,19 @@ async fn a_token_of_a_key_that_nobody_registered_is_refused() {
     // With its own key, in the admin's name.
     let claimed = Persona { email: server.admin.email.clone(), ..viewer };
     assert!(refused(&server, &claimed.token(&server), "another's kid").await.contains("client_email"));
+}
+
+#[tokio::test]
+async fn a_call_whose_message_comes_late_is_proven_as_of_then() {
+    let server = Server::start().await;
+    let viewer = server.admin.hire_role(&server, 1, pb::Role::Viewer, &[]).await;
+    let client = RawClient::connect(&server).await;
+    let message = pb::ListKeysRequest { application_id: server.app.clone(), ..Default::default() }.encode_to_vec();
+    let wire = Wire::new("KeyService/ListKeys", &message, &Headers::bearer(&viewer.token(&server)));
+    client.passes(&wire).await.expect("in time");
+    let disable = async {
+        server.admin.disable_account(&server, &viewer.account_id).await.expect("disable");
+    };
+    let answer = client.send_after(&wire, disable).await.expect("answer").result::<pb::ListKeysResponse>();
+    assert_eq!(refusal(answer), (INVALID.0, INVALID.1.to_owned()));
 }

@@ -112,9 +112,9 @@ fn what_is_no_way_to_listen_is_said_before_anything_starts() {
     let checkout = Checkout::new();
     write_certificates(&checkout);
     checkout.run(&["migrate", DATABASE]).good();
-    let serve = |more: &[&str]| run(checkout.portcullis(&["serve", DATABASE]).args(more));
+    let serve = |more: &[&str]| run(checkout.portcullis(&["serve", DATABASE, "--listen=127.0.0.1:0"]).args(more));
     assert_eq!(
-        serve(&["--listen", "0.0.0.0:50051"]).refused(2),
+        checkout.run(&["serve", DATABASE, "--listen", "0.0.0.0:50051"]).refused(2),
         "error: 0.0.0.0:50051 is not loopback, and secrets would cross the network in plain: give --tls-cert and \
          --tls-key\n"
     );
@@ -131,7 +131,7 @@ fn what_is_no_way_to_listen_is_said_before_anything_starts() {
 #[test]
 fn an_operator_is_told_what_to_do_first() {
     let checkout = Checkout::new();
-    let said = checkout.run(&["serve", DATABASE]).refused(1);
+    let said = checkout.run(&["serve", DATABASE, "--listen=127.0.0.1:0"]).refused(1);
     assert_eq!(said, "error: there is no database at keys.db; make it with `portcullis migrate`\n");
     checkout.run(&["migrate", DATABASE]).good();
     let bootstrap = ["bootstrap", DATABASE, "--out", "admin.json"];

@@ -158,8 +158,12 @@ async fn a_server_that_stops_ends_its_streams_behind_a_last_bookmark_and_leaves_
 #[tokio::test]
 async fn there_are_so_many_streams_and_no_more() {
     let server = Server::start_with(with(Limits { max_streams: 2, ..Limits::default() })).await;
+    let other = server.admin.hire_role(&server, 1, pb::Role::Watcher, &[]).await;
     let first = server.watch(&server.admin, &from("")).await.expect("watch");
-    let _second = server.watch(&server.admin, &from("")).await.expect("watch");
+    // Half of the places for an account, so that the other one still finds one.
+    let status = server.watch(&server.admin, &from("")).await.expect_err("no place for this account");
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "OVERLOADED"));
+    let _second = server.watch(&other, &from("")).await.expect("watch");
     let status = server.watch(&server.admin, &from("")).await.expect_err("no place");
     assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "OVERLOADED"));
     assert!(status.get_error_details().retry_info().is_some());

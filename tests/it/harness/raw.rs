@@ -109,8 +109,13 @@ impl RawClient {
 
     /// Sends a request and waits for the whole answer.
     pub(crate) async fn send(&self, wire: &Wire) -> Result<Answer, h2::Error> {
+        self.send_after(wire, std::future::ready(())).await
+    }
+
+    /// Sends the headers, waits for `between`, and sends the message then.
+    pub(crate) async fn send_after(&self, wire: &Wire, between: impl Future<Output = ()>) -> Result<Answer, h2::Error> {
         let whole = async {
-            let (response, _open) = self.open(wire).await?;
+            let (response, _open) = self.open(wire, between).await?;
             let (parts, mut stream) = response.into_parts();
             let mut body = Vec::new();
             while let Some(chunk) = stream.data().await {
@@ -126,7 +131,7 @@ impl RawClient {
 
     /// Whether a call is let through; a stream of answers is left as soon as it begins.
     pub(crate) async fn passes(&self, wire: &Wire) -> Result<(), Status> {
-        let head = tokio::time::timeout(SILENCE, self.open(wire)).await.expect("an answer");
+        let head = tokio::time::timeout(SILENCE, self.open(wire, std::future::ready(()))).await.expect("an answer");
         let (response, _open) = head.expect("a response");
         match Status::from_header_map(response.headers()) {
             Some(status) if status.code() != Code::Ok => Err(status),
@@ -135,13 +140,18 @@ impl RawClient {
     }
 
     /// The request is reset when what comes beside the response is dropped before its end.
-    async fn open(&self, wire: &Wire) -> Result<(http::Response<RecvStream>, SendStream<Bytes>), h2::Error> {
+    async fn open(
+        &self,
+        wire: &Wire,
+        between: impl Future<Output = ()>,
+    ) -> Result<(http::Response<RecvStream>, SendStream<Bytes>), h2::Error> {
         let mut request = Request::new(());
         *request.method_mut() = wire.verb.clone();
         *request.uri_mut() = format!("http://{}{}", self.authority, wire.path).parse().expect("uri");
         *request.headers_mut() = wire.headers.clone();
         let bodiless = wire.ends && wire.data.is_empty() && wire.trailers.is_none();
         let (response, mut stream) = self.send.clone().ready().await?.send_request(request, bodiless)?;
+        between.await;
         for (at, data) in wire.data.iter().enumerate() {
             let last = wire.ends && wire.trailers.is_none() && at + 1 == wire.data.len();
             // The server may have refused before it heard all; its answer says why.
