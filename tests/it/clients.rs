@@ -50,6 +50,7 @@ fn grpcurl_passes_with_the_flags_that_sign_prints_for_every_method() {
     let Some(program) = tool("PORTCULLIS_TEST_GRPCURL") else { return };
     let checkout = Checkout::new();
     let dev = Dev::start(&checkout);
+    dev.takes_signed_verify(&checkout);
     let grpcurl = Grpcurl { checkout: &checkout, dev: &dev, program: &program };
     let openssl = checkout.command("openssl").args(["genrsa", "2048"]).output().expect("openssl");
     let key = checkout.file("key.pem");
@@ -120,6 +121,7 @@ fn the_same_flags_a_second_time_are_refused_as_a_replay() {
     let Some(program) = tool("PORTCULLIS_TEST_GRPCURL") else { return };
     let checkout = Checkout::new();
     let dev = Dev::start(&checkout);
+    dev.takes_signed_verify(&checkout);
     let grpcurl = Grpcurl { checkout: &checkout, dev: &dev, program: &program };
     for (method, request) in [
         ("KeyService/CreateKey", format!(r#"{{"application_id": "{}", "name": "once"}}"#, dev.app)),
@@ -141,6 +143,7 @@ fn a_python_client_that_was_written_from_the_readme_passes() {
     let Some(python) = tool("PORTCULLIS_TEST_PYTHON") else { return };
     let checkout = Checkout::new();
     let dev = Dev::start(&checkout);
+    dev.takes_signed_verify(&checkout);
     let mut client = checkout.command(python.to_str().expect("UTF-8"));
     client.arg(source("tests/clients/sign_client.py"));
     client.args(["--proto", &source("proto"), "--application", &dev.app]);

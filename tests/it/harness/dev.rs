@@ -38,6 +38,21 @@ impl Dev {
             .env("PORTCULLIS_ENDPOINT", format!("http://{}", self.address))
     }
 
+    /// Waits until signed `VerifyKey`s are taken: not in the first moments of a server, since
+    /// what was used before it started is not known.
+    pub(crate) fn takes_signed_verify(&self, checkout: &Checkout) {
+        let arguments = ["call", "KeyService/VerifyKey", "--signed", "-d", r#"{"secret": "not a key"}"#];
+        for _ in 0..100 {
+            let ended = super::program::run(self.caller(checkout, &mut checkout.portcullis(&arguments)));
+            if ended.code == Some(0) {
+                return;
+            }
+            assert!(ended.err.contains("TIMESTAMP_OUT_OF_WINDOW"), "{}", ended.err);
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        panic!("signed VerifyKeys are never taken");
+    }
+
     /// What `portcullis call` answers.
     pub(crate) fn call(&self, checkout: &Checkout, method: &str, request: &str) -> String {
         super::program::run(self.caller(checkout, &mut checkout.portcullis(&["call", method, "-d", request]))).good()
