@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use portcullis::{pb, replica::Pace};
+use portcullis::{domain::id::Revision, pb, replica::Pace};
 use prost::Message as _;
 use tokio::time::Instant;
 use tonic::{Code, Status};
@@ -242,4 +242,38 @@ async fn more_writers_than_may_wait_are_told_at_once_and_the_others_get_through(
         }
     }
     assert!(made >= 100, "{made} made, {told} told");
+}
+
+#[tokio::test]
+async fn readers_that_take_their_time_hold_up_no_writer_and_no_lease() {
+    const PLACES: usize = 64;
+    let server = Server::start().await;
+    let go_on = Arc::new(tokio::sync::Semaphore::new(0));
+    let read = || {
+        let (store, go_on) = (server.store().clone(), Arc::clone(&go_on));
+        async move {
+            store.read(Revision::default(), async move |_snapshot| Ok(go_on.acquire().await.map(drop).is_ok())).await
+        }
+    };
+    let slow: Vec<_> = (0..PLACES).map(|_| tokio::spawn(read())).collect();
+    let list = pb::ListKeysRequest { application_id: server.app.clone(), ..Default::default() };
+    let more = || server.by_token::<_, pb::ListKeysResponse>(&server.admin, "KeyService/ListKeys", &list);
+    let mut tries = 0..200;
+    while more().await.is_ok() {
+        tries.next().expect("the places are taken in the end");
+    }
+    assert_eq!(refusal(more().await), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
+
+    let begun = Instant::now();
+    let made = server.key().await;
+    assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Valid);
+    server.revoke(&made.key.expect("key")).await;
+    assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Revoked);
+    assert!(begun.elapsed() < Duration::from_secs(4), "a writer waits for no reader: {:?}", begun.elapsed());
+
+    go_on.add_permits(PLACES);
+    for read in slow {
+        assert!(read.await.expect("task").expect("read"));
+    }
+    more().await.expect("and there is room again");
 }

@@ -3,4 +3,5 @@
 #[allow(dead_code, unused_imports, reason = "the harness of tests/it, of which this needs a part")]
 #[path = "../it/harness/mod.rs"]
 mod harness;
+mod keep_alive;
 mod stalled;
