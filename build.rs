@@ -14,8 +14,13 @@ const PROTOS: &[&str] = &[
 ];
 
 /// Messages that hold a secret; `src/pb.rs` writes their `Debug` by hand.
-const SECRET: &[&str] =
-    &["portcullis.v1.CreateKeyResponse", "portcullis.v1.VerifyKeyRequest", "portcullis.v1.VerifyKeyRequest.subject"];
+const SECRET: &[&str] = &[
+    "portcullis.v1.CreateKeyResponse",
+    "portcullis.v1.VerifyKeyRequest",
+    "portcullis.v1.VerifyKeyRequest.subject",
+    "portcullis.v1.GetRateLimitRequest",
+    "portcullis.v1.GetRateLimitRequest.subject",
+];
 
 #[expect(clippy::disallowed_methods, reason = "cargo hands a build script its settings in the environment")]
 fn main() -> Result<(), Box<dyn Error>> {
