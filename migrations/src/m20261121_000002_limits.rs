@@ -93,11 +93,7 @@ fn key_use() -> TableCreateStatement {
 
 /// Who counts, and the number of the last batch that was added: none is added twice.
 fn usage_source() -> TableCreateStatement {
-    table("usage_source")
-        .col(uuid("id").primary_key())
-        .col(big_integer("batch"))
-        .col(big_integer("time"))
-        .to_owned()
+    table("usage_source").col(uuid("id").primary_key()).col(big_integer("batch")).col(big_integer("time")).to_owned()
 }
 
 fn indexes() -> Vec<IndexCreateStatement> {

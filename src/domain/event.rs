@@ -100,7 +100,9 @@ impl Event {
     pub fn revocations(&self) -> impl Iterator<Item = Revocation> {
         self.changes.iter().filter_map(|change| {
             let (application_id, key, cause) = match change {
-                Change::Key(KeyChange { hash, facts, cause }) => (facts.application_id, Some((facts.id, *hash)), *cause),
+                Change::Key(KeyChange { hash, facts, cause }) => {
+                    (facts.application_id, Some((facts.id, *hash)), *cause)
+                }
                 Change::Application(ApplicationChange { application, cause }) => (application.id, None, *cause),
                 Change::ServiceAccount(_) => return None,
             };

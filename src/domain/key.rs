@@ -6,8 +6,8 @@ use super::{
     limit::{Limits, Plan, Quota, RateLimit},
     network::IpRange,
     permission::{Permission, all_covered, any_covers},
-    refusal::{Refusal, Violations},
     referrer::ReferrerRule,
+    refusal::{Refusal, Violations},
     resource::ResourceRule,
     restriction::Restrictions,
     secret::SecretHash,
@@ -204,11 +204,7 @@ impl Key {
             || !all_covered(&self.permissions, &before.permissions)
             || self.restrictions.is_narrower_than(&before.restrictions)
             || self.limits.is_narrower_than(&before.limits);
-        if self.disabled && !before.disabled {
-            Some(Cause::Disabled)
-        } else {
-            narrowed.then_some(Cause::Narrowed)
-        }
+        if self.disabled && !before.disabled { Some(Cause::Disabled) } else { narrowed.then_some(Cause::Narrowed) }
     }
 
     /// A publishable key is in everybody's hands: it must be bound to a place, and cannot
@@ -231,7 +227,8 @@ impl Key {
     pub fn must_be_within(&self, plan: &Plan, field: &str) -> Result<(), Refusal> {
         let Some((at, allowed)) = self.limits.above(plan.rate_limits()) else { return Ok(()) };
         let (limit, seconds) = (allowed.limit.get(), allowed.window.seconds());
-        let what = format!("the application's plan allows {limit} in {seconds} seconds; a key's own limit may only be lower");
+        let what =
+            format!("the application's plan allows {limit} in {seconds} seconds; a key's own limit may only be lower");
         Err(Refusal::FieldInvalid(Violations::one(&format!("{field}rate_limits[{at}].limit"), what)))
     }
 }

@@ -237,7 +237,9 @@ impl Limits {
     #[must_use]
     pub fn above<'a>(&self, plan: &'a [RateLimit]) -> Option<(usize, &'a RateLimit)> {
         self.rate_limits.iter().enumerate().find_map(|(at, own)| {
-            plan.iter().find(|of_plan| of_plan.window == own.window && of_plan.limit < own.limit).map(|found| (at, found))
+            plan.iter()
+                .find(|of_plan| of_plan.window == own.window && of_plan.limit < own.limit)
+                .map(|found| (at, found))
         })
     }
 
@@ -302,8 +304,7 @@ mod tests {
 
     #[test]
     fn quotas_stand_beside_a_rate_limit_of_a_day() {
-        let quotas =
-            [QuotaPeriod::Day, QuotaPeriod::Month].map(|period| Quota { limit: Amount(7), period }).to_vec();
+        let quotas = [QuotaPeriod::Day, QuotaPeriod::Month].map(|period| Quota { limit: Amount(7), period }).to_vec();
         let all = allowances(&[], &Limits { rate_limits: vec![limit("day", 9, DAY)], quotas });
         let expected = [("day", 9, Span::Seconds(DAY)), ("quota.day", 7, Span::Day), ("quota.month", 7, Span::Month)];
         assert_eq!(told(&all), expected);

@@ -1,10 +1,6 @@
 //! Where from and what for a key may be used.
 
-use super::{
-    network::IpRange,
-    referrer::ReferrerRule,
-    resource::ResourceRule,
-};
+use super::{network::IpRange, referrer::ReferrerRule, resource::ResourceRule};
 
 /// How many entries each list may have.
 pub const MAX_ALLOWED: usize = 100;

@@ -103,7 +103,8 @@ mod tests {
     #[test]
     fn months_are_of_the_calendar() {
         let window = |text: &str| {
-            let time = humantime::parse_rfc3339(text).expect(text).duration_since(std::time::UNIX_EPOCH).expect("after");
+            let time =
+                humantime::parse_rfc3339(text).expect(text).duration_since(std::time::UNIX_EPOCH).expect("after");
             let window = Span::Month.window_at(Timestamp::from_micros(i64::try_from(time.as_micros()).expect("fits")));
             (window.start.to_string()[..10].to_owned(), window.end.to_string()[..10].to_owned())
         };

@@ -118,7 +118,9 @@ fn fails(check: Verdict, key: &KeyFacts, facts: &Facts, now: Timestamp) -> bool 
         Verdict::ReferrerNotAllowed => !admits(referrers, facts.referrer.as_ref(), ReferrerRule::admits),
         Verdict::ResourceNotAllowed => !admits(resources, facts.resource.as_ref(), ResourceRule::admits),
         // Not about a key that was found, or not about the key alone.
-        Verdict::Valid | Verdict::Malformed | Verdict::NotFound | Verdict::RateLimited | Verdict::QuotaExceeded => false,
+        Verdict::Valid | Verdict::Malformed | Verdict::NotFound | Verdict::RateLimited | Verdict::QuotaExceeded => {
+            false
+        }
     }
 }
 

@@ -31,13 +31,19 @@ pub(super) use limits::NO_PLAN;
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum ChangeRow {
-    Key { row: api_key::Model, cause: Option<String> },
+    Key {
+        row: api_key::Model,
+        cause: Option<String>,
+    },
     Application {
         row: application::Model,
         #[serde(default)] // the first version's have none
         cause: Option<String>,
     },
-    ServiceAccount { row: service_account::Model, keys: Vec<service_account_key::Model> },
+    ServiceAccount {
+        row: service_account::Model,
+        keys: Vec<service_account_key::Model>,
+    },
 }
 
 impl ChangeRow {

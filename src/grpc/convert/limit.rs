@@ -1,14 +1,19 @@
-use super::common::{duration, to_duration};
+use super::common::{duration, to_duration, to_timestamp};
 use crate::{
     domain::{
         limit::{Amount, LimitName, Limits, MAX_RATE_LIMITS, Quota, QuotaPeriod, RateLimit, Window},
         refusal::Violations,
     },
+    limits::Balance,
     pb,
 };
 
 /// A key's own limits.
-pub(in crate::grpc) fn limits(rate_limits: &[pb::RateLimit], quotas: &[pb::Quota], violations: &mut Violations) -> Limits {
+pub(in crate::grpc) fn limits(
+    rate_limits: &[pb::RateLimit],
+    quotas: &[pb::Quota],
+    violations: &mut Violations,
+) -> Limits {
     Limits {
         rate_limits: self::rate_limits(rate_limits, "rate_limits", violations),
         quotas: self::quotas(quotas, "quotas", violations),
@@ -16,7 +21,11 @@ pub(in crate::grpc) fn limits(rate_limits: &[pb::RateLimit], quotas: &[pb::Quota
 }
 
 /// At most 10, no name and no window twice: over the same window only the lower one would hold.
-pub(in crate::grpc) fn rate_limits(limits: &[pb::RateLimit], field: &str, violations: &mut Violations) -> Vec<RateLimit> {
+pub(in crate::grpc) fn rate_limits(
+    limits: &[pb::RateLimit],
+    field: &str,
+    violations: &mut Violations,
+) -> Vec<RateLimit> {
     if limits.len() > MAX_RATE_LIMITS {
         violations.add(field, format!("has {}; at most {MAX_RATE_LIMITS} are allowed", limits.len()));
         return Vec::new();
@@ -79,6 +88,15 @@ pub(in crate::grpc) fn to_quota(quota: &Quota) -> pb::Quota {
     pb::Quota { limit: to_amount(quota.limit.get()), period: period.into() }
 }
 
-pub(in crate::grpc) fn to_amount(amount: u64) -> i64 {
+pub(in crate::grpc) fn to_status(balance: &Balance) -> pb::RateLimitStatus {
+    pb::RateLimitStatus {
+        name: balance.name.to_string(),
+        limit: to_amount(balance.limit),
+        remaining: to_amount(balance.remaining),
+        reset_time: Some(to_timestamp(balance.reset_time)),
+    }
+}
+
+fn to_amount(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }

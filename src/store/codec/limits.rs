@@ -56,9 +56,7 @@ fn quotas(json: Json) -> Result<Vec<Quota>, Error> {
 }
 
 pub(super) fn rate_limits_json(limits: &[RateLimit]) -> Json {
-    let row = |limit: &RateLimit| {
-        json!({"name": limit.name.as_str(), "limit": limit.limit.get(), "window_seconds": limit.window.seconds()})
-    };
+    let row = |limit: &RateLimit| json!({"name": limit.name.as_str(), "limit": limit.limit.get(), "window_seconds": limit.window.seconds()});
     limits.iter().map(row).collect()
 }
 
