@@ -76,6 +76,8 @@ pub struct Key {
 
 /// How many labels a key may have.
 pub const MAX_LABELS: usize = 64;
+/// How many entries each allowlist of a key may have: addresses, referrers, resources.
+pub const MAX_ALLOWLIST: usize = 100;
 
 /// New values for the fields that an update names.
 #[derive(Debug, Clone, Default)]
