@@ -11,6 +11,7 @@ pub mod event;
 pub mod id;
 pub mod key;
 pub mod network;
+pub mod origin;
 pub mod page;
 pub mod permission;
 pub mod referrer;

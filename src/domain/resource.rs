@@ -129,3 +129,162 @@ impl fmt::Display for ResourceRule {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn admits(rule: &str, resource: &str) -> bool {
+        rule.parse::<ResourceRule>().expect(rule).admits(&Resource::parse(resource).expect(resource))
+    }
+
+    #[test]
+    fn a_rule_is_one_resource_or_what_starts_alike() {
+        for (rule, resource, admitted) in [
+            ("files/a", "files/a", true),
+            ("files/a", "files/ab", false),
+            ("files/a", "files/", false),
+            ("files/a", "Files/a", false),
+            ("files/a", "files/a/", false),
+            ("files/a b", "files/a%20b", false),
+            ("files/*", "files/a", true),
+            ("files/*", "files/", true),
+            ("files/*", "files", false),
+            ("files/*", "files2/a", false),
+            ("files/*", "/files/a", false),
+            ("files/*", "FILES/a", false),
+            ("files/.*", "files/.profile", true),
+            ("é*", "école", true),
+            ("é*", "e\u{301}cole", false),
+            ("s3://bucket/*", "s3://bucket/object", true),
+            ("*", "s3://anything", true),
+        ] {
+            assert_eq!(admits(rule, resource), admitted, "{rule} {resource}");
+        }
+    }
+
+    #[test]
+    fn a_resource_that_may_lead_out_of_its_folder_is_refused() {
+        for text in [
+            "..",
+            ".",
+            "files/../secret",
+            "files/..",
+            "files/./a",
+            "../secret",
+            "files/..\\secret",
+            "files\\..\\secret",
+            "files/%2e%2e/secret",
+            "files/.%2E/secret",
+            "files/..%2fsecret",
+            "files/..%5Csecret",
+            "files%2f..%2fsecret",
+            "files/%252e%252e/secret",
+            "files/%25%32%65%25%32%65/secret",
+            "files/%%32%65./secret",
+            "files/..;a=b/secret",
+            "files/..%3b/secret",
+            "files/..%00/secret",
+            "files/..?a",
+            "files/..#a",
+        ] {
+            assert_eq!(Resource::parse(text), Err(ResourceMalformed::DotSegment), "{text}");
+            assert_eq!(text.parse::<ResourceRule>(), Err(ResourceMalformed::DotSegment), "{text}");
+        }
+        for text in [
+            "files/...",
+            "files/.profile",
+            "files/a..b",
+            "v1.2",
+            "a..",
+            "100%",
+            "%zz/%2",
+            "urn:isbn:0",
+            "a//b",
+            "/",
+            "%c3%a9",
+        ] {
+            assert!(Resource::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_are_bounded_and_show_what_they_are() {
+        let long = "é".repeat(256);
+        assert!(Resource::parse(&long).is_ok());
+        assert_eq!(Resource::parse(&format!("{long}a")), Err(ResourceMalformed::TooLong { found: 513 }));
+        assert_eq!(format!("{long}*").parse::<ResourceRule>(), Err(ResourceMalformed::TooLong { found: 513 }));
+        assert_eq!(Resource::parse(""), Err(ResourceMalformed::Empty));
+        assert_eq!("".parse::<ResourceRule>(), Err(ResourceMalformed::Empty));
+        for text in ["a\0", "a\nb", "\u{7f}", "a\u{202e}b", "a\u{200b}"] {
+            assert_eq!(Resource::parse(text), Err(ResourceMalformed::Invisible), "{text:?}");
+            assert_eq!(text.parse::<ResourceRule>(), Err(ResourceMalformed::Invisible), "{text:?}");
+        }
+        for text in ["*", "files/*", "*a", "a*b"] {
+            assert_eq!(Resource::parse(text), Err(ResourceMalformed::NotOne), "{text}");
+        }
+        for text in ["**", "*a", "a*b", "a*b*", "files/**"] {
+            assert_eq!(text.parse::<ResourceRule>(), Err(ResourceMalformed::Wildcard), "{text}");
+        }
+    }
+
+    /// Each segment that a server could see, after 0 to 3 rounds of decoding.
+    fn leads_elsewhere(text: &str) -> bool {
+        let decode = |text: &[u8]| {
+            let mut out = Vec::new();
+            let mut at = 0;
+            while at < text.len() {
+                let code = text.get(at + 1..at + 3).filter(|_| text[at] == b'%');
+                let code = code.filter(|code| code.iter().all(u8::is_ascii_hexdigit));
+                let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+                out.push(code.unwrap_or(text[at]));
+                at += if code.is_some() { 3 } else { 1 };
+            }
+            out
+        };
+        let mut text = text.as_bytes().to_vec();
+        for _ in 0..4 {
+            if text.split(|byte| b"/\\;?#".contains(byte)).any(|segment| matches!(segment, b"." | b"..")) {
+                return true;
+            }
+            text = decode(&text);
+        }
+        false
+    }
+
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = ["a", "b", ".", "..", "/", "\\", ";", "%2e", "%2F", "%25", "%", "2e", "%32", "%65", "é"];
+        proptest::collection::vec(proptest::sample::select(piece.to_vec()), 1..8).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn no_round_of_decoding_brings_forth_a_dot_segment(text in pieces()) {
+            if leads_elsewhere(&text) {
+                prop_assert_eq!(Resource::parse(&text), Err(ResourceMalformed::DotSegment));
+            }
+        }
+
+        #[test]
+        fn a_rule_is_byte_exact(rule in "[ab/]{1,4}", star: bool, resource in "[ab/]{1,6}") {
+            let admitted = if star {
+                resource.len() >= rule.len() && resource.as_bytes()[..rule.len()] == *rule.as_bytes()
+            } else {
+                resource.as_bytes() == rule.as_bytes()
+            };
+            prop_assert_eq!(admits(&format!("{rule}{}", if star { "*" } else { "" }), &resource), admitted);
+        }
+
+        #[test]
+        fn junk_is_refused_or_reads_back(text in "\\PC{0,40}|[*a%./]{0,8}") {
+            if let Ok(rule) = text.parse::<ResourceRule>() {
+                prop_assert_eq!(rule.to_string(), text.as_str());
+            }
+            if Resource::parse(&text).is_ok() {
+                prop_assert!(admits("*", &text) && admits(&text, &text));
+            }
+        }
+    }
+}
