@@ -216,7 +216,8 @@ impl Key {
                 violations.add(format!("{field}referrer_allowlist"), what);
             }
             if self.restrictions.ip_ranges.iter().any(IpRange::is_everywhere) {
-                violations.add(format!("{field}ip_allowlist"), "a publishable key cannot be bound to every address there is");
+                violations
+                    .add(format!("{field}ip_allowlist"), "a publishable key cannot be bound to every address there is");
             }
             if self.permissions.iter().any(Permission::is_full) {
                 violations.add(format!("{field}permissions"), "a publishable key cannot hold full access");
