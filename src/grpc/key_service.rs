@@ -101,7 +101,7 @@ impl KeyApi {
         let ((application_id, (environment, name_prefix)), page) =
             unpack::both(unpack::both(application_id, filter), page)?;
         let filter = KeyFilter { show_revoked: list.show_revoked, environment, name_prefix };
-        let (page, revision) = self.keys.list(&caller, ListKeys { application_id, filter, page }).await?;
+        let (page, revision) = self.keys.list(caller, ListKeys { application_id, filter, page }).await?;
         let now = self.replica.now();
         Ok(pb::ListKeysResponse {
             keys: page.items.iter().map(|item| key::to_key(item, now)).collect(),
@@ -115,7 +115,7 @@ impl KeyApi {
         let application = common::parse_one(&request.get_ref().application_id, "application_id");
         let id = common::parse_one(&request.get_ref().key_id, "key_id");
         let (application, id) = unpack::both(application, id)?;
-        let (found, revision) = self.keys.get(&caller, application, id).await?;
+        let (found, revision) = self.keys.get(caller, application, id).await?;
         Ok(pb::GetKeyResponse { key: Some(key::to_key(&found, self.replica.now())), revision: revision.number() })
     }
 
@@ -136,11 +136,11 @@ impl KeyApi {
     fn verify(&self, request: &Request<pb::VerifyKeyRequest>) -> Result<pb::VerifyKeyResponse, Refusal> {
         let caller = unpack::caller(request)?;
         let question = key::verify(request.get_ref())?;
-        Ok(key::to_answer(&self.keys.verify(&caller, &question)?))
+        Ok(key::to_answer(&self.keys.verify(caller, &question)?))
     }
 
     async fn watch(&self, request: Request<pb::WatchRevocationsRequest>) -> Result<crate::watch::WatchStream, Refusal> {
-        let caller = unpack::caller(&request)?;
+        let caller = unpack::caller(&request)?.clone();
         self.watches.open(&caller, watch::watch(request.into_inner())?).await
     }
 }

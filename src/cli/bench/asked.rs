@@ -111,8 +111,7 @@ impl Api {
             public_key_pem: credentials.public_key().to_pem().to_owned(),
             ..Default::default()
         };
-        let _: pb::AddServiceAccountKeyResponse =
-            self.call("ServiceAccountService/AddServiceAccountKey", &add).await?;
+        let _: pb::AddServiceAccountKeyResponse = self.call("ServiceAccountService/AddServiceAccountKey", &add).await?;
         let token = sign_token_now(&credentials, &audience, MAX_LIFETIME).map_err(Failure::failed)?;
         // HTTP/2 libraries send this header anew each time, marked as sensitive or not.
         format!("Bearer {}", token.expose_secret()).parse().map_err(Failure::failed)

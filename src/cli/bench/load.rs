@@ -73,11 +73,7 @@ impl Load {
 }
 
 /// At least one call, and how many it was.
-async fn call(
-    mut client: KeyServiceClient<Channel>,
-    asked: Arc<Asked>,
-    over: Arc<AtomicBool>,
-) -> Result<u64, Failure> {
+async fn call(mut client: KeyServiceClient<Channel>, asked: Arc<Asked>, over: Arc<AtomicBool>) -> Result<u64, Failure> {
     let mut calls = 0;
     loop {
         let answer = client.verify_key(asked.request()).await.map_err(Failure::Status)?;

@@ -13,7 +13,10 @@ use super::{
     super::{failure::Failure, out::Out, serve::block_on},
     child,
 };
-use crate::pb::{self, key_service_server::KeyService};
+use crate::{
+    pb::{self, key_service_server::KeyService},
+    telemetry,
+};
 
 /// An empty service: the floor that no service of these messages on this library gets below
 #[derive(Debug, Args)]
@@ -21,6 +24,10 @@ pub(super) struct Reference {
     /// What it answers, in base64
     #[arg(value_parser = answer)]
     answer: pb::VerifyKeyResponse,
+
+    // As the subject: without a subscriber, tracing hands every span of h2 to the log crate.
+    #[command(flatten)]
+    telemetry: telemetry::Settings,
 }
 
 fn answer(base64: &str) -> Result<pb::VerifyKeyResponse, String> {
@@ -30,6 +37,7 @@ fn answer(base64: &str) -> Result<pb::VerifyKeyResponse, String> {
 
 impl Reference {
     pub(super) fn run(self, out: Out) -> Result<ExitCode, Failure> {
+        let telemetry = telemetry::init(&self.telemetry).map_err(Failure::usage)?;
         block_on(async {
             let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into()).map_err(Failure::failed)?;
             // As the subject: without it every answer waits.
@@ -43,6 +51,7 @@ impl Reference {
                 .await
                 .map_err(Failure::failed)
         })?;
+        telemetry.shutdown();
         Ok(ExitCode::SUCCESS)
     }
 }
