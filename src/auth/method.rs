@@ -30,7 +30,7 @@ impl Method {
     /// By `:path`; what is not in the table does not exist.
     #[must_use]
     pub fn find(path: &str) -> Option<&'static Self> {
-        // Most differ in length, which is compared first; an order would compare their long common beginnings.
+        // Most differ in length, which is compared first; a binary search would compare their long common beginnings.
         METHODS.iter().find(|method| method.path == path)
     }
 

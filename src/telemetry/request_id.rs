@@ -149,9 +149,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
-        let mut value = HeaderValue::from_str(this.id.as_str()).expect("a RequestId is visible ASCII");
-        // No secret, but never seen again: so marked, HPACK does not put it into the table of what comes again.
-        value.set_sensitive(true);
+        let value = HeaderValue::from_str(this.id.as_str()).expect("a RequestId is visible ASCII");
         response.headers_mut().insert(HEADER, value);
         Poll::Ready(Ok(response))
     }

@@ -2,9 +2,8 @@
 
 use std::{
     fs,
-    io::Read as _,
     path::Path,
-    process::Stdio,
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -59,23 +58,34 @@ fn for_people_it_says_the_ratio_and_how_it_was_measured() {
     }
 }
 
+/// A long measure that has started its servers, which keep their data in `checkout`.
+fn begun(checkout: &Checkout) -> (Child, Vec<u32>) {
+    let mut command = checkout.portcullis(&["bench", "verify", "--seconds", "60"]);
+    command.env("TMPDIR", checkout.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    let measure = command.spawn().expect("start");
+    let servers = until(|| Some(children(measure.id())).filter(|servers| servers.len() == 2));
+    (measure, servers)
+}
+
 #[test]
-fn its_servers_end_with_it_however_it_ends() {
+fn its_servers_end_with_it_even_when_it_is_killed() {
     let checkout = Checkout::new();
-    let long = checkout
-        .portcullis(&["bench", "verify", "--seconds", "60"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut long = long.expect("start");
-    let servers = until(|| Some(children(long.id())).filter(|servers| servers.len() == 2));
-    // Not asked: killed, so that it can do nothing for them.
-    long.kill().expect("kill");
-    long.wait().expect("wait");
+    let (mut measure, servers) = begun(&checkout);
+    measure.kill().expect("kill");
+    measure.wait().expect("wait");
     until(|| servers.iter().all(|pid| is_gone(*pid)).then_some(()));
-    let mut said = String::new();
-    long.stderr.take().expect("stderr").read_to_string(&mut said).expect("UTF-8");
-    assert!(!said.contains("error"), "{said}");
+}
+
+#[test]
+fn told_to_stop_it_leaves_nothing_behind() {
+    let checkout = Checkout::new();
+    let before = fs::read_dir(checkout.path()).expect("folder").count();
+    let (mut measure, servers) = begun(&checkout);
+    assert!(fs::read_dir(checkout.path()).expect("folder").count() > before, "the data of its server");
+    assert!(Command::new("kill").arg(measure.id().to_string()).status().expect("kill").success());
+    assert_eq!(measure.wait().expect("wait").code(), Some(1));
+    assert!(servers.iter().all(|pid| is_gone(*pid)));
+    assert_eq!(fs::read_dir(checkout.path()).expect("folder").count(), before);
 }
 
 fn until<T>(mut check: impl FnMut() -> Option<T>) -> T {
