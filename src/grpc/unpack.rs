@@ -19,8 +19,8 @@ use crate::{
 };
 
 /// The proven caller. Without the gate in front there is none, and no method answers.
-pub(super) fn caller<T>(request: &Request<T>) -> Result<Caller, Refusal> {
-    request.extensions().get().cloned().ok_or(Refusal::SignatureMissing { token: true })
+pub(super) fn caller<T>(request: &Request<T>) -> Result<&Caller, Refusal> {
+    request.extensions().get().ok_or(Refusal::SignatureMissing { token: true })
 }
 
 /// What a mutation may write with.

@@ -12,6 +12,7 @@ mod accounts_grants;
 mod accounts_keys;
 mod accounts_roots;
 mod applications;
+mod bench;
 mod body;
 mod canary;
 mod clients;
