@@ -149,8 +149,8 @@ impl KeyApi {
 
     async fn verify(&self, request: &Request<pb::VerifyKeyRequest>) -> Result<pb::VerifyKeyResponse, Refusal> {
         let caller = unpack::caller(request)?;
-        let question = verify::verify(request.get_ref())?;
-        Ok(verify::to_answer(&self.keys.verify(&caller, &question).await?))
+        let (question, until) = (verify::verify(request.get_ref())?, unpack::deadline(request)?);
+        Ok(verify::to_answer(&self.keys.verify(&caller, &question, until).await?))
     }
 
     async fn rate_limit(

@@ -2,6 +2,7 @@
 
 use prost::Message;
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
@@ -40,8 +41,13 @@ pub(super) fn patience<T>(request: &Request<T>, wait: i32) -> Result<Patience, R
         Ok(pb::RevokeWait::None) => Wait::None,
         Err(_) => return Err(Refusal::FieldInvalid(Violations::one("wait", "is not a value of RevokeWait"))),
     };
+    Ok(Patience { wait, until: deadline(request)? })
+}
+
+/// When the answer must be on its way.
+pub(super) fn deadline<T>(request: &Request<T>) -> Result<Instant, Refusal> {
     let Deadline(until) = *request.extensions().get().ok_or(Refusal::Internal)?;
-    Ok(Patience { wait, until })
+    Ok(until)
 }
 
 /// Two parts of a request, or all that is wrong with either: fields are told at once.
