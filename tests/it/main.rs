@@ -16,6 +16,7 @@ mod body;
 mod canary;
 mod clients;
 mod concurrency;
+mod consistency;
 mod crash;
 mod dev;
 mod fields;
