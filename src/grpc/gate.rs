@@ -167,7 +167,7 @@ fn peer(extensions: &http::Extensions) -> Option<SocketAddr> {
 }
 
 /// A tenth of the caller's patience, and at least 50 ms, are kept for the way back.
-fn deadline(headers: &HeaderMap) -> Instant {
+pub(super) fn deadline(headers: &HeaderMap) -> Instant {
     let timeout = headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(read_timeout);
     let patience = timeout.unwrap_or(PATIENCE).min(PATIENCE);
     let way_back = (patience / 10).max(Duration::from_millis(50));

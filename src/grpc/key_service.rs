@@ -150,7 +150,8 @@ impl KeyApi {
     async fn verify(&self, request: &Request<pb::VerifyKeyRequest>) -> Result<pb::VerifyKeyResponse, Refusal> {
         let caller = unpack::caller(request)?;
         let question = verify::verify(request.get_ref())?;
-        Ok(verify::to_answer(&self.keys.verify(caller, &question).await?))
+        let answer = self.keys.verify(caller, &question, || unpack::deadline(request)).await?;
+        Ok(verify::to_answer(&answer))
     }
 
     async fn rate_limit(

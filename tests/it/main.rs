@@ -17,6 +17,7 @@ mod body;
 mod canary;
 mod clients;
 mod concurrency;
+mod consistency;
 mod crash;
 mod dev;
 mod fields;
