@@ -12,6 +12,7 @@ mod health;
 mod key_service;
 mod server;
 mod service_account_service;
+mod services;
 mod status;
 mod unpack;
 
