@@ -29,6 +29,8 @@ pub enum Guard {
     Resume,
     /// Signed calls of an account are limited.
     Rate,
+    /// A batch of usage is added once.
+    Usage,
     /// Nothing un-revokes a key.
     Sticky,
     /// What was granted of a limit counts, whoever asks.

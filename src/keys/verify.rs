@@ -66,6 +66,12 @@ impl Keys {
     /// Answers from memory, inside the lease only; no lock that all calls share. The store
     /// is asked only for the first call of a limit's window, and for more of it.
     pub async fn verify(&self, caller: &Caller, question: &VerifyKey) -> Result<Answer, Refusal> {
+        let answer = self.answer(caller, question).await?;
+        self.count(question, &answer);
+        Ok(answer)
+    }
+
+    async fn answer(&self, caller: &Caller, question: &VerifyKey) -> Result<Answer, Refusal> {
         may_ask(caller, question)?;
         for _ in 0..TRIES {
             // Looked up anew after each wait: a revocation may have come meanwhile.
