@@ -131,20 +131,23 @@ async fn is_next(db: &impl ConnectionTrait, source: Uuid, batch: i64, now: Times
 
 /// In the order of the rows, so that two that add never wait for each other.
 async fn add_counts(db: &impl ConnectionTrait, tallied: &[Tallied]) -> Result<(), Error> {
-    use usage_count::Column as C;
-    let known = || Expr::col((usage_count::Entity, C::Requests));
-    let more = || Expr::col((Alias::new("excluded"), C::Requests));
-    // At the end of the type it stays there: an overflow is an error on one engine and a
-    // float on the other.
-    let full = known().gt(Expr::value(i64::MAX).sub(more()));
-    let sum = Expr::case(full, Expr::value(i64::MAX)).finally(known().add(more()));
-    let add = OnConflict::columns(KEY).value(C::Requests, sum).to_owned();
     let rows: Vec<_> = usage::rows(tallied).into_iter().map(|(row, count)| count_row(&row, count)).collect();
     for rows in rows.chunks(ROWS) {
         let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
-        usage_count::Entity::insert_many(rows).on_conflict(add.clone()).exec_without_returning(db).await?;
+        usage_count::Entity::insert_many(rows).on_conflict(sum()).exec_without_returning(db).await?;
     }
     Ok(())
+}
+
+/// What is there and what comes. At the end of the type it stays there: an overflow is an
+/// error on one engine and a float on the other.
+fn sum() -> OnConflict {
+    use usage_count::Column as C;
+    let known = || Expr::col((usage_count::Entity, C::Requests));
+    let more = || Expr::col((Alias::new("excluded"), C::Requests));
+    let full = known().gt(Expr::value(i64::MAX).sub(more()));
+    let sum = Expr::case(full, Expr::value(i64::MAX)).finally(known().add(more()));
+    OnConflict::columns(KEY).value(C::Requests, sum).to_owned()
 }
 
 async fn add_last_uses(db: &impl ConnectionTrait, tallied: &[Tallied]) -> Result<(), Error> {
@@ -183,3 +186,6 @@ fn key_id(whose: Whose) -> String {
 fn id(whose: Whose) -> String {
     whose.key_id.map_or_else(|| whose.application_id.to_string(), |key| key.to_string())
 }
+
+#[cfg(test)]
+mod tests;
