@@ -115,7 +115,7 @@ async fn hours_are_kept_for_35_days_days_for_400_and_sources_for_one() {
     assert_eq!(kept().await, (2, 2, 2, 1), "of the key and of its application");
     assert_eq!(forget(DAY).await, 0);
     assert_eq!(kept().await, (2, 2, 2, 1));
-    assert_eq!(forget(35 * DAY).await, 0);
+    assert_eq!(forget(35 * DAY - Duration::from_hours(1)).await, 0);
     assert_eq!(kept().await, (2, 2, 2, 0), "who has not flushed for a day is gone");
     assert_eq!(forget(36 * DAY).await, 2);
     assert_eq!(kept().await, (0, 2, 2, 0));
@@ -126,7 +126,9 @@ async fn hours_are_kept_for_35_days_days_for_400_and_sources_for_one() {
     )
     .await;
     assert_eq!(forget(36 * DAY).await, 25_000);
-    assert_eq!(forget(402 * DAY).await, 2, "the day; the month began 20 days before");
+    assert_eq!(forget(399 * DAY).await, 2, "the month began 20 days before");
+    assert_eq!(kept().await, (0, 2, 0, 0));
+    assert_eq!(forget(401 * DAY).await, 2);
 }
 
 /// Asks until a call fails; counts the answers.

@@ -92,14 +92,14 @@ async fn what_is_no_range_is_told_field_by_field() {
         (range(time(now - 1001 * 3600), time(now)), &["start_time"]),
         (range(time(0), None), &["start_time"]),
         (range(None, time(0)), &["end_time"]),
-        (range(time(-1), time(253_402_300_800)), &["start_time", "end_time"]),
-        (range(time(i64::MIN), time(i64::MAX)), &["start_time", "end_time"]),
-        (range(nanos(-1), nanos(1_000_000_000)), &["start_time", "end_time"]),
+        (range(time(-1), time(253_402_300_800)), &["end_time", "start_time"]),
+        (range(time(i64::MIN), time(i64::MAX)), &["end_time", "start_time"]),
+        (range(nanos(-1), nanos(1_000_000_000)), &["end_time", "start_time"]),
         (pb::GetKeyUsageRequest { step: 9, ..good.clone() }, &["step"]),
         (pb::GetKeyUsageRequest { key_id: "key_?".to_owned(), ..good.clone() }, &["key_id"]),
         (
             pb::GetKeyUsageRequest { step: -1, key_id: "?".to_owned(), ..range(time(-1), None) },
-            &["application_id", "key_id", "step", "start_time"],
+            &["application_id", "key_id", "start_time", "step"],
         ),
     ];
     for (at, (mut request, fields)) in bad.into_iter().enumerate() {
