@@ -22,8 +22,6 @@ use crate::domain::{
     secret::{HASH_VERSION, KeyPrefix, SecretHash},
     text::{Label, Name, Note},
     time::Timestamp,
-    usage::UsageUnit,
-    verdict::Verdict,
 };
 
 pub(super) use limits::NO_PLAN;
@@ -93,24 +91,13 @@ macro_rules! words {
     };
 }
 
+// Behind the macro, which it uses.
+mod usage;
+
+pub(super) use usage::{read_verdict, unit, verdict};
+
 words!(Cause { Revoked = "revoked", Disabled = "disabled", Narrowed = "narrowed" });
 words!(KeyType { Secret = "secret", Publishable = "publishable" });
-words!(UsageUnit { Hour = "hour", Day = "day", Month = "month" });
-words!(Verdict {
-    Valid = "valid",
-    Malformed = "malformed",
-    NotFound = "not_found",
-    Revoked = "revoked",
-    Expired = "expired",
-    Disabled = "disabled",
-    EnvironmentNotAllowed = "environment_not_allowed",
-    PermissionMissing = "permission_missing",
-    IpNotAllowed = "ip_not_allowed",
-    ReferrerNotAllowed = "referrer_not_allowed",
-    ResourceNotAllowed = "resource_not_allowed",
-    RateLimited = "rate_limited",
-    QuotaExceeded = "quota_exceeded",
-});
 words!(QuotaPeriod { Day = "day", Month = "month" });
 words!(KeyEnvironment { Live = "live", Test = "test" });
 words!(RevokeReason {
@@ -126,18 +113,6 @@ words!(Role { Admin = "admin", Viewer = "viewer", Editor = "editor", Verifier = 
 
 pub(super) fn environment(environment: KeyEnvironment) -> String {
     environment.word().to_owned()
-}
-
-pub(super) fn unit(unit: UsageUnit) -> &'static str {
-    unit.word()
-}
-
-pub(super) fn verdict(verdict: Verdict) -> &'static str {
-    verdict.word()
-}
-
-pub(super) fn read_verdict(word: &str) -> Result<Verdict, Error> {
-    Verdict::read(word)
 }
 
 pub(super) fn cause(cause: Cause) -> String {
