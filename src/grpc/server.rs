@@ -1,11 +1,12 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use tokio::sync::watch;
 use tonic::transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming};
 
 use super::{
-    application_service::ApplicationApi, errors::ErrorsLayer, frame::MAX_MESSAGE, gate::GateLayer, health,
-    key_service::KeyApi, service_account_service::ServiceAccountApi,
+    application_service::ApplicationApi, envoy::EnvoyApi, errors::ErrorsLayer, frame::MAX_MESSAGE, gate::GateLayer,
+    health, key_service::KeyApi, service_account_service::ServiceAccountApi,
 };
 use crate::{
     accounts::Accounts,
@@ -114,6 +115,7 @@ impl Bound {
     pub async fn serve(self, parts: Parts, mut draining: watch::Receiver<bool>) -> Result<(), ListenRefused> {
         let service = |error: &dyn std::fmt::Display| ListenRefused::Service(error.to_string());
         let Parts { auth, keys, watches, applications, accounts, replica, entropy, sampler } = parts;
+        let keys = Arc::new(keys);
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let reporting = tokio::spawn(health::report(reporter, replica.clone(), draining.clone()));
         let mut builder = Server::builder()
@@ -138,6 +140,9 @@ impl Bound {
             .layer(RpcLayer::new(known_method, sampler))
             .layer(ErrorsLayer)
             .layer(GateLayer(auth))
+            .add_service(
+                AuthorizationServer::new(EnvoyApi::new(Arc::clone(&keys))).max_decoding_message_size(MAX_MESSAGE),
+            )
             .add_service(
                 KeyServiceServer::new(KeyApi { keys, watches, replica }).max_decoding_message_size(MAX_MESSAGE),
             )

@@ -208,13 +208,13 @@ fn to_label(label: &Label) -> pb::Label {
     pb::Label { key: label.key().to_owned(), value: label.value().to_owned() }
 }
 
-fn to_kind(kind: KeyType) -> pb::KeyType {
+pub(in crate::grpc) fn to_kind(kind: KeyType) -> pb::KeyType {
     match kind {
         KeyType::Secret => pb::KeyType::Secret,
     }
 }
 
-fn to_environment(environment: KeyEnvironment) -> pb::KeyEnvironment {
+pub(in crate::grpc) fn to_environment(environment: KeyEnvironment) -> pb::KeyEnvironment {
     match environment {
         KeyEnvironment::Live => pb::KeyEnvironment::Live,
         KeyEnvironment::Test => pb::KeyEnvironment::Test,
@@ -242,7 +242,7 @@ fn to_reason(reason: RevokeReason) -> pb::RevokeReason {
     }
 }
 
-fn to_verdict(verdict: Verdict) -> pb::Verdict {
+pub(in crate::grpc) fn to_verdict(verdict: Verdict) -> pb::Verdict {
     match verdict {
         Verdict::Valid => pb::Verdict::Valid,
         Verdict::Malformed => pb::Verdict::Malformed,

@@ -6,6 +6,7 @@ mod call;
 mod database;
 pub(crate) mod dev;
 mod dice;
+pub(crate) mod envoy;
 mod lock;
 mod persona;
 mod process;

@@ -1,0 +1,153 @@
+//! A real Envoy with `docs/envoy.yaml`: what a client and an upstream see of a decision.
+
+use serde_json::{Value, json};
+
+use crate::harness::envoy::{Gateway, Reply};
+
+fn reader() -> Value {
+    json!({"permissions": ["tasks:read"]})
+}
+
+/// Status and type of a refusal, whose form is checked.
+fn refused(reply: &Reply) -> (u16, String) {
+    let refusal = reply.refusal();
+    let members: Vec<_> = refusal.as_object().expect("an object").keys().map(String::as_str).collect();
+    assert_eq!(members, ["message", "request_id", "type"], "{reply:?}");
+    // Envoy's own: 36 characters, and in its log.
+    assert_eq!(reply.header("x-request-id"), [refusal["request_id"].as_str().expect("text")], "{reply:?}");
+    assert_eq!(refusal["request_id"].as_str().map(str::len), Some(36), "{reply:?}");
+    assert_eq!(reply.header("www-authenticate").len(), usize::from(reply.status == 401), "{reply:?}");
+    assert!(!reply.body.contains("tasks:"), "what it lacks is not told: {reply:?}");
+    (reply.status, refusal["type"].as_str().expect("text").to_owned())
+}
+
+fn is(status: u16, kind: &str) -> (u16, String) {
+    (status, kind.to_owned())
+}
+
+#[test]
+fn a_good_key_passes_and_the_upstream_hears_whose_it_is_but_never_the_key() {
+    let Some(gateway) = Gateway::start() else { return };
+    let (id, secret) = gateway.key(&json!({"name": "Käse, 100 %", "permissions": ["tasks:read", "a:*"]}));
+    let bearer = format!("Bearer {secret}");
+    for sent in [
+        vec![("Authorization", bearer.as_str())],
+        vec![("X-API-Key", secret.as_str())],
+        vec![("authorization", &format!("bearer  {secret}")), ("x-api-key", &secret)],
+    ] {
+        let reply = gateway.get("/tasks/7?x=1", &[&sent[..], &[("cookie", "a=b")]].concat());
+        let upstream = reply.upstream();
+        let told = upstream.named(|name| name.starts_with("x-portcullis"));
+        let told: Vec<_> = told.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                ("x-portcullis-application-id", gateway.app.as_str()),
+                ("x-portcullis-environment", "live"),
+                ("x-portcullis-key-id", id.as_str()),
+                ("x-portcullis-key-name", "K%C3%A4se,%20100%20%25"),
+                ("x-portcullis-key-type", "secret"),
+                ("x-portcullis-permissions", "tasks:read,a:*"),
+            ]
+        );
+        assert!(!reply.body.contains(&secret), "{sent:?}: {}", reply.body);
+        assert!(upstream.named(|name| name == "authorization" || name == "x-api-key").is_empty(), "{upstream:?}");
+        assert_eq!(upstream.header("cookie"), ["a=b"], "what is not ours goes on");
+        assert_eq!(upstream.header("x-request-id"), reply.header("x-request-id"));
+    }
+    // Another scheme is the upstream's own affair.
+    let both = gateway.get("/tasks", &[("authorization", "Basic dTpw"), ("x-api-key", &secret)]).upstream();
+    assert_eq!(both.header("authorization"), ["Basic dTpw"]);
+    assert!(both.header("x-api-key").is_empty());
+}
+
+#[test]
+fn no_identity_header_of_a_client_ever_arrives() {
+    let Some(gateway) = Gateway::start() else { return };
+    let names = ["key-id", "key-name", "key-type", "application-id", "environment", "permissions"];
+    let names = names.map(|name| format!("X-Portcullis-{name}"));
+    let look_alikes = names.clone().map(|name| name.replace('-', "_"));
+    let half = names.clone().map(|name| name.replacen("s-", "s_", 1).to_lowercase());
+    let mut forged: Vec<_> =
+        names.iter().chain(&look_alikes).chain(&half).map(|name| (name.as_str(), "forged")).collect();
+    let lower = names.clone().map(|name| name.to_lowercase());
+    forged.extend(lower.iter().map(|name| (name.as_str(), "forged")));
+    forged.extend(names.iter().map(|name| (name.as_str(), "")));
+    // Once more, to have the real ones dropped on the last hop.
+    let dropped = format!("close, {}", lower.join(", "));
+    forged.push(("connection", &dropped));
+
+    let (id, secret) = gateway.key(&reader());
+    let reply = gateway.get("/", &[&forged[..], &[("x-api-key", &secret)]].concat());
+    assert!(!reply.body.contains("forged"), "{}", reply.body);
+    assert_eq!(
+        reply.upstream().named(|name| name.to_lowercase().starts_with("x-portcullis")).len(),
+        6,
+        "{}",
+        reply.body
+    );
+    assert_eq!(reply.upstream().header("x-portcullis-key-id"), [id]);
+
+    // One without permissions: what is not set this time is removed.
+    let (id, secret) = gateway.key(&json!({}));
+    let reply = gateway.get("/", &[&forged[..], &[("x-api-key", &secret)]].concat());
+    assert!(!reply.body.contains("forged"), "{}", reply.body);
+    assert_eq!(reply.upstream().header("x-portcullis-key-id"), [id]);
+    assert!(reply.upstream().header("x-portcullis-permissions").is_empty(), "{}", reply.body);
+}
+
+#[test]
+fn each_refusal_is_told_by_its_status_and_type_and_reaches_no_upstream() {
+    let Some(gateway) = Gateway::start() else { return };
+    let (_, good) = gateway.key(&reader());
+    let (_, test) = gateway.key(&json!({"environment": "KEY_ENVIRONMENT_TEST"}));
+    let (disabled_id, disabled) = gateway.key(&reader());
+    let key = json!({"application_id": gateway.app, "key_id": disabled_id, "disabled": true});
+    gateway.server.call("KeyService/UpdateKey", &json!({"key": key}).to_string());
+    let (revoked_id, revoked) = gateway.key(&reader());
+    gateway.revoke(&revoked_id);
+    let bearer = |key: &str| format!("Bearer {key}");
+
+    let reply = gateway.get("/tasks", &[]);
+    assert_eq!(refused(&reply), is(401, "KEY_MISSING"));
+    assert_eq!(reply.header("www-authenticate"), ["Bearer realm=\"api\""], "who showed none made no error");
+    let reply = gateway.get("/tasks", &[("x-api-key", "nonsense")]);
+    assert_eq!(reply.header("www-authenticate"), ["Bearer realm=\"api\", error=\"invalid_token\""]);
+    let unknown = "sk_live_00000000000000000000000000000000000000000001Vxh1Z";
+    let cases: &[(&str, &[(&str, &str)], u16, &str)] = &[
+        ("/tasks", &[("authorization", &good)], 401, "KEY_MISSING"),
+        ("/tasks", &[("authorization", "Basic dTpw")], 401, "KEY_MISSING"),
+        ("/tasks", &[("authorization", "Bearer "), ("x-api-key", "")], 401, "KEY_MISSING"),
+        ("/tasks", &[("authorization", &bearer(&good)), ("x-api-key", &revoked)], 401, "KEYS_DIFFER"),
+        ("/tasks", &[("authorization", &bearer(&revoked)), ("x-api-key", &good)], 401, "KEYS_DIFFER"),
+        ("/tasks", &[("authorization", "Bearer x.y.z"), ("x-api-key", &good)], 401, "KEYS_DIFFER"),
+        ("/tasks", &[("x-api-key", "nonsense")], 401, "MALFORMED"),
+        ("/tasks", &[("x-api-key", &good), ("x-api-key", &good)], 401, "MALFORMED"),
+        ("/tasks", &[("x-api-key", &format!("{revoked},{good}"))], 401, "MALFORMED"),
+        ("/tasks", &[("authorization", &bearer(&good)), ("authorization", &bearer(&good))], 401, "MALFORMED"),
+        ("/tasks", &[("x-api-key", unknown)], 401, "NOT_FOUND"),
+        ("/tasks", &[("x-api-key", &revoked)], 401, "REVOKED"),
+        ("/tasks", &[("x-api-key", &disabled)], 401, "DISABLED"),
+        ("/tasks", &[("x-api-key", &test)], 403, "ENVIRONMENT_NOT_ALLOWED"),
+        ("/sandbox", &[("x-api-key", &good)], 403, "ENVIRONMENT_NOT_ALLOWED"),
+    ];
+    for (path, headers, status, kind) in cases {
+        assert_eq!(refused(&gateway.get(path, headers)), is(*status, kind), "{path} {headers:?}");
+    }
+    let write = gateway.send("POST", "/tasks", &[("x-api-key", &good), ("content-length", "0")]);
+    assert_eq!(refused(&write), is(403, "PERMISSION_MISSING"));
+    gateway.get("/tasks", &[("x-api-key", &good)]).upstream();
+    gateway.get("/sandbox", &[("x-api-key", &test)]).upstream();
+    assert_eq!(gateway.get("/healthz", &[]).status, 200, "a route may do without");
+}
+
+#[test]
+fn a_revoked_key_is_refused_by_the_very_next_request() {
+    let Some(gateway) = Gateway::start() else { return };
+    for _ in 0..5 {
+        let (id, secret) = gateway.key(&reader());
+        gateway.get("/tasks", &[("x-api-key", &secret)]).upstream();
+        gateway.revoke(&id);
+        assert_eq!(refused(&gateway.get("/tasks", &[("x-api-key", &secret)])), is(401, "REVOKED"));
+    }
+}

@@ -1,0 +1,84 @@
+//! A real Envoy whose server is away, or that is away itself: nothing passes that was not
+//! decided, and all is well again afterwards.
+
+use serde_json::{Value, json};
+
+use crate::harness::envoy::Gateway;
+
+#[test]
+fn nothing_passes_while_the_server_is_away_and_good_keys_pass_when_it_is_back() {
+    let Some(mut gateway) = Gateway::start() else { return };
+    let (_, secret) = gateway.key(&json!({}));
+    let key = [("x-api-key", secret.as_str())];
+    gateway.get("/", &key).upstream();
+    for _ in 0..2 {
+        gateway.server.stop();
+        for _ in 0..3 {
+            let reply = gateway.get("/", &key);
+            assert_eq!((reply.status, reply.body.as_str()), (503, ""), "{reply:?}");
+        }
+        gateway.server.serve();
+        gateway.until(401);
+        gateway.get("/", &key).upstream();
+    }
+}
+
+#[test]
+fn an_envoy_that_was_restarted_goes_on() {
+    let Some(mut gateway) = Gateway::start() else { return };
+    let (id, secret) = gateway.key(&json!({}));
+    let (_, other) = gateway.key(&json!({}));
+    gateway.get("/", &[("x-api-key", &secret)]).upstream();
+    gateway.stop_envoy();
+    gateway.revoke(&id);
+    gateway.start_envoy();
+    assert_eq!(gateway.get("/", &[("x-api-key", &secret)]).status, 401, "revoked meanwhile");
+    gateway.get("/", &[("x-api-key", &other)]).upstream();
+}
+
+#[test]
+fn an_envoy_whose_account_is_disabled_lets_nothing_pass() {
+    let Some(gateway) = Gateway::start() else { return };
+    let (_, secret) = gateway.key(&json!({}));
+    gateway.get("/", &[("x-api-key", &secret)]).upstream();
+    let accounts = gateway.server.call("ServiceAccountService/ListServiceAccounts", "{}");
+    let accounts: Value = serde_json::from_str(&accounts).expect("JSON");
+    let accounts = accounts["service_accounts"].as_array().expect("accounts");
+    let account = accounts.iter().find(|account| account["name"] == "gateway").expect("the gateway's");
+    let request = json!({"service_account_id": account["service_account_id"]});
+    gateway.server.call("ServiceAccountService/DisableServiceAccount", &request.to_string());
+    assert_eq!(gateway.get("/", &[("x-api-key", &secret)]).status, 503);
+}
+
+/// With `docs/envoy.yaml` a request that Envoy takes is never too large for Portcullis. An
+/// operator who has all headers sent along is safe too.
+#[test]
+fn headers_that_are_too_much_for_the_server_are_refused_and_not_waved_through() {
+    let all_headers = |configuration: String| {
+        let (before, rest) = configuration.split_once("allowed_headers:\n").expect("allowed_headers");
+        let (_, after) = rest.split_once("encode_raw_headers: true\n").expect("encode_raw_headers");
+        // The largest that Envoy takes.
+        let taken = "stat_prefix: api\n          max_request_headers_kb: 8192";
+        let after = after.to_owned();
+        before.replacen("stat_prefix: api", taken, 1).trim_end_matches(' ').to_owned() + &after
+    };
+    let Some(gateway) = Gateway::start_with(all_headers) else { return };
+    let (_, secret) = gateway.key(&json!({}));
+    let with = |size: usize| gateway.get("/", &[("x-api-key", &secret), ("cookie", &"x".repeat(size))]);
+    with(50 * 1024).upstream();
+    let reply = with(66 * 1024);
+    assert_eq!((reply.status, reply.body.as_str()), (503, ""), "{reply:?}");
+    with(50 * 1024).upstream();
+}
+
+#[test]
+fn by_the_documented_configuration_envoy_refuses_what_is_too_much_by_itself() {
+    let Some(gateway) = Gateway::start() else { return };
+    let (_, secret) = gateway.key(&json!({}));
+    let with = |name: &str, size: usize| gateway.get("/", &[("x-api-key", &secret), (name, &"x".repeat(size))]);
+    for name in ["cookie", "referer"] {
+        with(name, 58 * 1024).upstream();
+        assert_eq!(with(name, 61 * 1024).status, 431);
+    }
+    assert_eq!(gateway.get(&format!("/{}", "x".repeat(58 * 1024)), &[("x-api-key", &secret)]).status, 200);
+}
