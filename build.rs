@@ -19,8 +19,13 @@ const ENVOY: &str = "Method { path: \"/envoy.service.auth.v3.Authorization/Check
     credential: Credential::SignedRequestOrToken, roles: &[Role::Verifier], any_caller: false, nonce_in_memory: true }";
 
 /// Messages that hold a secret; `src/pb.rs` writes their `Debug` by hand.
-const SECRET: &[&str] =
-    &["portcullis.v1.CreateKeyResponse", "portcullis.v1.VerifyKeyRequest", "portcullis.v1.VerifyKeyRequest.subject"];
+const SECRET: &[&str] = &[
+    "portcullis.v1.CreateKeyResponse",
+    "portcullis.v1.VerifyKeyRequest",
+    "portcullis.v1.VerifyKeyRequest.subject",
+    "portcullis.v1.GetRateLimitRequest",
+    "portcullis.v1.GetRateLimitRequest.subject",
+];
 
 #[expect(clippy::disallowed_methods, reason = "cargo hands a build script its settings in the environment")]
 fn main() -> Result<(), Box<dyn Error>> {

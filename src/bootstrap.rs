@@ -79,8 +79,8 @@ pub async fn application(
     let committed = store
         .write(Act::operator(command), async move |tx| {
             let id = ApplicationId::new(entropy.uuid(tx.now()).map_err(Error::from)?);
-            let application = NewApplication { name, key_prefix: None, request: None }.begin(id, tx.now());
-            tx.save_application(None, application.clone());
+            let application = NewApplication::named(name).begin(id, tx.now());
+            tx.save_application(None, application.clone(), None);
             Ok(application)
         })
         .await?;

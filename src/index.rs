@@ -20,7 +20,7 @@ use crate::{
     domain::{
         account::ServiceAccount,
         application::Application,
-        event::{Change, Event, KeyChange},
+        event::{ApplicationChange, Change, Event, KeyChange},
         id::{ApplicationId, Revision, ServiceAccountId},
         key::Key,
         secret::SecretHash,
@@ -124,7 +124,7 @@ impl Index {
                     }
                     self.put_key(*hash, facts.clone());
                 }
-                Change::Application(application) => {
+                Change::Application(ApplicationChange { application, .. }) => {
                     self.applications.pin().insert(application.id, Arc::new(application.clone()));
                 }
                 Change::ServiceAccount(account) => self.put_account(account.clone()).map_err(inapplicable)?,

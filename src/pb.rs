@@ -18,6 +18,31 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "
 
 const REDACTED: &str = "[redacted]";
 
+/// `Debug` of a message, all of its fields; those that are a secret have a `Debug` of their own.
+macro_rules! debug {
+    ($message:ident { $($field:ident),+ $(,)? }) => {
+        impl fmt::Debug for $message {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($message))$(.field(stringify!($field), &self.$field))+.finish()
+            }
+        }
+    };
+}
+
+debug!(VerifyKeyRequest {
+    subject,
+    application_id,
+    environment,
+    required_permissions,
+    client_ip,
+    referrer,
+    resource,
+    cost,
+    min_revision,
+    dry_run,
+});
+debug!(GetRateLimitRequest { subject, application_id });
+
 impl fmt::Debug for CreateKeyResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CreateKeyResponse")
@@ -28,20 +53,20 @@ impl fmt::Debug for CreateKeyResponse {
     }
 }
 
-impl fmt::Debug for VerifyKeyRequest {
+impl fmt::Debug for verify_key_request::Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifyKeyRequest")
-            .field("subject", &self.subject)
-            .field("application_id", &self.application_id)
-            .field("environment", &self.environment)
-            .field("required_permissions", &self.required_permissions)
-            .finish()
+        match self {
+            Self::Secret(_) => f.write_str(REDACTED),
+            Self::KeyId(id) => id.fmt(f),
+        }
     }
 }
 
-impl fmt::Debug for verify_key_request::Subject {
+impl fmt::Debug for get_rate_limit_request::Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Secret(_) = self;
-        f.write_str(REDACTED)
+        match self {
+            Self::Secret(_) => f.write_str(REDACTED),
+            Self::KeyId(id) => id.fmt(f),
+        }
     }
 }

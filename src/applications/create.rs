@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::Applications;
 use crate::{
     domain::{
@@ -5,6 +7,7 @@ use crate::{
         act::Act,
         application::Application,
         id::{ApplicationId, Revision},
+        limit::Plan,
         refusal::Refusal,
         secret::KeyPrefix,
         text::Name,
@@ -18,16 +21,25 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct NewApplication {
     pub name: Name,
+    pub plan: Plan,
+    pub max_cache_ttl: Duration,
     pub key_prefix: Option<KeyPrefix>,
     pub request: Option<CreateRequest>,
 }
 
 impl NewApplication {
+    /// Without a plan or anything else.
+    #[must_use]
+    pub fn named(name: Name) -> Self {
+        Self { name, plan: Plan::None, max_cache_ttl: Duration::ZERO, key_prefix: None, request: None }
+    }
+
     /// As it is when it begins.
     #[must_use]
     pub fn begin(self, id: ApplicationId, now: Timestamp) -> Application {
-        let Self { name, key_prefix, request: _ } = self;
-        Application { id, name, key_prefix, create_time: now, update_time: now, revision: Revision::default() }
+        let Self { name, plan, max_cache_ttl, key_prefix, request: _ } = self;
+        let revision = Revision::default();
+        Application { id, name, plan, max_cache_ttl, key_prefix, create_time: now, update_time: now, revision }
     }
 }
 
@@ -54,7 +66,7 @@ impl Applications {
                 let request = new.request;
                 let id = ApplicationId::new(entropy.uuid(tx.now()).map_err(Error::from)?);
                 let application = new.begin(id, tx.now());
-                tx.save_application(None, application.clone());
+                tx.save_application(None, application.clone(), None);
                 tx.made(request, id);
                 Ok((application, true))
             })

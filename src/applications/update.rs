@@ -3,6 +3,7 @@ use crate::{
     domain::{
         act::Act,
         application::{Application, ApplicationPatch},
+        event::Changed,
         id::{ApplicationId, Revision},
         refusal::Refusal,
     },
@@ -32,11 +33,13 @@ impl Applications {
                 let before = tx.application(update.application_id).await?;
                 before.revision.must_match(&update.etag)?;
                 let mut after = before.clone();
-                let changed = after.update(update.patch, tx.now());
-                if changed {
-                    tx.save_application(Some(before), after.clone());
+                match after.update(update.patch, tx.now())? {
+                    Changed::No => Ok((after, false)),
+                    Changed::Yes(cause) => {
+                        tx.save_application(Some(before), after.clone(), cause);
+                        Ok((after, true))
+                    }
                 }
-                Ok((after, changed))
             })
             .await?;
         self.replica.confirm_change(committed, patience).await

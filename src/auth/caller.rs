@@ -37,6 +37,11 @@ impl Caller {
         &self.account.scope
     }
 
+    /// Refuses a caller without one of these roles, where a method's own depend on what is asked.
+    pub fn must_have(&self, roles: &'static [Role]) -> Result<(), Refusal> {
+        must_have_role(&self.account, roles)
+    }
+
     /// Refuses an application outside the caller's scope, before anything is looked up.
     pub fn must_see(&self, application: ApplicationId) -> Result<(), Refusal> {
         if self.sees(application) { Ok(()) } else { Err(Refusal::ApplicationOutOfScope) }

@@ -1,5 +1,10 @@
+use std::time::Duration;
+
 use super::{
+    event::{Cause, Changed, set},
     id::{ApplicationId, Revision, Versioned},
+    limit::{Plan, PlanKind, RateLimit},
+    refusal::{Refusal, Violations},
     secret::KeyPrefix,
     text::Name,
     time::Timestamp,
@@ -10,6 +15,9 @@ use super::{
 pub struct Application {
     pub id: ApplicationId,
     pub name: Name,
+    pub plan: Plan,
+    /// How long a verifier may answer a VALID again by itself; zero: not at all.
+    pub max_cache_ttl: Duration,
     /// The first part of the keys that are made from now on.
     pub key_prefix: Option<KeyPrefix>,
     pub create_time: Timestamp,
@@ -21,6 +29,9 @@ pub struct Application {
 #[derive(Debug, Clone, Default)]
 pub struct ApplicationPatch {
     pub name: Option<Name>,
+    pub plan: Option<PlanKind>,
+    pub rate_limits: Option<Vec<RateLimit>>,
+    pub max_cache_ttl: Option<Duration>,
     /// `Some(None)`: none.
     pub key_prefix: Option<Option<KeyPrefix>>,
 }
@@ -31,20 +42,24 @@ impl Versioned for Application {
     }
 }
 
+/// The longest that a verifier may answer by itself.
+pub const MAX_CACHE_TTL: Duration = Duration::from_secs(60);
+
 impl Application {
-    /// Whether anything changed.
-    pub fn update(&mut self, patch: ApplicationPatch, now: Timestamp) -> bool {
+    /// Answers whether anything changed, and the cause if keys may be good for less than before.
+    pub fn update(&mut self, patch: ApplicationPatch, now: Timestamp) -> Result<Changed, Refusal> {
         let before = self.clone();
-        if let Some(name) = patch.name {
-            self.name = name;
+        let ApplicationPatch { name, plan, rate_limits, max_cache_ttl, key_prefix } = patch;
+        let plan = self.plan.patched(plan, rate_limits);
+        let invalid = |error| Refusal::FieldInvalid(Violations::one("application.rate_limits", error));
+        self.plan = plan.map_err(invalid)?;
+        set(&mut self.name, name);
+        set(&mut self.max_cache_ttl, max_cache_ttl);
+        set(&mut self.key_prefix, key_prefix);
+        if *self == before {
+            return Ok(Changed::No);
         }
-        if let Some(key_prefix) = patch.key_prefix {
-            self.key_prefix = key_prefix;
-        }
-        let changed = *self != before;
-        if changed {
-            self.update_time = now;
-        }
-        changed
+        self.update_time = now;
+        Ok(Changed::Yes((self.plan != before.plan).then_some(Cause::Narrowed)))
     }
 }

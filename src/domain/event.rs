@@ -26,8 +26,15 @@ pub struct Event {
 #[derive(Debug, Clone)]
 pub enum Change {
     Key(KeyChange),
-    Application(Application),
+    Application(ApplicationChange),
     ServiceAccount(ServiceAccount),
+}
+
+#[derive(Debug, Clone)]
+pub struct ApplicationChange {
+    pub application: Application,
+    /// Set when its keys may be good for less than before.
+    pub cause: Option<Cause>,
 }
 
 #[derive(Debug, Clone)]
@@ -46,14 +53,28 @@ pub enum Cause {
     Narrowed,
 }
 
-/// What a watcher is told: drop every answer for this hash that is older than `revision`.
+/// What an update did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    No,
+    /// With the cause when something is good for less than before.
+    Yes(Option<Cause>),
+}
+
+pub(super) fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+/// What a watcher is told: drop every answer for this key that is older than `revision`.
 #[derive(Debug, Clone)]
 pub struct Revocation {
     pub revision: Revision,
     pub time: Timestamp,
-    pub key_id: KeyId,
     pub application_id: ApplicationId,
-    pub hash: SecretHash,
+    /// None: all keys of the application.
+    pub key: Option<(KeyId, SecretHash)>,
     pub cause: Cause,
 }
 
@@ -77,16 +98,15 @@ impl Event {
 
     /// What watchers are told of it.
     pub fn revocations(&self) -> impl Iterator<Item = Revocation> {
-        self.changes.iter().filter_map(|change| match change {
-            Change::Key(KeyChange { hash, facts, cause: Some(cause) }) => Some(Revocation {
-                revision: self.revision,
-                time: self.time,
-                key_id: facts.id,
-                application_id: facts.application_id,
-                hash: *hash,
-                cause: *cause,
-            }),
-            Change::Key(_) | Change::Application(_) | Change::ServiceAccount(_) => None,
+        self.changes.iter().filter_map(|change| {
+            let (application_id, key, cause) = match change {
+                Change::Key(KeyChange { hash, facts, cause }) => {
+                    (facts.application_id, Some((facts.id, *hash)), *cause)
+                }
+                Change::Application(ApplicationChange { application, cause }) => (application.id, None, *cause),
+                Change::ServiceAccount(_) => return None,
+            };
+            Some(Revocation { revision: self.revision, time: self.time, application_id, key, cause: cause? })
         })
     }
 }

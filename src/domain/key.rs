@@ -1,10 +1,15 @@
 use std::sync::Arc;
 
 use super::{
-    event::Cause,
+    event::{Cause, Changed, set},
     id::{ApplicationId, KeyId, Revision, ServiceAccountId, Versioned},
+    limit::{Limits, Plan, Quota, RateLimit},
+    network::IpRange,
     permission::{Permission, all_covered, any_covers},
-    refusal::Refusal,
+    referrer::ReferrerRule,
+    refusal::{Refusal, Violations},
+    resource::ResourceRule,
+    restriction::Restrictions,
     secret::SecretHash,
     text::{Label, Name, Note},
     time::Timestamp,
@@ -15,6 +20,8 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyType {
     Secret,
+    /// May be seen by anybody: it is worth only what its allowlists leave.
+    Publishable,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,6 +70,8 @@ pub struct Key {
     pub prefix: String,
     pub hash: SecretHash,
     pub permissions: Vec<Permission>,
+    pub restrictions: Restrictions,
+    pub limits: Limits,
     pub labels: Vec<Label>,
     pub disabled: bool,
     pub create_time: Timestamp,
@@ -83,6 +92,11 @@ pub struct KeyPatch {
     pub name: Option<Name>,
     pub description: Option<Note>,
     pub permissions: Option<Vec<Permission>>,
+    pub ip_ranges: Option<Vec<IpRange>>,
+    pub referrers: Option<Vec<ReferrerRule>>,
+    pub resources: Option<Vec<ResourceRule>>,
+    pub rate_limits: Option<Vec<RateLimit>>,
+    pub quotas: Option<Vec<Quota>>,
     pub labels: Option<Vec<Label>>,
     pub disabled: Option<bool>,
     /// `Some(None)`: never.
@@ -119,6 +133,8 @@ impl Key {
             kind: self.kind,
             environment: self.environment,
             permissions: self.permissions.iter().cloned().collect(),
+            restrictions: Arc::new(self.restrictions.clone()),
+            limits: Arc::new(self.limits.clone()),
             labels: self.labels.iter().cloned().collect(),
             expire_time: self.expire_time,
             disabled: self.disabled,
@@ -143,13 +159,18 @@ impl Key {
             return Err(Refusal::KeyRevoked);
         }
         let before = self.clone();
-        let KeyPatch { name, description, permissions, labels, disabled, expire_time } = patch;
-        set(&mut self.name, name);
-        set(&mut self.description, description);
-        set(&mut self.permissions, permissions);
-        set(&mut self.labels, labels);
-        set(&mut self.disabled, disabled);
-        set(&mut self.expire_time, expire_time);
+        set(&mut self.name, patch.name);
+        set(&mut self.description, patch.description);
+        set(&mut self.permissions, patch.permissions);
+        set(&mut self.restrictions.ip_ranges, patch.ip_ranges);
+        set(&mut self.restrictions.referrers, patch.referrers);
+        set(&mut self.restrictions.resources, patch.resources);
+        set(&mut self.limits.rate_limits, patch.rate_limits);
+        set(&mut self.limits.quotas, patch.quotas);
+        set(&mut self.labels, patch.labels);
+        set(&mut self.disabled, patch.disabled);
+        set(&mut self.expire_time, patch.expire_time);
+        self.must_be_coherent("key.")?;
         self.may_be_granted(&before, grantable, now)?;
         if *self == before {
             return Ok(Changed::No);
@@ -179,27 +200,36 @@ impl Key {
             (Some(_), None) => true,
             (None, _) => false,
         };
-        if self.disabled && !before.disabled {
-            Some(Cause::Disabled)
-        } else if earlier || !all_covered(&self.permissions, &before.permissions) {
-            Some(Cause::Narrowed)
-        } else {
-            None
-        }
+        let narrowed = earlier
+            || !all_covered(&self.permissions, &before.permissions)
+            || self.restrictions.is_narrower_than(&before.restrictions)
+            || self.limits.is_narrower_than(&before.limits);
+        if self.disabled && !before.disabled { Some(Cause::Disabled) } else { narrowed.then_some(Cause::Narrowed) }
     }
-}
 
-/// What an update did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Changed {
-    No,
-    /// With the cause when the key is good for less than before.
-    Yes(Option<Cause>),
-}
+    /// A publishable key is in everybody's hands: it must be bound to a place, and cannot
+    /// hold full access. `field` is what stands before the names of fields.
+    pub fn must_be_coherent(&self, field: &str) -> Result<(), Refusal> {
+        let mut violations = Violations::default();
+        if self.kind == KeyType::Publishable {
+            if self.restrictions.ip_ranges.is_empty() && self.restrictions.referrers.is_empty() {
+                let what = "a publishable key needs a referrer_allowlist or an ip_allowlist";
+                violations.add(format!("{field}referrer_allowlist"), what);
+            }
+            if self.permissions.iter().any(Permission::is_full) {
+                violations.add(format!("{field}permissions"), "a publishable key cannot hold full access");
+            }
+        }
+        violations.settle()
+    }
 
-fn set<T>(field: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *field = value;
+    /// No limit of its own is above what the application's plan allows over the same window.
+    pub fn must_be_within(&self, plan: &Plan, field: &str) -> Result<(), Refusal> {
+        let Some((at, allowed)) = self.limits.above(plan.rate_limits()) else { return Ok(()) };
+        let (limit, seconds) = (allowed.limit.get(), allowed.window.seconds());
+        let what =
+            format!("the application's plan allows {limit} in {seconds} seconds; a key's own limit may only be lower");
+        Err(Refusal::FieldInvalid(Violations::one(&format!("{field}rate_limits[{at}].limit"), what)))
     }
 }
 

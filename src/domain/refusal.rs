@@ -131,6 +131,8 @@ pub enum Refusal {
     #[error("the server has too much to do; try again")]
     Overloaded,
 
+    #[error("this replica has not reached the min_revision, it is at {applied}; try again, or another replica")]
+    RevisionNotReached { applied: Revision },
     #[error("this replica cannot prove that it is fresh; fail closed, and try again or another replica")]
     FreshnessUnproven,
     #[error("the database does not answer; nothing was written")]

@@ -76,7 +76,10 @@ impl PlainKey {
         environment: KeyEnvironment,
         entropy: Zeroizing<[u8; 32]>,
     ) -> Self {
-        let KeyType::Secret = kind;
+        let kind = match kind {
+            KeyType::Secret => "sk_",
+            KeyType::Publishable => "pk_",
+        };
         let environment = match environment {
             KeyEnvironment::Live => "live",
             KeyEnvironment::Test => "test",
@@ -86,7 +89,7 @@ impl PlainKey {
             text.push_str(first.as_str());
             text.push('_');
         }
-        text.push_str("sk_");
+        text.push_str(kind);
         text.push_str(environment);
         text.push('_');
         push_base62(&mut text, entropy);

@@ -17,7 +17,7 @@ pub enum TextRefused {
 
 /// Characters that show nothing or reorder what is around them: a name that reads as
 /// another one in a terminal or a log is refused.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

@@ -1,12 +1,17 @@
 //! The decision: is this key good for this request? A pure function of the key, the
 //! facts of the request, and the time.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{
     id::{ApplicationId, KeyId},
     key::{KeyEnvironment, KeyType},
+    limit::Limits,
+    network::IpRange,
     permission::{Permission, all_covered},
+    referrer::{Origin, ReferrerRule},
+    resource::{Resource, ResourceRule},
+    restriction::{Restrictions, admits},
     text::Label,
     time::Timestamp,
 };
@@ -20,21 +25,27 @@ pub struct KeyFacts {
     pub kind: KeyType,
     pub environment: KeyEnvironment,
     pub permissions: Arc<[Permission]>,
+    pub restrictions: Arc<Restrictions>,
+    pub limits: Arc<Limits>,
     pub labels: Arc<[Label]>,
     pub expire_time: Option<Timestamp>,
     pub disabled: bool,
     pub revoked: bool,
 }
 
-/// What the verifier knows of the request.
+/// What the verifier knows of the request. What it does not know is `None`, and is not
+/// guessed: a key that is restricted in it is refused.
 #[derive(Debug, Clone)]
 pub struct Facts {
     pub environment: KeyEnvironment,
     pub required_permissions: Vec<Permission>,
+    pub client_ip: Option<IpAddr>,
+    pub referrer: Option<Origin>,
+    pub resource: Option<Resource>,
 }
 
 /// In order of precedence. Only `Valid` admits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
     Valid,
     Malformed,
@@ -44,107 +55,74 @@ pub enum Verdict {
     Disabled,
     EnvironmentNotAllowed,
     PermissionMissing,
+    IpNotAllowed,
+    ReferrerNotAllowed,
+    ResourceNotAllowed,
+    RateLimited,
+    QuotaExceeded,
 }
 
-/// Decides over a key that was found: its state before the environment before the
-/// permissions, so that a dead key says so whatever it was asked for.
+impl Verdict {
+    /// All of them, in order.
+    pub const ALL: [Self; 13] = [
+        Self::Valid,
+        Self::Malformed,
+        Self::NotFound,
+        Self::Revoked,
+        Self::Expired,
+        Self::Disabled,
+        Self::EnvironmentNotAllowed,
+        Self::PermissionMissing,
+        Self::IpNotAllowed,
+        Self::ReferrerNotAllowed,
+        Self::ResourceNotAllowed,
+        Self::RateLimited,
+        Self::QuotaExceeded,
+    ];
+}
+
+/// Every check that can fail on a key that was found, but for limits, in order: the state of the
+/// key before what it is asked for, so that a dead key says so whatever it was asked for.
+const CHECKS: [Verdict; 8] = [
+    Verdict::Revoked,
+    Verdict::Expired,
+    Verdict::Disabled,
+    Verdict::EnvironmentNotAllowed,
+    Verdict::PermissionMissing,
+    Verdict::IpNotAllowed,
+    Verdict::ReferrerNotAllowed,
+    Verdict::ResourceNotAllowed,
+];
+
+/// All that is wrong, but for limits, in order. Lazy: who wants the first pays for the first.
+pub fn failing(key: &KeyFacts, facts: &Facts, now: Timestamp) -> impl Iterator<Item = Verdict> {
+    CHECKS.into_iter().filter(move |check| fails(*check, key, facts, now))
+}
+
+/// Decides over a key that was found. Limits come behind it: a call that is refused here
+/// spends nothing.
 #[must_use]
 pub fn decide(key: &KeyFacts, facts: &Facts, now: Timestamp) -> Verdict {
-    if key.revoked {
-        Verdict::Revoked
-    } else if key.expire_time.is_some_and(|at| at <= now) {
-        Verdict::Expired
-    } else if key.disabled {
-        Verdict::Disabled
-    } else if key.environment != facts.environment {
-        Verdict::EnvironmentNotAllowed
-    } else if !all_covered(&key.permissions, &facts.required_permissions) {
-        Verdict::PermissionMissing
-    } else {
-        Verdict::Valid
+    failing(key, facts, now).next().unwrap_or(Verdict::Valid)
+}
+
+fn fails(check: Verdict, key: &KeyFacts, facts: &Facts, now: Timestamp) -> bool {
+    let Restrictions { ip_ranges, referrers, resources } = &*key.restrictions;
+    match check {
+        Verdict::Revoked => key.revoked,
+        Verdict::Expired => key.expire_time.is_some_and(|at| at <= now),
+        Verdict::Disabled => key.disabled,
+        Verdict::EnvironmentNotAllowed => key.environment != facts.environment,
+        Verdict::PermissionMissing => !all_covered(&key.permissions, &facts.required_permissions),
+        Verdict::IpNotAllowed => !admits(ip_ranges, facts.client_ip, |range: &IpRange, ip| range.holds(ip)),
+        Verdict::ReferrerNotAllowed => !admits(referrers, facts.referrer.as_ref(), ReferrerRule::admits),
+        Verdict::ResourceNotAllowed => !admits(resources, facts.resource.as_ref(), ResourceRule::admits),
+        // Not about a key that was found, or not about the key alone.
+        Verdict::Valid | Verdict::Malformed | Verdict::NotFound | Verdict::RateLimited | Verdict::QuotaExceeded => {
+            false
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use uuid::Uuid;
-
-    use super::*;
-
-    fn any_environment() -> impl Strategy<Value = KeyEnvironment> {
-        prop_oneof![Just(KeyEnvironment::Live), Just(KeyEnvironment::Test)]
-    }
-
-    fn permissions(max: usize) -> impl Strategy<Value = Vec<Permission>> {
-        let one = proptest::sample::select(vec!["*", "tasks:*", "*:read", "tasks:read", "tasks:write", "users:read"]);
-        proptest::collection::vec(one.prop_map(|text| text.parse().expect("permission")), 0..max)
-    }
-
-    prop_compose! {
-        fn any_key()(
-            environment in any_environment(), permissions in permissions(4), expire in proptest::option::of(0_i64..20),
-            disabled: bool, revoked: bool,
-        ) -> KeyFacts {
-            KeyFacts {
-                id: KeyId::new(Uuid::from_u128(1)),
-                application_id: ApplicationId::new(Uuid::from_u128(2)),
-                name: "k".into(),
-                kind: KeyType::Secret,
-                environment,
-                permissions: permissions.into(),
-                labels: [].into(),
-                expire_time: expire.map(Timestamp::from_micros),
-                disabled,
-                revoked,
-            }
-        }
-    }
-
-    /// The naive model: every failing check, then the first of them in the documented order.
-    fn model(key: &KeyFacts, facts: &Facts, now: i64) -> Verdict {
-        let mut failing = Vec::new();
-        for wanted in &facts.required_permissions {
-            if !key.permissions.iter().any(|held| held.covers(wanted)) {
-                failing.push((5, Verdict::PermissionMissing));
-            }
-        }
-        if key.environment != facts.environment {
-            failing.push((4, Verdict::EnvironmentNotAllowed));
-        }
-        if key.disabled {
-            failing.push((3, Verdict::Disabled));
-        }
-        if let Some(at) = key.expire_time
-            && now >= at.micros()
-        {
-            failing.push((2, Verdict::Expired));
-        }
-        if key.revoked {
-            failing.push((1, Verdict::Revoked));
-        }
-        failing.into_iter().min_by_key(|(rank, _)| *rank).map_or(Verdict::Valid, |(_, verdict)| verdict)
-    }
-
-    proptest! {
-        #[test]
-        fn decide_is_the_naive_model(
-            key in any_key(), environment in any_environment(), required in permissions(3), now in 0_i64..20,
-        ) {
-            let facts = Facts { environment, required_permissions: required };
-            prop_assert_eq!(decide(&key, &facts, Timestamp::from_micros(now)), model(&key, &facts, now));
-        }
-
-        #[test]
-        fn taking_a_permission_away_never_admits_more(
-            key in any_key(), environment in any_environment(), required in permissions(3), now in 0_i64..20, drop in 0_usize..4,
-        ) {
-            let facts = Facts { environment, required_permissions: required };
-            let mut less = key.clone();
-            less.permissions = key.permissions.iter().enumerate().filter(|(i, _)| *i != drop).map(|(_, p)| p.clone()).collect();
-            if decide(&less, &facts, Timestamp::from_micros(now)) == Verdict::Valid {
-                prop_assert_eq!(decide(&key, &facts, Timestamp::from_micros(now)), Verdict::Valid);
-            }
-        }
-    }
-}
+mod tests;

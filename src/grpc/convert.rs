@@ -5,5 +5,7 @@ pub(super) mod account;
 pub(super) mod application;
 pub(super) mod common;
 pub(super) mod key;
+pub(super) mod limit;
 pub(super) mod mask;
+pub(super) mod verify;
 pub(super) mod watch;

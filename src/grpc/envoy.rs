@@ -35,7 +35,7 @@ impl EnvoyApi {
 
     /// An error where it is not known whether the key is good: Envoy's `failure_mode_allow`
     /// decides then. Whatever is known to be wrong is a denial, which no setting overrides.
-    fn decide(&self, request: &Request<CheckRequest>) -> Result<CheckResponse, Refusal> {
+    async fn decide(&self, request: &Request<CheckRequest>) -> Result<CheckResponse, Refusal> {
         let caller = unpack::caller(request)?;
         let request_id = unpack::request_id(request).ok_or(Refusal::Internal)?;
         let denied = |denial| answer::denied(denial, request_id.as_str());
@@ -52,7 +52,7 @@ impl EnvoyApi {
             Err(NotAsked::KeyMissing) => return Ok(denied(Denial::KEY_MISSING)),
             Err(NotAsked::KeysDiffer) => return Ok(denied(Denial::KEYS_DIFFER)),
         };
-        let found = self.keys.verify(&caller, &question.verify)?;
+        let found = self.keys.verify(&caller, &question.verify).await?;
         match (Denial::of(found.verdict), &found.key) {
             (Some(denial), _) => Ok(denied(denial)),
             (None, Some(key)) => Ok(answer::allowed(key, &question.sent)),
@@ -70,6 +70,6 @@ impl EnvoyApi {
 #[tonic::async_trait]
 impl Authorization for EnvoyApi {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
-        Ok(Response::new(self.decide(&request)?))
+        Ok(Response::new(self.decide(&request).await?))
     }
 }

@@ -4,7 +4,7 @@ use futures_util::Stream;
 use tonic::{Request, Response, Status};
 
 use super::{
-    convert::{common, key, watch},
+    convert::{common, key, verify, watch},
     unpack,
 };
 use crate::{
@@ -58,7 +58,21 @@ impl KeyService for KeyApi {
         &self,
         request: Request<pb::VerifyKeyRequest>,
     ) -> Result<Response<pb::VerifyKeyResponse>, Status> {
-        Ok(Response::new(self.verify(&request)?))
+        Ok(Response::new(self.verify(&request).await?))
+    }
+
+    async fn get_rate_limit(
+        &self,
+        _request: Request<pb::GetRateLimitRequest>,
+    ) -> Result<Response<pb::GetRateLimitResponse>, Status> {
+        Err(Refusal::MethodNotFound.into())
+    }
+
+    async fn get_key_usage(
+        &self,
+        _request: Request<pb::GetKeyUsageRequest>,
+    ) -> Result<Response<pb::GetKeyUsageResponse>, Status> {
+        Err(Refusal::MethodNotFound.into())
     }
 
     type WatchRevocationsStream = Pin<Box<dyn Stream<Item = Result<pb::WatchRevocationsResponse, Status>> + Send>>;
@@ -133,10 +147,10 @@ impl KeyApi {
         Ok(pb::RevokeKeyResponse { key: Some(key::to_key(&revoked, self.replica.now())), revision: revision.number() })
     }
 
-    fn verify(&self, request: &Request<pb::VerifyKeyRequest>) -> Result<pb::VerifyKeyResponse, Refusal> {
+    async fn verify(&self, request: &Request<pb::VerifyKeyRequest>) -> Result<pb::VerifyKeyResponse, Refusal> {
         let caller = unpack::caller(request)?;
-        let question = key::verify(request.get_ref())?;
-        Ok(key::to_answer(&self.keys.verify(&caller, &question)?))
+        let question = verify::verify(request.get_ref())?;
+        Ok(verify::to_answer(&self.keys.verify(&caller, &question).await?))
     }
 
     async fn watch(&self, request: Request<pb::WatchRevocationsRequest>) -> Result<crate::watch::WatchStream, Refusal> {

@@ -6,8 +6,10 @@ use crate::{
         act::Act,
         id::{ApplicationId, KeyId, Revision},
         key::{Key, KeyEnvironment, KeyType, inherited},
+        limit::Limits,
         permission::Permission,
         refusal::{Refusal, Violations},
+        restriction::Restrictions,
         secret::PlainKey,
         text::{Label, Name, Note},
         time::Timestamp,
@@ -28,6 +30,8 @@ pub struct NewKey {
     /// None: what the maker may grant, short of full access.
     pub permissions: Vec<Permission>,
     pub expiration: Option<Expiration>,
+    pub restrictions: Restrictions,
+    pub limits: Limits,
     pub labels: Vec<Label>,
     pub request: Option<CreateRequest>,
 }
@@ -69,6 +73,8 @@ impl Keys {
                 let secret = PlainKey::make(application.key_prefix.as_ref(), new.kind, new.environment, material);
                 let request = new.request;
                 let key = key_of(id, new, &secret, &tx)?;
+                key.must_be_coherent("")?;
+                key.must_be_within(&application.plan, "")?;
                 tx.save_key(None, key.clone(), None);
                 tx.made(request, id);
                 Ok(Created { key, secret })
@@ -103,6 +109,8 @@ fn key_of(id: KeyId, new: NewKey, secret: &PlainKey, tx: &Tx) -> Result<Key, Ref
         prefix: secret.shown(),
         hash: secret.hash(),
         permissions,
+        restrictions: new.restrictions,
+        limits: new.limits,
         labels: new.labels,
         disabled: false,
         create_time: tx.now(),

@@ -2,8 +2,9 @@ use super::{Keys, must_be_ahead};
 use crate::{
     domain::{
         act::Act,
+        event::Changed,
         id::{ApplicationId, KeyId, Revision},
-        key::{Changed, Key, KeyPatch},
+        key::{Key, KeyPatch},
         refusal::Refusal,
     },
     replica::Patience,
@@ -37,9 +38,14 @@ impl Keys {
                     must_be_ahead("key.expire_time", expire_time, tx.now())?;
                 }
                 let mut after = before.clone();
+                let changes_limits = update.patch.rate_limits.is_some();
                 match after.update(update.patch, &actor.grantable, tx.now())? {
                     Changed::No => Ok((after, false)),
                     Changed::Yes(cause) => {
+                        if changes_limits {
+                            let application = tx.application(update.application_id).await?;
+                            after.must_be_within(&application.plan, "key.")?;
+                        }
                         tx.save_key(Some(before), after.clone(), cause);
                         Ok((after, true))
                     }

@@ -1,6 +1,8 @@
 //! Rows and events to domain values and back. A row that does not read is [`Error::Corrupt`].
 
-use std::{collections::BTreeSet, fmt::Display, str::FromStr};
+mod limits;
+
+use std::{collections::BTreeSet, fmt::Display, str::FromStr, time::Duration};
 
 use sea_orm::prelude::Json;
 use serde::{Deserialize, Serialize};
@@ -12,22 +14,36 @@ use super::{
 use crate::domain::{
     account::{AccountKey, Role, Scope, ServiceAccount},
     application::Application,
-    event::{Cause, Change, KeyChange},
+    event::{ApplicationChange, Cause, Change, KeyChange},
     id::Revision,
     key::{Key, KeyEnvironment, KeyType, RevokeReason, Revoked},
+    limit::QuotaPeriod,
+    restriction::Restrictions,
     secret::{HASH_VERSION, KeyPrefix, SecretHash},
     text::{Label, Name, Note},
     time::Timestamp,
 };
+
+pub(super) use limits::NO_PLAN;
 
 /// A change as it stands in the log: the whole row, so that applying it needs no query.
 /// A kind that this version does not know does not read, and the replica stops serving.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum ChangeRow {
-    Key { row: api_key::Model, cause: Option<String> },
-    Application { row: application::Model },
-    ServiceAccount { row: service_account::Model, keys: Vec<service_account_key::Model> },
+    Key {
+        row: api_key::Model,
+        cause: Option<String>,
+    },
+    Application {
+        row: application::Model,
+        #[serde(default)] // the first version's have none
+        cause: Option<String>,
+    },
+    ServiceAccount {
+        row: service_account::Model,
+        keys: Vec<service_account_key::Model>,
+    },
 }
 
 impl ChangeRow {
@@ -35,13 +51,19 @@ impl ChangeRow {
         Ok(match self {
             Self::Key { row, cause } => {
                 let key = key(row)?;
-                let cause = cause.map(|cause| Cause::read(&cause)).transpose()?;
-                Change::Key(KeyChange { hash: key.hash, facts: key.facts(), cause })
+                Change::Key(KeyChange { hash: key.hash, facts: key.facts(), cause: read_cause(cause)? })
             }
-            Self::Application { row } => Change::Application(application(row)?),
+            Self::Application { row, cause } => {
+                let application = application(row)?;
+                Change::Application(ApplicationChange { application, cause: read_cause(cause)? })
+            }
             Self::ServiceAccount { row, keys } => Change::ServiceAccount(account(row, keys)?),
         })
     }
+}
+
+fn read_cause(word: Option<String>) -> Result<Option<Cause>, Error> {
+    word.map(|word| Cause::read(&word)).transpose()
 }
 
 /// An enum as it is stored. Writing is exhaustive: a variant without a word does not build.
@@ -70,7 +92,8 @@ macro_rules! words {
 }
 
 words!(Cause { Revoked = "revoked", Disabled = "disabled", Narrowed = "narrowed" });
-words!(KeyType { Secret = "secret" });
+words!(KeyType { Secret = "secret", Publishable = "publishable" });
+words!(QuotaPeriod { Day = "day", Month = "month" });
 words!(KeyEnvironment { Live = "live", Test = "test" });
 words!(RevokeReason {
     Compromised = "compromised",
@@ -142,6 +165,12 @@ pub(super) fn key(row: api_key::Model) -> Result<Key, Error> {
         prefix: row.prefix,
         hash: SecretHash::from_bytes(hash),
         permissions: list(row.permissions, "permission")?,
+        restrictions: Restrictions {
+            ip_ranges: list(row.ip_allowlist, "IP range")?,
+            referrers: list(row.referrer_allowlist, "referrer")?,
+            resources: list(row.resource_allowlist, "resource")?,
+        },
+        limits: limits::limits(row.rate_limits, row.quotas)?,
         labels: labels.collect::<Result<_, _>>()?,
         disabled: row.disabled,
         create_time: Timestamp::from_micros(row.create_time),
@@ -176,6 +205,11 @@ pub(super) fn key_row(key: &Key) -> api_key::Model {
         revoke_comment: key.revoked.as_ref().map_or_else(String::new, |revoked| revoked.comment.to_string()),
         created_by: key.created_by.to_string(),
         revision: key.revision.number(),
+        ip_allowlist: texts(&key.restrictions.ip_ranges),
+        referrer_allowlist: texts(&key.restrictions.referrers),
+        resource_allowlist: texts(&key.restrictions.resources),
+        rate_limits: limits::rate_limits_json(&key.limits.rate_limits),
+        quotas: limits::quotas_json(&key.limits.quotas),
     }
 }
 
@@ -184,6 +218,8 @@ pub(super) fn application(row: application::Model) -> Result<Application, Error>
     Ok(Application {
         id: parse(&row.application_id, "application id")?,
         name: name(&row.name)?,
+        plan: limits::plan(&row.plan, row.rate_limits)?,
+        max_cache_ttl: Duration::from_micros(u64::try_from(row.max_cache_ttl).map_err(|e| corrupt("cache ttl", e))?),
         key_prefix: row.key_prefix.map(prefix).transpose()?,
         create_time: Timestamp::from_micros(row.create_time),
         update_time: Timestamp::from_micros(row.update_time),
@@ -192,6 +228,7 @@ pub(super) fn application(row: application::Model) -> Result<Application, Error>
 }
 
 pub(super) fn application_row(application: &Application) -> application::Model {
+    let (plan, rate_limits) = limits::plan_row(&application.plan);
     application::Model {
         application_id: application.id.to_string(),
         name: application.name.to_string(),
@@ -199,6 +236,9 @@ pub(super) fn application_row(application: &Application) -> application::Model {
         create_time: application.create_time.micros(),
         update_time: application.update_time.micros(),
         revision: application.revision.number(),
+        plan,
+        rate_limits,
+        max_cache_ttl: i64::try_from(application.max_cache_ttl.as_micros()).unwrap_or(i64::MAX),
     }
 }
 
@@ -294,6 +334,7 @@ mod tests {
         }
         check::<Cause>();
         check::<KeyType>();
+        check::<QuotaPeriod>();
         check::<KeyEnvironment>();
         check::<RevokeReason>();
         check::<Role>();

@@ -3,13 +3,29 @@
 pub(super) mod api_key;
 pub(super) mod application;
 pub(super) mod audit_event;
+pub(super) mod budget;
 pub(super) mod create_request;
 pub(super) mod event_log;
+pub(super) mod key_use;
 pub(super) mod log_head;
 pub(super) mod nonce;
 pub(super) mod replica;
 pub(super) mod service_account;
 pub(super) mod service_account_key;
+pub(super) mod usage_count;
+pub(super) mod usage_source;
+
+use sea_orm::prelude::Json;
+
+/// In events of before there were such lists.
+fn empty_list() -> Json {
+    Json::Array(Vec::new())
+}
+
+/// In events of before there were plans.
+fn no_plan() -> String {
+    super::codec::NO_PLAN.to_owned()
+}
 
 /// Bytes as base64 in the JSON of events.
 pub(super) mod base64_bytes {

@@ -18,7 +18,12 @@ pub struct KeyFilter {
     pub name_prefix: String,
 }
 
-/// Every query of keys is bound to an application: a key of another one is not found.
+/// Of whichever application: for callers that are asked whether they may see it afterwards.
+pub(super) async fn find_any(db: &impl ConnectionTrait, key: KeyId) -> Result<Option<Key>, Error> {
+    api_key::Entity::find_by_id(key.to_string()).all(db).await?.pop().map(codec::key).transpose()
+}
+
+/// Every other query of keys is bound to an application: a key of another one is not found.
 pub(super) async fn find(
     db: &impl ConnectionTrait,
     application: ApplicationId,
@@ -72,6 +77,11 @@ pub(super) async fn put(db: &impl ConnectionTrait, row: api_key::Model) -> Resul
             C::Name,
             C::Description,
             C::Permissions,
+            C::IpAllowlist,
+            C::ReferrerAllowlist,
+            C::ResourceAllowlist,
+            C::RateLimits,
+            C::Quotas,
             C::Labels,
             C::Disabled,
             C::UpdateTime,

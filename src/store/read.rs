@@ -107,6 +107,11 @@ impl Snapshot {
         keys::find(&self.tx, application, key, false).await?.ok_or(Refusal::KeyNotFound)
     }
 
+    /// A key of whichever application.
+    pub async fn any_key(&self, key: KeyId) -> Result<Option<Key>, Refusal> {
+        Ok(keys::find_any(&self.tx, key).await?)
+    }
+
     pub async fn keys(
         &self,
         application: ApplicationId,

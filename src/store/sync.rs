@@ -49,7 +49,8 @@ impl Store {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_write().await?;
             replica::Entity::delete_many().exec(&tx).await?;
-            let row = replica::Model { id, beat: 0, acked_seq: loaded.revision.number() };
+            let row =
+                replica::Model { id, beat: 0, acked_seq: loaded.revision.number(), edge_seq: loaded.revision.number() };
             replica::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(&tx).await?;
             tx.commit().await?;
             Ok(id)

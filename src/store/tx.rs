@@ -49,7 +49,7 @@ pub(super) struct Notes {
 #[derive(Debug)]
 pub(super) enum Save {
     Key { before: Option<Key>, after: Key, cause: Option<Cause> },
-    Application { before: Option<Application>, after: Application },
+    Application { before: Option<Application>, after: Application, cause: Option<Cause> },
     Account { before: Option<ServiceAccount>, after: ServiceAccount },
 }
 
@@ -112,8 +112,8 @@ impl Tx {
         self.notes().saves.push(Save::Key { before, after, cause });
     }
 
-    pub fn save_application(&self, before: Option<Application>, after: Application) {
-        self.notes().saves.push(Save::Application { before, after });
+    pub fn save_application(&self, before: Option<Application>, after: Application, cause: Option<Cause>) {
+        self.notes().saves.push(Save::Application { before, after, cause });
     }
 
     pub fn save_account(&self, before: Option<ServiceAccount>, after: ServiceAccount) {
@@ -144,13 +144,13 @@ impl Save {
                 let (cause, after) = (cause.map(codec::cause), json(&row)?);
                 Ok(Written { change: codec::ChangeRow::Key { row, cause }, before, after })
             }
-            Self::Application { before, mut after } => {
+            Self::Application { before, mut after, cause } => {
                 after.revision = revision;
                 let row = codec::application_row(&after);
                 applications::put(db, row.clone()).await?;
                 let before = before.map(|application| json(&codec::application_row(&application))).transpose()?;
-                let after = json(&row)?;
-                Ok(Written { change: codec::ChangeRow::Application { row }, before, after })
+                let (cause, after) = (cause.map(codec::cause), json(&row)?);
+                Ok(Written { change: codec::ChangeRow::Application { row, cause }, before, after })
             }
             Self::Account { before, mut after } => {
                 after.revision = revision;

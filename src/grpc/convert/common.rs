@@ -81,14 +81,17 @@ pub(in crate::grpc) fn timestamp(
 
 const MAX_TTL: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
+/// A length of time; `None` if negative or not of its form.
+pub(in crate::grpc) fn duration(duration: prost_types::Duration) -> Option<Duration> {
+    // Not by `try_from`: it carries surplus nanoseconds over, and overflows on the least numbers.
+    let seconds = u64::try_from(duration.seconds).ok()?;
+    let nanos = u32::try_from(duration.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(seconds, nanos))
+}
+
 /// A lifetime.
 pub(in crate::grpc) fn ttl(ttl: prost_types::Duration, violations: &mut Violations) -> Option<Duration> {
-    // Not by `try_from`: it carries surplus nanoseconds over, and overflows on the least numbers.
-    let duration = u64::try_from(ttl.seconds)
-        .ok()
-        .zip(u32::try_from(ttl.nanos).ok().filter(|nanos| *nanos < 1_000_000_000))
-        .map(|(seconds, nanos)| Duration::new(seconds, nanos))
-        .filter(|ttl| (Duration::from_secs(1)..=MAX_TTL).contains(ttl));
+    let duration = duration(ttl).filter(|ttl| (Duration::from_secs(1)..=MAX_TTL).contains(ttl));
     if duration.is_none() {
         violations.add("ttl", "must be at least a second and at most 100 years, with 0 to 999999999 nanoseconds");
     }
@@ -98,6 +101,12 @@ pub(in crate::grpc) fn ttl(ttl: prost_types::Duration, violations: &mut Violatio
 pub(in crate::grpc) fn to_timestamp(time: Timestamp) -> prost_types::Timestamp {
     let nanos = time.micros().rem_euclid(1_000_000) * 1000;
     prost_types::Timestamp { seconds: time.seconds(), nanos: i32::try_from(nanos).unwrap_or(0) }
+}
+
+/// Saturates far beyond what any of our durations is.
+pub(in crate::grpc) fn to_duration(duration: Duration) -> prost_types::Duration {
+    let nanos = i32::try_from(duration.subsec_nanos()).unwrap_or(0);
+    prost_types::Duration { seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX), nanos }
 }
 
 pub(in crate::grpc) fn texts<T: ToString>(items: impl IntoIterator<Item = T>) -> Vec<String> {

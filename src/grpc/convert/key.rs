@@ -1,22 +1,36 @@
+use std::str::FromStr;
+
 use super::{
     common::{note, parse, permissions, texts, timestamp, to_timestamp, ttl},
+    limit,
     mask::Mask,
 };
 use crate::{
     domain::{
         key::{Key, KeyEnvironment, KeyPatch, KeyState, KeyType, MAX_LABELS, RevokeReason},
         refusal::{Refusal, Violations},
-        secret::SecretHash,
+        restriction::{MAX_ALLOWED, Restrictions},
         text::{Label, Name},
         time::Timestamp,
-        verdict::{Facts, Verdict},
     },
     grpc::unpack,
-    keys::{Answer, Expiration, NewKey, RevokeKey, Subject, UpdateKey, VerifyKey},
+    keys::{Expiration, NewKey, RevokeKey, UpdateKey},
     pb,
 };
 
-const UPDATABLE: &[&str] = &["name", "description", "permissions", "disabled", "labels", "expire_time"];
+const UPDATABLE: &[&str] = &[
+    "name",
+    "description",
+    "permissions",
+    "disabled",
+    "labels",
+    "expire_time",
+    "ip_allowlist",
+    "referrer_allowlist",
+    "resource_allowlist",
+    "rate_limits",
+    "quotas",
+];
 
 pub(in crate::grpc) fn new_key(request: &pb::CreateKeyRequest) -> Result<NewKey, Refusal> {
     let mut v = Violations::default();
@@ -33,10 +47,28 @@ pub(in crate::grpc) fn new_key(request: &pb::CreateKeyRequest) -> Result<NewKey,
     let kind = kind(request.r#type, &mut v);
     let environment = environment(request.environment, &mut v);
     let permissions = permissions(&request.permissions, "permissions", &mut v);
+    let restrictions = Restrictions {
+        ip_ranges: rules(&request.ip_allowlist, "ip_allowlist", &mut v),
+        referrers: rules(&request.referrer_allowlist, "referrer_allowlist", &mut v),
+        resources: rules(&request.resource_allowlist, "resource_allowlist", &mut v),
+    };
+    let limits = limit::limits(&request.rate_limits, &request.quotas, &mut v);
     let labels = labels(&request.labels, "labels", &mut v);
     let request = unpack::create_request(&request.request_id, "CreateKey", request, &mut v);
     let (application_id, name) = v.settle_with(application_id.zip(name))?;
-    Ok(NewKey { application_id, name, description, kind, environment, permissions, expiration, labels, request })
+    Ok(NewKey {
+        application_id,
+        name,
+        description,
+        kind,
+        environment,
+        permissions,
+        expiration,
+        restrictions,
+        limits,
+        labels,
+        request,
+    })
 }
 
 pub(in crate::grpc) fn update(request: pb::UpdateKeyRequest) -> Result<UpdateKey, Refusal> {
@@ -53,6 +85,19 @@ pub(in crate::grpc) fn update(request: pb::UpdateKeyRequest) -> Result<UpdateKey
         permissions: mask.pick("permissions", !key.permissions.is_empty(), || {
             permissions(&key.permissions, "key.permissions", &mut v)
         }),
+        ip_ranges: mask.pick("ip_allowlist", !key.ip_allowlist.is_empty(), || {
+            rules(&key.ip_allowlist, "key.ip_allowlist", &mut v)
+        }),
+        referrers: mask.pick("referrer_allowlist", !key.referrer_allowlist.is_empty(), || {
+            rules(&key.referrer_allowlist, "key.referrer_allowlist", &mut v)
+        }),
+        resources: mask.pick("resource_allowlist", !key.resource_allowlist.is_empty(), || {
+            rules(&key.resource_allowlist, "key.resource_allowlist", &mut v)
+        }),
+        rate_limits: mask.pick("rate_limits", !key.rate_limits.is_empty(), || {
+            limit::rate_limits(&key.rate_limits, "key.rate_limits", &mut v)
+        }),
+        quotas: mask.pick("quotas", !key.quotas.is_empty(), || limit::quotas(&key.quotas, "key.quotas", &mut v)),
         labels: mask.pick("labels", !key.labels.is_empty(), || labels(&key.labels, "key.labels", &mut v)),
         disabled: mask.pick("disabled", key.disabled, || key.disabled),
         expire_time: mask.pick("expire_time", key.expire_time.is_some(), || {
@@ -73,28 +118,6 @@ pub(in crate::grpc) fn revoke(request: pb::RevokeKeyRequest) -> Result<RevokeKey
     let key_id = parse(&request.key_id, "key_id", &mut v);
     let (application_id, key_id) = v.settle_with(application_id.zip(key_id))?;
     Ok(RevokeKey { application_id, key_id, reason, comment, etag: request.etag })
-}
-
-pub(in crate::grpc) fn verify(request: &pb::VerifyKeyRequest) -> Result<VerifyKey, Refusal> {
-    let mut v = Violations::default();
-    let application_id = match request.application_id.as_str() {
-        "" => None,
-        text => parse(text, "application_id", &mut v),
-    };
-    let facts = Facts {
-        environment: environment(request.environment, &mut v),
-        required_permissions: permissions(&request.required_permissions, "required_permissions", &mut v),
-    };
-    let subject = match &request.subject {
-        Some(pb::verify_key_request::Subject::Secret(text)) => {
-            Some(SecretHash::of_presented(text).map_or(Subject::Malformed, Subject::Hash))
-        }
-        None => {
-            v.add("secret", "is required");
-            None
-        }
-    };
-    Ok(VerifyKey { subject: v.settle_with(subject)?, application_id, facts })
 }
 
 pub(in crate::grpc) fn filter_environment(number: i32) -> Result<Option<KeyEnvironment>, Refusal> {
@@ -125,14 +148,36 @@ fn labels(labels: &[pb::Label], field: &str, violations: &mut Violations) -> Vec
     read
 }
 
-fn kind(number: i32, violations: &mut Violations) -> KeyType {
-    if pb::KeyType::try_from(number).is_err() {
-        violations.add("type", "is not a value of KeyType that this version knows");
+/// An allowlist: at most 100 entries, each kept once.
+fn rules<T>(texts: &[String], field: &str, violations: &mut Violations) -> Vec<T>
+where
+    T: FromStr + PartialEq,
+    T::Err: ToString,
+{
+    if texts.len() > MAX_ALLOWED {
+        violations.add(field, format!("has {}; at most {MAX_ALLOWED} are allowed", texts.len()));
+        return Vec::new();
     }
-    KeyType::Secret
+    let mut rules: Vec<T> = Vec::with_capacity(texts.len());
+    for (at, text) in texts.iter().enumerate() {
+        let rule = violations.check(&format!("{field}[{at}]"), text.parse::<T>());
+        rules.extend(rule.filter(|rule| !rules.contains(rule)));
+    }
+    rules
 }
 
-fn environment(number: i32, violations: &mut Violations) -> KeyEnvironment {
+fn kind(number: i32, violations: &mut Violations) -> KeyType {
+    match pb::KeyType::try_from(number) {
+        Ok(pb::KeyType::Unspecified | pb::KeyType::Secret) => KeyType::Secret,
+        Ok(pb::KeyType::Publishable) => KeyType::Publishable,
+        Err(_) => {
+            violations.add("type", "is not a value of KeyType");
+            KeyType::Secret
+        }
+    }
+}
+
+pub(super) fn environment(number: i32, violations: &mut Violations) -> KeyEnvironment {
     match pb::KeyEnvironment::try_from(number) {
         Ok(pb::KeyEnvironment::Unspecified | pb::KeyEnvironment::Live) => KeyEnvironment::Live,
         Ok(pb::KeyEnvironment::Test) => KeyEnvironment::Test,
@@ -172,10 +217,18 @@ pub(in crate::grpc) fn to_key(key: &Key, now: Timestamp) -> pb::Key {
         permissions: texts(&key.permissions),
         state: to_state(key.state(now)).into(),
         disabled: key.disabled,
+        ip_allowlist: texts(&key.restrictions.ip_ranges),
+        referrer_allowlist: texts(&key.restrictions.referrers),
+        resource_allowlist: texts(&key.restrictions.resources),
+        rate_limits: key.limits.rate_limits.iter().map(limit::to_rate_limit).collect(),
+        quotas: key.limits.quotas.iter().map(limit::to_quota).collect(),
         labels: key.labels.iter().map(to_label).collect(),
         create_time: Some(to_timestamp(key.create_time)),
         update_time: Some(to_timestamp(key.update_time)),
         expire_time: key.expire_time.map(to_timestamp),
+        last_used_time: None,
+        usage: None,
+        unused: false,
         revoke_time: key.revoked.as_ref().map(|revoked| to_timestamp(revoked.time)),
         revoke_reason: key.revoked.as_ref().map_or(0, |revoked| to_reason(revoked.reason).into()),
         revoke_comment: key.revoked.as_ref().map_or_else(String::new, |revoked| revoked.comment.to_string()),
@@ -185,32 +238,14 @@ pub(in crate::grpc) fn to_key(key: &Key, now: Timestamp) -> pb::Key {
     }
 }
 
-pub(in crate::grpc) fn to_answer(answer: &Answer) -> pb::VerifyKeyResponse {
-    let mut response = pb::VerifyKeyResponse {
-        verdict: to_verdict(answer.verdict).into(),
-        revision: answer.revision.number(),
-        ..Default::default()
-    };
-    if let Some(key) = &answer.key {
-        response.key_id = key.id.to_string();
-        response.application_id = key.application_id.to_string();
-        response.name = key.name.to_string();
-        response.r#type = to_kind(key.kind).into();
-        response.environment = to_environment(key.environment).into();
-        response.permissions = texts(key.permissions.iter());
-        response.labels = key.labels.iter().map(to_label).collect();
-        response.expire_time = key.expire_time.map(to_timestamp);
-    }
-    response
-}
-
-fn to_label(label: &Label) -> pb::Label {
+pub(super) fn to_label(label: &Label) -> pb::Label {
     pb::Label { key: label.key().to_owned(), value: label.value().to_owned() }
 }
 
 pub(in crate::grpc) fn to_kind(kind: KeyType) -> pb::KeyType {
     match kind {
         KeyType::Secret => pb::KeyType::Secret,
+        KeyType::Publishable => pb::KeyType::Publishable,
     }
 }
 
@@ -239,18 +274,5 @@ fn to_reason(reason: RevokeReason) -> pb::RevokeReason {
         RevokeReason::OwnerGone => pb::RevokeReason::OwnerGone,
         RevokeReason::Policy => pb::RevokeReason::Policy,
         RevokeReason::Other => pb::RevokeReason::Other,
-    }
-}
-
-pub(in crate::grpc) fn to_verdict(verdict: Verdict) -> pb::Verdict {
-    match verdict {
-        Verdict::Valid => pb::Verdict::Valid,
-        Verdict::Malformed => pb::Verdict::Malformed,
-        Verdict::NotFound => pb::Verdict::NotFound,
-        Verdict::Revoked => pb::Verdict::Revoked,
-        Verdict::Expired => pb::Verdict::Expired,
-        Verdict::Disabled => pb::Verdict::Disabled,
-        Verdict::EnvironmentNotAllowed => pb::Verdict::EnvironmentNotAllowed,
-        Verdict::PermissionMissing => pb::Verdict::PermissionMissing,
     }
 }

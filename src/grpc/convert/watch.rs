@@ -42,9 +42,9 @@ fn to_revocation(revocation: &Revocation) -> pb::Revocation {
     pb::Revocation {
         revision: revocation.revision.number(),
         time: Some(to_timestamp(revocation.time)),
-        key_id: revocation.key_id.to_string(),
+        key_id: revocation.key.map_or_else(String::new, |(id, _)| id.to_string()),
         application_id: revocation.application_id.to_string(),
-        secret_sha256: revocation.hash.as_bytes().to_vec(),
+        secret_sha256: revocation.key.map_or_else(Vec::new, |(_, hash)| hash.as_bytes().to_vec()),
         cause: cause.into(),
     }
 }

@@ -12,7 +12,7 @@ use tonic::Code;
 use super::{headers::Headers, identity};
 use crate::{
     domain::verdict::{KeyFacts, Verdict},
-    grpc::convert::key::to_verdict,
+    grpc::convert::verify::to_verdict,
 };
 
 /// Why a request is refused, as its client hears it. The words tell nothing that the type
@@ -49,6 +49,11 @@ impl Denial {
             Verdict::Disabled => (401, "this API key is disabled"),
             Verdict::EnvironmentNotAllowed => (403, "this API key is of another environment"),
             Verdict::PermissionMissing => (403, "this API key lacks a permission that is needed here"),
+            Verdict::IpNotAllowed => (403, "this API key may not be used from this address"),
+            Verdict::ReferrerNotAllowed => (403, "this API key may not be used from this page"),
+            Verdict::ResourceNotAllowed => (403, "this API key may not be used for this resource"),
+            Verdict::RateLimited => (429, "this API key has used up its limit for now"),
+            Verdict::QuotaExceeded => (429, "this API key has used up its quota"),
         };
         let name = to_verdict(verdict).as_str_name();
         Some(Self { status, kind: name.strip_prefix("VERDICT_").unwrap_or(name), message })
@@ -139,21 +144,28 @@ mod tests {
     fn a_denial_never_carries_the_code_that_admits() {
         assert_eq!(Denial::of(Verdict::Valid), None);
         let verdicts = [
-            (Verdict::Malformed, 401, "MALFORMED"),
-            (Verdict::NotFound, 401, "NOT_FOUND"),
-            (Verdict::Revoked, 401, "REVOKED"),
-            (Verdict::Expired, 401, "EXPIRED"),
-            (Verdict::Disabled, 401, "DISABLED"),
-            (Verdict::EnvironmentNotAllowed, 403, "ENVIRONMENT_NOT_ALLOWED"),
-            (Verdict::PermissionMissing, 403, "PERMISSION_MISSING"),
+            (401, "MALFORMED"),
+            (401, "NOT_FOUND"),
+            (401, "REVOKED"),
+            (401, "EXPIRED"),
+            (401, "DISABLED"),
+            (403, "ENVIRONMENT_NOT_ALLOWED"),
+            (403, "PERMISSION_MISSING"),
+            (403, "IP_NOT_ALLOWED"),
+            (403, "REFERRER_NOT_ALLOWED"),
+            (403, "RESOURCE_NOT_ALLOWED"),
+            (429, "RATE_LIMITED"),
+            (429, "QUOTA_EXCEEDED"),
         ];
-        let of_keys = verdicts.map(|(verdict, http, kind)| (Denial::of(verdict).expect("a denial"), http, kind));
+        assert_eq!(Verdict::ALL.len(), verdicts.len() + 1);
+        let of_keys = Verdict::ALL.into_iter().filter_map(Denial::of).zip(verdicts);
+        let of_keys = of_keys.map(|(denial, (http, kind))| (denial, http, kind));
         let others = [
             (Denial::KEY_MISSING, 401, "KEY_MISSING"),
             (Denial::KEYS_DIFFER, 401, "KEYS_DIFFER"),
             (Denial::ROUTE_INVALID, 500, "ROUTE_INVALID"),
         ];
-        for (denial, http, kind) in of_keys.into_iter().chain(others) {
+        for (denial, http, kind) in of_keys.chain(others) {
             let (status, headers, body, code) = parts(denial);
             assert_eq!((status, &body["type"], &body["request_id"]), (http, &kind.into(), &"the-id".into()));
             assert!(code != 0 && body["message"].as_str().is_some_and(|message| !message.is_empty()), "{kind}");

@@ -4,6 +4,8 @@ use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
 
 pub(super) const AUTHORIZATION: &str = "authorization";
 pub(super) const API_KEY: &str = "x-api-key";
+pub(super) const ORIGIN: &str = "origin";
+pub(super) const REFERER: &str = "referer";
 
 /// The headers that a client sent, in either form in which Envoy tells them: joined, or one
 /// by one (`encode_raw_headers`).

@@ -63,6 +63,8 @@ pub(super) fn to_remove(set: &[(&'static str, String)], sent: &Headers<'_>) -> V
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -83,6 +85,8 @@ mod tests {
             kind: KeyType::Secret,
             environment: KeyEnvironment::Test,
             permissions: permissions.iter().map(|text| text.parse().expect("permission")).collect(),
+            restrictions: Arc::default(),
+            limits: Arc::default(),
             labels: [].into(),
             expire_time: None,
             disabled: false,

@@ -1,11 +1,15 @@
 use std::collections::HashMap;
 
-use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
+use envoy_types::{ext_authz::v3::CheckRequestExt as _, pb::envoy::service::auth::v3::CheckRequest};
 
-use super::headers::{API_KEY, Headers};
+use super::headers::{API_KEY, Headers, ORIGIN, REFERER};
 use crate::{
-    domain::refusal::{Refusal, Violations},
-    grpc::convert::key,
+    domain::{
+        network,
+        refusal::{Refusal, Violations},
+        resource::Resource,
+    },
+    grpc::convert::verify,
     keys::VerifyKey,
     pb::{self, verify_key_request::Subject},
 };
@@ -37,8 +41,13 @@ impl<'a> Question<'a> {
         let (route, mut wrong) = route(&attributes.context_extensions);
         // Read before the key is looked for: a route that is wrong is wrong for everybody.
         let secret = secret(&sent);
-        let subject = Subject::Secret(secret.as_deref().unwrap_or_default().to_owned());
-        let verify = match key::verify(&pb::VerifyKeyRequest { subject: Some(subject), ..route }) {
+        let asked = pb::VerifyKeyRequest {
+            subject: Some(Subject::Secret(secret.as_deref().unwrap_or_default().to_owned())),
+            client_ip: client_ip(request),
+            referrer: sent.get(ORIGIN).or_else(|| sent.get(REFERER)).unwrap_or_default().into_owned(),
+            ..route
+        };
+        let verify = match verify::verify(&asked) {
             Ok(verify) => Some(verify),
             Err(Refusal::FieldInvalid(more)) => {
                 wrong.append(more);
@@ -69,10 +78,26 @@ fn route(extensions: &HashMap<String, String>) -> (pb::VerifyKeyRequest, Violati
             ("environment", "live") => asked.environment = pb::KeyEnvironment::Live.into(),
             ("environment", "test") => asked.environment = pb::KeyEnvironment::Test.into(),
             ("environment", _) => wrong.add(name, "is neither `live` nor `test`"),
+            ("resource", resource) => {
+                // Of a client it would be unknown, and refused only where it matters.
+                wrong.check(name, Resource::parse(resource));
+                asked.resource = resource.to_owned();
+            }
+            ("cost", cost) => match cost.parse() {
+                Ok(cost) if cost != 0 => asked.cost = cost,
+                _ => wrong.add(name, "is not a number from 1 on"),
+            },
             _ => wrong.add(name, "is not a name that this version knows"),
         }
     }
     (asked, wrong)
+}
+
+/// The address of the connection as Envoy states it. None where there is no such: of a Unix
+/// socket, for example.
+fn client_ip(request: &CheckRequest) -> String {
+    let stated = request.get_client_address().filter(|address| network::parse_address(address).is_ok());
+    stated.cloned().unwrap_or_default()
 }
 
 fn secret(sent: &Headers<'_>) -> Result<String, NotAsked> {
@@ -98,10 +123,17 @@ pub(super) fn for_the_log(wrong: &Violations) -> String {
 
 #[cfg(test)]
 mod tests {
-    use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, attribute_context};
+    use envoy_types::pb::envoy::{
+        config::core::v3::{self as core, address::Address},
+        service::auth::v3::{AttributeContext, attribute_context, attribute_context::Peer},
+    };
 
     use super::*;
-    use crate::{domain::key::KeyEnvironment, grpc::envoy::headers::tests::raw, keys};
+    use crate::{
+        domain::{key::KeyEnvironment, referrer::Origin, verdict::Facts},
+        grpc::envoy::headers::tests::raw,
+        keys,
+    };
 
     const KEY: &str = "sk_live_00000000000000000000000000000000000000000001Vxh1Z";
 
@@ -136,9 +168,55 @@ mod tests {
         assert_eq!(needed, ["tasks:read", "a:*"]);
         assert!(matches!(verify.subject, keys::Subject::Hash(_)));
 
+        assert_eq!(verify.cost, 1);
+
+        let verify = asked(&[("resource", "files/a"), ("cost", "7")], &[("x-api-key", KEY)]).expect("asked");
+        assert_eq!((verify.facts.resource, verify.cost), (Resource::parse("files/a").ok(), 7));
+
         let nothing = asked(&[], &[("x-api-key", KEY)]).expect("asked");
         assert_eq!((nothing.application_id, nothing.facts.environment), (None, KeyEnvironment::Live));
         assert!(nothing.facts.required_permissions.is_empty());
+        let Facts { client_ip, referrer, resource, .. } = nothing.facts;
+        assert_eq!((client_ip, referrer, resource), (None, None, None));
+    }
+
+    #[test]
+    fn the_referrer_is_the_origin_else_the_referer_and_what_is_neither_is_unknown() {
+        let referrer = |headers: &[(&str, &str)]| {
+            let headers = [headers, &[("x-api-key", KEY)]].concat();
+            asked(&[], &headers).expect("asked, whatever the client sent").facts.referrer
+        };
+        let (app, other) = ("https://app.example.com", "https://other.example.com/x");
+        let is_app = Origin::parse(app).ok();
+        assert!(is_app.is_some());
+        assert_eq!(referrer(&[("Origin", app), ("Referer", other)]), is_app);
+        assert_eq!(referrer(&[("referer", "https://app.example.com/page?x=1")]), is_app);
+        assert_eq!(referrer(&[("origin", ""), ("referer", app)]), is_app, "an empty one is none");
+        for bad in ["null", "app.example.com", "https://u:p@app.example.com", "https://app.example.com:0", "*", "é"] {
+            assert_eq!(referrer(&[("origin", bad), ("referer", app)]), None, "{bad}: not made up for");
+        }
+        assert_eq!(referrer(&[("origin", app), ("origin", app)]), None, "two origins are none");
+    }
+
+    #[test]
+    fn the_address_is_the_connection_s_and_none_where_there_is_none() {
+        let client_ip = |address: Option<Address>| {
+            let mut request =
+                check(&[], &[("x-api-key", KEY), ("x-forwarded-for", "192.0.2.7"), ("x-real-ip", "192.0.2.7")]);
+            let peer =
+                Peer { address: address.map(|address| core::Address { address: Some(address) }), ..Default::default() };
+            request.attributes.as_mut().expect("attributes").source = Some(peer);
+            Question::read(&request).expect("asked").verify.facts.client_ip
+        };
+        let socket = |address: &str| {
+            Some(Address::SocketAddress(core::SocketAddress { address: address.to_owned(), ..Default::default() }))
+        };
+        assert_eq!(client_ip(socket("198.51.100.1")), "198.51.100.1".parse().ok());
+        assert_eq!(client_ip(socket("::ffff:198.51.100.1")), "198.51.100.1".parse().ok());
+        assert_eq!(client_ip(socket("2001:db8::1")), "2001:db8::1".parse().ok());
+        assert_eq!(client_ip(None), None);
+        assert_eq!(client_ip(Some(Address::Pipe(core::Pipe { path: "/run/x".to_owned(), mode: 0 }))), None);
+        assert_eq!(client_ip(socket("localhost")), None);
     }
 
     #[test]
@@ -154,6 +232,16 @@ mod tests {
             ("environment", "LIVE"),
             ("environment", "prod"),
             ("required_permissions", ""),
+            ("resource", ""),
+            ("resource", "files/*"),
+            ("resource", "files/../secret"),
+            ("cost", "0"),
+            ("cost", "-1"),
+            ("cost", "1.5"),
+            ("cost", "1000000001"),
+            ("cost", "99999999999999999999"),
+            ("client_ip", "192.0.2.1"),
+            ("dry_run", "true"),
         ];
         for (name, value) in bad {
             for headers in [&[][..], &[("x-api-key", KEY)]] {

@@ -34,6 +34,22 @@ pub(in crate::store) struct Model {
     pub revoke_comment: String,
     pub created_by: String,
     pub revision: i64,
+    // Events of the first version do not have what follows.
+    #[sea_orm(column_type = "JsonBinary")]
+    #[serde(default = "super::empty_list")]
+    pub ip_allowlist: Json,
+    #[sea_orm(column_type = "JsonBinary")]
+    #[serde(default = "super::empty_list")]
+    pub referrer_allowlist: Json,
+    #[sea_orm(column_type = "JsonBinary")]
+    #[serde(default = "super::empty_list")]
+    pub resource_allowlist: Json,
+    #[sea_orm(column_type = "JsonBinary")]
+    #[serde(default = "super::empty_list")]
+    pub rate_limits: Json,
+    #[sea_orm(column_type = "JsonBinary")]
+    #[serde(default = "super::empty_list")]
+    pub quotas: Json,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

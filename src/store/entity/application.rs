@@ -14,6 +14,15 @@ pub(in crate::store) struct Model {
     pub create_time: i64,
     pub update_time: i64,
     pub revision: i64,
+    // Events of the first version do not have what follows.
+    #[serde(default = "super::no_plan")]
+    pub plan: String,
+    #[sea_orm(column_type = "JsonBinary")]
+    #[serde(default = "super::empty_list")]
+    pub rate_limits: Json,
+    /// Microseconds.
+    #[serde(default)]
+    pub max_cache_ttl: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -7,6 +7,8 @@ pub(in crate::store) struct Model {
     pub id: Uuid,
     pub beat: i64,
     pub acked_seq: i64,
+    /// Up to here no verifier answers by itself from before, either.
+    pub edge_seq: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

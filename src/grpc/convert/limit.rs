@@ -1,0 +1,92 @@
+use super::common::{duration, to_duration};
+use crate::{
+    domain::{
+        limit::{Amount, LimitName, Limits, MAX_RATE_LIMITS, Quota, QuotaPeriod, RateLimit, Window},
+        refusal::Violations,
+    },
+    pb,
+};
+
+/// A key's own limits.
+pub(in crate::grpc) fn limits(
+    rate_limits: &[pb::RateLimit],
+    quotas: &[pb::Quota],
+    violations: &mut Violations,
+) -> Limits {
+    Limits {
+        rate_limits: self::rate_limits(rate_limits, "rate_limits", violations),
+        quotas: self::quotas(quotas, "quotas", violations),
+    }
+}
+
+/// At most 10, no name and no window twice: over the same window only the lower one would hold.
+pub(in crate::grpc) fn rate_limits(
+    limits: &[pb::RateLimit],
+    field: &str,
+    violations: &mut Violations,
+) -> Vec<RateLimit> {
+    if limits.len() > MAX_RATE_LIMITS {
+        violations.add(field, format!("has {}; at most {MAX_RATE_LIMITS} are allowed", limits.len()));
+        return Vec::new();
+    }
+    let mut read: Vec<RateLimit> = Vec::with_capacity(limits.len());
+    for (at, wish) in limits.iter().enumerate() {
+        let of = |part: &str| format!("{field}[{at}].{part}");
+        let name = violations.check(&of("name"), LimitName::parse(&wish.name));
+        let limit = violations.check(&of("limit"), Amount::new(wish.limit));
+        let window = Window::new(wish.window.and_then(duration).unwrap_or_default());
+        let window = violations.check(&of("window"), window);
+        let (Some(name), Some(limit), Some(window)) = (name, limit, window) else { continue };
+        if read.iter().any(|known| known.name == name) {
+            violations.add(of("name"), "stands there twice");
+        }
+        if read.iter().any(|known| known.window == window) {
+            violations.add(of("window"), "stands there twice, and only the lower limit would hold");
+        }
+        read.push(RateLimit { name, limit, window });
+    }
+    read
+}
+
+/// At most one a period.
+pub(in crate::grpc) fn quotas(quotas: &[pb::Quota], field: &str, violations: &mut Violations) -> Vec<Quota> {
+    let mut read: Vec<Quota> = Vec::new();
+    // More than two cannot be good, and the first few are told.
+    for (at, wish) in quotas.iter().enumerate().take(MAX_RATE_LIMITS) {
+        let limit = violations.check(&format!("{field}[{at}].limit"), Amount::new(wish.limit));
+        let period_field = format!("{field}[{at}].period");
+        let period = match pb::QuotaPeriod::try_from(wish.period) {
+            Ok(pb::QuotaPeriod::Day) => QuotaPeriod::Day,
+            Ok(pb::QuotaPeriod::Month) => QuotaPeriod::Month,
+            Ok(pb::QuotaPeriod::Unspecified) | Err(_) => {
+                violations.add(period_field, "must be DAY or MONTH");
+                continue;
+            }
+        };
+        if read.iter().any(|known| known.period == period) {
+            violations.add(period_field, "stands there twice, and only the lower limit would hold");
+        }
+        read.extend(limit.map(|limit| Quota { limit, period }));
+    }
+    read
+}
+
+pub(in crate::grpc) fn to_rate_limit(limit: &RateLimit) -> pb::RateLimit {
+    pb::RateLimit {
+        name: limit.name.as_str().to_owned(),
+        limit: to_amount(limit.limit.get()),
+        window: Some(to_duration(std::time::Duration::from_secs(limit.window.seconds().into()))),
+    }
+}
+
+pub(in crate::grpc) fn to_quota(quota: &Quota) -> pb::Quota {
+    let period = match quota.period {
+        QuotaPeriod::Day => pb::QuotaPeriod::Day,
+        QuotaPeriod::Month => pb::QuotaPeriod::Month,
+    };
+    pb::Quota { limit: to_amount(quota.limit.get()), period: period.into() }
+}
+
+pub(in crate::grpc) fn to_amount(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}
