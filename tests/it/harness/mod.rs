@@ -19,7 +19,7 @@ mod stalled;
 pub(crate) mod watch;
 
 pub(crate) use bent::{all_refused, create_message, good_create, must_pass, raw_refusal};
-pub(crate) use call::{Headers, exchange, message_bytes, nonce, reason, violations};
+pub(crate) use call::{Headers, exchange, message_bytes, nonce, path, reason, violations};
 pub(crate) use database::Rows;
 pub(crate) use dice::Dice;
 pub(crate) use lock::WriteLock;
