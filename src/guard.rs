@@ -31,6 +31,8 @@ pub enum Guard {
     Rate,
     /// Nothing un-revokes a key.
     Sticky,
+    /// What was granted of a limit counts, whoever asks.
+    Budget,
 }
 
 #[cfg(not(feature = "guards-off"))]

@@ -1,19 +1,23 @@
 //! Forgets what nobody needs any more: nonces that no replay could use, requests of more
-//! than a day ago, and events that no watcher may go back to.
+//! than a day ago, budgets of windows that are over, and events that no watcher may go back to.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
+    limits::Budgets,
     replica::Replica,
     store::{Error, Store},
 };
 
 const EVERY: Duration = Duration::from_secs(60);
+/// A clock that is set back by less opens no window a second time.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Runs until it is dropped. A round that fails is tried again a period later.
-pub(crate) async fn run(store: Store, replica: Replica, history: Duration) {
+pub(crate) async fn run(store: Store, replica: Replica, budgets: Arc<Budgets>, history: Duration) {
     loop {
         tokio::time::sleep(EVERY).await;
+        budgets.sweep();
         if let Err(error) = round(&store, &replica, history).await {
             tracing::warn!(%error, "housekeeping failed, trying again in a minute");
         }
@@ -24,7 +28,8 @@ async fn round(store: &Store, replica: &Replica, history: Duration) -> Result<()
     let now = replica.now();
     let nonces = store.forget_nonces(now).await?;
     let requests = store.forget_requests(now).await?;
+    let budgets = store.forget_budgets(now.saturating_sub(DAY)).await?;
     let events = store.compact(now.saturating_sub(history)).await?;
-    tracing::debug!(nonces, requests, events, "housekeeping");
+    tracing::debug!(nonces, requests, budgets, events, "housekeeping");
     Ok(())
 }

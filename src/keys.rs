@@ -3,6 +3,7 @@
 mod create;
 mod get;
 mod list;
+mod rate_limit;
 mod revoke;
 mod update;
 mod verify;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 pub use create::{Created, Expiration, NewKey};
 pub use list::ListKeys;
+pub use rate_limit::{GetRateLimit, RateLimits};
 pub use revoke::RevokeKey;
 pub use update::UpdateKey;
 pub use verify::{Answer, Subject, VerifyKey};
@@ -22,6 +24,7 @@ use crate::{
     },
     entropy::Entropy,
     index::Index,
+    limits::Budgets,
     replica::Replica,
     store::Store,
 };
@@ -32,13 +35,14 @@ pub struct Keys {
     store: Store,
     index: Arc<Index>,
     replica: Replica,
+    budgets: Arc<Budgets>,
     entropy: Entropy,
 }
 
 impl Keys {
     #[must_use]
-    pub fn new(store: Store, index: Arc<Index>, replica: Replica, entropy: Entropy) -> Self {
-        Self { store, index, replica, entropy }
+    pub fn new(store: Store, index: Arc<Index>, replica: Replica, budgets: Arc<Budgets>, entropy: Entropy) -> Self {
+        Self { store, index, replica, budgets, entropy }
     }
 }
 

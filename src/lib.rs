@@ -23,6 +23,7 @@
 //! store      rows, the log, the one way to write                         → domain, signing, clock, entropy, guard
 //! index      all keys and accounts in memory                             → domain, signing, guard
 //! tail       the last events in memory, and a doorbell                   → domain
+//! limits     budgets of keys, a chunk at a time in memory                → store, domain, clock
 //! replica    lease, sync loop, barrier                                   → store, index, tail, domain, clock, guard
 //! auth       proves callers                                              → index, replica, store, domain, signing, guard
 //! keys, applications, accounts   one file a call                         → auth, store, index, replica, domain, …
@@ -77,6 +78,8 @@ mod housekeeping;
 pub mod index;
 #[cfg(feature = "server")]
 pub mod keys;
+#[cfg(feature = "server")]
+pub mod limits;
 pub mod pb;
 #[cfg(feature = "server")]
 pub mod replica;

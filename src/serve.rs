@@ -14,6 +14,7 @@ use crate::{
     grpc::{Bound, Listen, ListenRefused, Parts},
     housekeeping,
     keys::Keys,
+    limits::Budgets,
     replica::{Joined, Pace, Replica, Stopped},
     signing::PublicKeyRefused,
     store::{DatabaseUrl, OpenError, Store},
@@ -120,10 +121,14 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let sync = tokio::spawn(sync.run(said(stopped)));
     first_sync(&replica).await?;
 
+    let (budgets, teller) = Budgets::new(store.clone(), clock);
+    let budgets = Arc::new(budgets);
+    let teller = tokio::spawn(teller.run());
+
     let (drain_now, draining) = watch::channel(false);
     let part = || (store.clone(), Arc::clone(&index), replica.clone());
     let (s, i, r) = part();
-    let keys = Keys::new(s, i, r, entropy.clone());
+    let keys = Keys::new(s, i, r, Arc::clone(&budgets), entropy.clone());
     let (s, i, r) = part();
     let applications = Applications::new(s, i, r, entropy.clone());
     let (s, i, r) = part();
@@ -135,9 +140,9 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let parts = Parts { auth, keys, watches, applications, accounts, replica: replica.clone(), entropy, sampler };
 
     let server = tokio::spawn(bound.serve(parts, draining));
-    let cleaning = tokio::spawn(housekeeping::run(store.clone(), replica.clone(), history));
+    let cleaning = tokio::spawn(housekeeping::run(store.clone(), replica.clone(), Arc::clone(&budgets), history));
     let (stop, told) = watch::channel(false);
-    let tasks = Tasks { store: store.clone(), server, sync, cleaning, drain_now, stop_sync, drain };
+    let tasks = Tasks { store: store.clone(), budgets, server, sync, cleaning, teller, drain_now, stop_sync, drain };
     let ended = tokio::spawn(tasks.run(told));
     tracing::info!(%address, tls = has_tls, keys = index.key_count(), "serving");
     Ok(Running { address, has_tls, store, replica, stop, ended })
@@ -161,9 +166,11 @@ async fn said(mut stop: watch::Receiver<bool>) {
 /// What runs, and how it ends.
 struct Tasks {
     store: Store,
+    budgets: Arc<Budgets>,
     server: JoinHandle<Result<(), ListenRefused>>,
     sync: JoinHandle<Result<(), Stopped>>,
     cleaning: JoinHandle<()>,
+    teller: JoinHandle<()>,
     drain_now: watch::Sender<bool>,
     stop_sync: watch::Sender<bool>,
     drain: Duration,
@@ -191,6 +198,10 @@ impl Tasks {
             tracing::warn!("calls or streams did not end in time and are cut off");
             self.server.abort();
         }
+        if let Err(error) = self.budgets.give_back().await {
+            tracing::warn!(%error, "what was in hand of limits was not given back, and is lost until their windows end");
+        }
+        self.teller.abort();
         self.stop_sync.send_replace(true);
         let ended = match ended_by_itself {
             Some(error) => Err(error),

@@ -9,6 +9,7 @@
 mod accounts;
 mod applications;
 mod audit;
+mod budgets;
 mod codec;
 mod connect;
 mod entity;
@@ -23,6 +24,7 @@ mod sync;
 mod tx;
 mod write;
 
+pub use budgets::{Ask, AskSpan, Grant, HandedOut, Unspent};
 pub use connect::{DatabaseUrl, DatabaseUrlInvalid, Store};
 pub use error::{Error, OpenError};
 pub use keys::KeyFilter;

@@ -85,7 +85,6 @@ pub struct Key {
 
 /// How many labels a key may have.
 pub const MAX_LABELS: usize = 64;
-
 /// New values for the fields that an update names.
 #[derive(Debug, Clone, Default)]
 pub struct KeyPatch {
@@ -215,6 +214,10 @@ impl Key {
             if self.restrictions.ip_ranges.is_empty() && self.restrictions.referrers.is_empty() {
                 let what = "a publishable key needs a referrer_allowlist or an ip_allowlist";
                 violations.add(format!("{field}referrer_allowlist"), what);
+            }
+            if self.restrictions.ip_ranges.iter().any(IpRange::is_everywhere) {
+                violations
+                    .add(format!("{field}ip_allowlist"), "a publishable key cannot be bound to every address there is");
             }
             if self.permissions.iter().any(Permission::is_full) {
                 violations.add(format!("{field}permissions"), "a publishable key cannot hold full access");

@@ -37,6 +37,12 @@ pub fn parse_address(text: &str) -> Result<IpAddr, AddressMalformed> {
 }
 
 impl IpRange {
+    /// Whether it holds every address of its kind.
+    #[must_use]
+    pub fn is_everywhere(&self) -> bool {
+        self.0.prefix_len() == 0
+    }
+
     /// Whether `address` is in here. An IPv6 range, `::/0` too, holds no IPv4 address,
     /// in whichever form it is stated.
     #[must_use]

@@ -4,7 +4,7 @@ use futures_util::Stream;
 use tonic::{Request, Response, Status};
 
 use super::{
-    convert::{common, key, verify, watch},
+    convert::{common, key, limit, verify, watch},
     unpack,
 };
 use crate::{
@@ -63,9 +63,9 @@ impl KeyService for KeyApi {
 
     async fn get_rate_limit(
         &self,
-        _request: Request<pb::GetRateLimitRequest>,
+        request: Request<pb::GetRateLimitRequest>,
     ) -> Result<Response<pb::GetRateLimitResponse>, Status> {
-        Err(Refusal::MethodNotFound.into())
+        Ok(Response::new(self.rate_limit(&request).await?))
     }
 
     async fn get_key_usage(
@@ -151,6 +151,19 @@ impl KeyApi {
         let caller = unpack::caller(request)?;
         let question = verify::verify(request.get_ref())?;
         Ok(verify::to_answer(&self.keys.verify(&caller, &question).await?))
+    }
+
+    async fn rate_limit(
+        &self,
+        request: &Request<pb::GetRateLimitRequest>,
+    ) -> Result<pb::GetRateLimitResponse, Refusal> {
+        let caller = unpack::caller(request)?;
+        let limits = self.keys.rate_limit(&caller, &verify::rate_limit(request.get_ref())?).await?;
+        Ok(pb::GetRateLimitResponse {
+            key_id: limits.key_id.to_string(),
+            rate_limits: limits.balances.iter().map(limit::to_status).collect(),
+            revision: limits.revision.number(),
+        })
     }
 
     async fn watch(&self, request: Request<pb::WatchRevocationsRequest>) -> Result<crate::watch::WatchStream, Refusal> {

@@ -1,15 +1,18 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::Keys;
 use crate::{
     auth::Caller,
     domain::{
         account::Role,
+        application::Application,
         id::{ApplicationId, KeyId, Revision},
         refusal::Refusal,
         secret::SecretHash,
+        time::Timestamp,
         verdict::{Facts, KeyFacts, Verdict, decide, failing},
     },
+    limits::{Balance, Limited, Spending},
 };
 
 /// Is this key good for this request?
@@ -41,52 +44,141 @@ pub enum Subject {
 pub struct Answer {
     pub verdict: Verdict,
     pub key: Option<Arc<KeyFacts>>,
+    pub balances: Vec<Balance>,
+    /// When a call that was refused by limits may pass.
+    pub retry_after: Option<Duration>,
     pub revision: Revision,
     /// Of a dry run: all that is wrong, in order.
     pub failed_checks: Vec<Verdict>,
 }
 
+/// A key that the caller may see, as of a revision inside the lease.
+pub(super) struct Found {
+    pub(super) key: Arc<KeyFacts>,
+    application: Arc<Application>,
+    pub(super) revision: Revision,
+}
+
+/// How often a call asks the store anew when others spend what it was given.
+const TRIES: u32 = 64;
+
 impl Keys {
-    /// Answers from memory, inside the lease only. No database, no lock.
+    /// Answers from memory, inside the lease only; no lock that all calls share. The store
+    /// is asked only for the first call of a limit's window, and for more of it.
     pub async fn verify(&self, caller: &Caller, question: &VerifyKey) -> Result<Answer, Refusal> {
         may_ask(caller, question)?;
+        for _ in 0..TRIES {
+            // Looked up anew after each wait: a revocation may have come meanwhile.
+            let found = match self.find(caller, question.subject, question.application_id).await? {
+                Ok(found) => found,
+                Err((verdict, revision)) => return Ok(Answer::without_key(verdict, revision, question)),
+            };
+            let verdict = decide(&found.key, &question.facts, self.replica.now());
+            if question.dry_run {
+                return self.rehearse(found, question).await;
+            }
+            if verdict != Verdict::Valid {
+                // A refused call is told how its limits stand, but not made to fail for it.
+                let balances = self.balances(&found, question.cost).await.unwrap_or_default();
+                return Ok(found.answer(verdict, balances));
+            }
+            match self.budgets.spend(found.limited(), question.cost) {
+                Spending::Spent(balances) => return Ok(found.answer(Verdict::Valid, balances)),
+                Spending::Exceeded(balances) => return Ok(found.exceeded(balances, question.cost, self.replica.now())),
+                Spending::Lacking(lacking) => self.budgets.fill(lacking).await?,
+            }
+        }
+        Err(Refusal::Overloaded)
+    }
+
+    /// All that is wrong, with nothing spent.
+    async fn rehearse(&self, found: Found, question: &VerifyKey) -> Result<Answer, Refusal> {
+        let balances = self.balances(&found, question.cost).await?;
+        let now = self.replica.now();
+        let mut failed_checks: Vec<_> = failing(&found.key, &question.facts, now).collect();
+        failed_checks.extend(exceeded(&balances));
+        let verdict = failed_checks.first().copied().unwrap_or(Verdict::Valid);
+        let answer = match verdict {
+            Verdict::RateLimited | Verdict::QuotaExceeded => found.exceeded(balances, question.cost, now),
+            verdict => found.answer(verdict, balances),
+        };
+        Ok(Answer { failed_checks, ..answer })
+    }
+
+    /// The key, or the verdict that there is none to see.
+    pub(super) async fn find(
+        &self,
+        caller: &Caller,
+        subject: Subject,
+        application: Option<ApplicationId>,
+    ) -> Result<Result<Found, (Verdict, Revision)>, Refusal> {
         // The lease first, the look-up second: a lease that holds now rests on a sync that
         // had applied all that could have been confirmed to anybody before now.
         if !self.replica.is_fresh() {
             return Err(Refusal::FreshnessUnproven);
         }
         let revision = self.index.applied();
-        let key = match question.subject {
-            Subject::Malformed => return Ok(Answer::without_key(Verdict::Malformed, revision, question)),
+        let key = match subject {
+            Subject::Malformed => return Ok(Err((Verdict::Malformed, revision))),
             Subject::Hash(hash) => self.index.key(&hash),
             Subject::Id(id) => self.by_id(id).await?,
         };
         let seen = |key: &Arc<KeyFacts>| {
-            caller.sees(key.application_id) && question.application_id.is_none_or(|id| id == key.application_id)
+            caller.sees(key.application_id) && application.is_none_or(|id| id == key.application_id)
         };
-        let Some(key) = key.filter(seen) else {
-            return Ok(Answer::without_key(Verdict::NotFound, revision, question));
-        };
-        let now = self.replica.now();
-        let verdict = decide(&key, &question.facts, now);
-        let failed_checks = match question.dry_run {
-            true => failing(&key, &question.facts, now).collect(),
-            false => Vec::new(),
-        };
-        Ok(Answer { verdict, key: Some(key), revision, failed_checks })
+        let Some(key) = key.filter(seen) else { return Ok(Err((Verdict::NotFound, revision))) };
+        let application = self.index.application(key.application_id).ok_or(Refusal::Internal)?;
+        Ok(Ok(Found { key, application, revision }))
     }
 
     async fn by_id(&self, id: KeyId) -> Result<Option<Arc<KeyFacts>>, Refusal> {
         let found = self.store.read(self.index.applied(), async move |snapshot| snapshot.any_key(id).await).await?;
         Ok(found.map(|key| Arc::new(key.facts())))
     }
+
+    /// How the limits of a key stand for a call of `cost`.
+    pub(super) async fn balances(&self, found: &Found, cost: u64) -> Result<Vec<Balance>, Refusal> {
+        for _ in 0..TRIES {
+            match self.budgets.look(found.limited(), cost) {
+                Ok(balances) => return Ok(balances),
+                Err(lacking) => self.budgets.fill(lacking).await?,
+            }
+        }
+        Err(Refusal::Overloaded)
+    }
+}
+
+impl Found {
+    fn limited(&self) -> Limited<'_> {
+        Limited { key: self.key.id, plan: self.application.plan.rate_limits(), own: &self.key.limits }
+    }
+
+    fn answer(self, verdict: Verdict, balances: Vec<Balance>) -> Answer {
+        let Self { key, revision, .. } = self;
+        Answer { verdict, key: Some(key), balances, retry_after: None, revision, failed_checks: Vec::new() }
+    }
+
+    /// Refused by a limit before a quota, and until the last of them begins anew.
+    fn exceeded(self, balances: Vec<Balance>, cost: u64, now: Timestamp) -> Answer {
+        let verdict = exceeded(&balances).next().unwrap_or(Verdict::RateLimited);
+        let over = || balances.iter().filter(|balance| balance.exceeded);
+        let ever = over().all(|balance| cost <= balance.limit);
+        let retry_after = over().map(|balance| balance.reset_time.since(now)).max().filter(|_| ever);
+        Answer { retry_after, ..self.answer(verdict, balances) }
+    }
 }
 
 impl Answer {
     fn without_key(verdict: Verdict, revision: Revision, question: &VerifyKey) -> Self {
         let failed_checks = if question.dry_run { vec![verdict] } else { Vec::new() };
-        Self { verdict, key: None, revision, failed_checks }
+        Self { verdict, key: None, balances: Vec::new(), retry_after: None, revision, failed_checks }
     }
+}
+
+fn exceeded(balances: &[Balance]) -> impl Iterator<Item = Verdict> {
+    let any = |quota: bool| balances.iter().any(|balance| balance.exceeded && balance.is_quota == quota);
+    let verdicts = [(any(false), Verdict::RateLimited), (any(true), Verdict::QuotaExceeded)];
+    verdicts.into_iter().filter_map(|(exceeded, verdict)| exceeded.then_some(verdict))
 }
 
 /// Who has a key's text may ask about it as a verifier; who has its id alone, as a viewer.

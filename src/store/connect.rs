@@ -65,6 +65,8 @@ pub(super) struct Inner {
     writer: DatabaseConnection,
     /// The sync loop's own connection: calls must not be able to starve the lease.
     sync: DatabaseConnection,
+    /// Budgets and usage: neither waits for a connection behind the calls.
+    ledger: DatabaseConnection,
     /// Writers in the order of their coming. SQLite has one writer at a time, and waits
     /// for it by polling, which is unfair.
     turn: Mutex<()>,
@@ -77,6 +79,7 @@ pub(super) struct Inner {
     pub(super) entropy: Entropy,
     latest_micros: AtomicI64,
     statements: Arc<AtomicU64>,
+    pub(super) hand_outs: AtomicU64,
     _lock: FileLock,
 }
 
@@ -107,9 +110,11 @@ impl Store {
         check_schema(&pool).await?;
         let writer = connect(url, 1, &statements).await?;
         let sync = connect(url, 1, &Arc::default()).await?;
+        let ledger = connect(url, 1, &Arc::default()).await?;
         let inner = Inner {
             pool,
             sync,
+            ledger,
             turn: Mutex::new(()),
             queue: Mutex::new(()),
             waiting: Semaphore::new(WAITING),
@@ -119,6 +124,7 @@ impl Store {
             entropy,
             latest_micros: AtomicI64::new(i64::MIN),
             statements,
+            hand_outs: AtomicU64::new(0),
             _lock: lock,
         };
         let store = Self { inner: Arc::new(inner) };
@@ -143,8 +149,8 @@ impl Store {
         Ok(pending)
     }
 
-    /// How many statements calls have sent, the sync loop's own not counted: a test holds
-    /// Verify to none.
+    /// How many statements calls have sent; not those of the sync loop and of the ledger: a
+    /// test holds Verify to none.
     #[must_use]
     pub fn statements(&self) -> u64 {
         self.inner.statements.load(Ordering::SeqCst)
@@ -161,7 +167,7 @@ impl Store {
     /// Closes the connections. SQLite then folds its log into the database file, so that the
     /// one file is all there is.
     pub async fn close(&self) {
-        for connection in [&self.inner.sync, &self.inner.writer, &self.inner.pool] {
+        for connection in [&self.inner.sync, &self.inner.ledger, &self.inner.writer, &self.inner.pool] {
             if let Err(error) = connection.close_by_ref().await {
                 tracing::warn!(%error, "the database did not close");
             }
@@ -181,6 +187,11 @@ impl Store {
     pub(super) async fn begin_sync(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
         let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None };
         Ok((turn, self.inner.sync.begin_with_options(immediate()).await?))
+    }
+
+    pub(super) async fn begin_ledger(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
+        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None };
+        Ok((turn, self.inner.ledger.begin_with_options(immediate()).await?))
     }
 
     /// Begins a transaction that sees one moment and writes nothing.

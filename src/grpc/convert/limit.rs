@@ -1,9 +1,10 @@
-use super::common::{duration, to_duration};
+use super::common::{duration, to_duration, to_timestamp};
 use crate::{
     domain::{
         limit::{Amount, LimitName, Limits, MAX_RATE_LIMITS, Quota, QuotaPeriod, RateLimit, Window},
         refusal::Violations,
     },
+    limits::Balance,
     pb,
 };
 
@@ -87,6 +88,15 @@ pub(in crate::grpc) fn to_quota(quota: &Quota) -> pb::Quota {
     pb::Quota { limit: to_amount(quota.limit.get()), period: period.into() }
 }
 
-pub(in crate::grpc) fn to_amount(amount: u64) -> i64 {
+pub(in crate::grpc) fn to_status(balance: &Balance) -> pb::RateLimitStatus {
+    pb::RateLimitStatus {
+        name: balance.name.to_string(),
+        limit: to_amount(balance.limit),
+        remaining: to_amount(balance.remaining),
+        reset_time: Some(to_timestamp(balance.reset_time)),
+    }
+}
+
+fn to_amount(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,7 @@
 use super::{
-    common::{parse, permissions, texts, to_timestamp},
+    common::{parse, permissions, texts, to_duration, to_timestamp},
     key::{environment, to_environment, to_kind, to_label},
+    limit,
 };
 use crate::{
     domain::{
@@ -13,7 +14,7 @@ use crate::{
         secret::SecretHash,
         verdict::{Facts, Verdict},
     },
-    keys::{Answer, Subject, VerifyKey},
+    keys::{Answer, GetRateLimit, Subject, VerifyKey},
     pb,
 };
 
@@ -42,6 +43,23 @@ pub(in crate::grpc) fn verify(request: &pb::VerifyKeyRequest) -> Result<VerifyKe
     };
     let subject = v.settle_with(subject)?;
     Ok(VerifyKey { subject, application_id, facts, cost, min_revision, dry_run: request.dry_run })
+}
+
+pub(in crate::grpc) fn rate_limit(request: &pb::GetRateLimitRequest) -> Result<GetRateLimit, Refusal> {
+    let mut v = Violations::default();
+    let application_id = match request.application_id.as_str() {
+        "" => None,
+        text => parse(text, "application_id", &mut v),
+    };
+    let subject = match &request.subject {
+        Some(pb::get_rate_limit_request::Subject::Secret(text)) => Some(presented(text)),
+        Some(pb::get_rate_limit_request::Subject::KeyId(id)) => parse(id, "key_id", &mut v).map(Subject::Id),
+        None => {
+            v.add("secret", "this or a key_id is required");
+            None
+        }
+    };
+    Ok(GetRateLimit { subject: v.settle_with(subject)?, application_id })
 }
 
 /// A key's text as its holder sent it.
@@ -100,6 +118,8 @@ pub(in crate::grpc) fn to_answer(answer: &Answer) -> pb::VerifyKeyResponse {
         response.permissions = texts(key.permissions.iter());
         response.labels = key.labels.iter().map(to_label).collect();
         response.expire_time = key.expire_time.map(to_timestamp);
+        response.rate_limits = answer.balances.iter().map(limit::to_status).collect();
+        response.retry_after = answer.retry_after.map(to_duration);
     }
     response
 }
