@@ -24,7 +24,7 @@ impl Deployment {
         let mut deployment = Self { checkout: Checkout::new(), port: free_port(), serve: None };
         let (checkout, url) = (&deployment.checkout, deployment.url());
         write_certificates(checkout);
-        assert_eq!(checkout.run(&["migrate", DATABASE]).good(), "1 migration applied\n");
+        assert_eq!(checkout.run(&["migrate", DATABASE]).good(), "2 migrations applied\n");
         assert_eq!(checkout.run(&["migrate", DATABASE]).good(), "the schema is up to date\n");
         let bootstrap = ["bootstrap", DATABASE, "--out", "admin.json", "--endpoint", &url];
         assert!(checkout.run(&bootstrap).good().starts_with("made the admin sa_"));
@@ -34,10 +34,14 @@ impl Deployment {
 
     /// Starts the server, and waits until it answers.
     pub(crate) fn serve(&mut self) {
+        self.serve_with(&[]);
+    }
+
+    pub(crate) fn serve_with(&mut self, more: &[&str]) {
         let (listen, audience) = (format!("0.0.0.0:{}", self.port), format!("--token-audience={}", self.url()));
         let tls = ["--tls-cert=server.pem", "--tls-key=server.key"];
         let mut serve = self.checkout.portcullis(&["serve", DATABASE, "--listen", &listen, &audience]);
-        self.serve = Some(Process::start(serve.args(tls)));
+        self.serve = Some(Process::start(serve.args(tls).args(more)));
         self.until_it_serves();
     }
 

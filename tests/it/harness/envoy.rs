@@ -81,7 +81,7 @@ impl Gateway {
     pub(crate) fn until(&self, status: u16) {
         let begun = Instant::now();
         loop {
-            let reply = self.get("/", &[]);
+            let reply = self.get("/account", &[]);
             if reply.status == status {
                 return;
             }
