@@ -172,6 +172,32 @@ fn a_client_is_where_its_connection_comes_from_whatever_it_says() {
     }
 }
 
+/// As `docs/envoy.md` says where a load balancer stands between.
+#[test]
+fn by_the_proxy_protocol_an_address_is_the_one_that_the_balancer_saw() {
+    let read_proxy_protocol = |configuration: String| {
+        let filter = "    listener_filters:\n    - name: envoy.filters.listener.proxy_protocol\n      typed_config:\n        \"@type\": \
+            type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol\n        \
+            allow_requests_without_proxy_protocol: true\n    filter_chains:\n";
+        configuration.replacen("    filter_chains:\n", filter, 1)
+    };
+    let Some(gateway) = Gateway::start_with(read_proxy_protocol) else { return };
+    let (_, secret) = gateway.key(&json!({"ip_allowlist": ["192.0.2.7", "2001:db8::/32"]}));
+    let from = |balancer: &str| {
+        let request = "GET /account HTTP/1.1\r\nhost: shop.example.com\r\nconnection: close\r\n";
+        gateway.exchange(&format!("{balancer}{request}x-forwarded-for: 192.0.2.7\r\nx-api-key: {secret}\r\n\r\n"))
+    };
+    for inside in ["PROXY TCP4 192.0.2.7 198.51.100.1 40000 80\r\n", "PROXY TCP6 2001:db8::7 2001:db8::1 40000 80\r\n"]
+    {
+        from(inside).upstream();
+    }
+    for outside in
+        ["PROXY TCP4 192.0.2.8 198.51.100.1 40000 80\r\n", "PROXY TCP6 2001:db9::7 2001:db8::1 40000 80\r\n", ""]
+    {
+        assert_eq!(refused(&from(outside)), is(403, "IP_NOT_ALLOWED"), "{outside}");
+    }
+}
+
 #[test]
 fn a_page_is_the_origin_else_the_referer_and_a_resource_is_the_route_s() {
     let Some(gateway) = Gateway::start() else { return };

@@ -111,11 +111,17 @@ impl Gateway {
 
     pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        self.exchange(&format!(
+            "{method} {path} HTTP/1.1\r\nhost: shop.example.com\r\nconnection: close\r\n{headers}\r\n"
+        ))
+    }
+
+    /// Whatever is sent on a connection, and the one answer.
+    pub(crate) fn exchange(&self, sent: &str) -> Reply {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("Envoy listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: shop.example.com\r\nconnection: close\r\n{headers}\r\n");
         // Envoy may answer and close before it has read what is too much.
-        let _ = stream.write_all(head.as_bytes());
+        let _ = stream.write_all(sent.as_bytes());
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
         Reply::read(&String::from_utf8(answer).expect("UTF-8"))
