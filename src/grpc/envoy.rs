@@ -5,6 +5,7 @@
 mod answer;
 mod headers;
 mod identity;
+mod limits;
 mod question;
 
 use std::sync::Arc;
@@ -38,7 +39,7 @@ impl EnvoyApi {
     async fn decide(&self, request: &Request<CheckRequest>) -> Result<CheckResponse, Refusal> {
         let caller = unpack::caller(request)?;
         let request_id = unpack::request_id(request).ok_or(Refusal::Internal)?;
-        let denied = |denial| answer::denied(denial, request_id.as_str());
+        let refused = |denial| answer::denied(denial, Vec::new(), request_id.as_str());
         let question = match Question::read(request.get_ref()) {
             Ok(question) => question,
             Err(NotAsked::NotHttp) => {
@@ -47,15 +48,16 @@ impl EnvoyApi {
             }
             Err(NotAsked::Route(wrong)) => {
                 self.tell(&wrong, &request_id);
-                return Ok(denied(Denial::ROUTE_INVALID));
+                return Ok(refused(Denial::ROUTE_INVALID));
             }
-            Err(NotAsked::KeyMissing) => return Ok(denied(Denial::KEY_MISSING)),
-            Err(NotAsked::KeysDiffer) => return Ok(denied(Denial::KEYS_DIFFER)),
+            Err(NotAsked::KeyMissing) => return Ok(refused(Denial::KEY_MISSING)),
+            Err(NotAsked::KeysDiffer) => return Ok(refused(Denial::KEYS_DIFFER)),
         };
         let found = self.keys.verify(&caller, &question.verify).await?;
+        let limits = limits::headers(&found.balances, found.retry_after);
         match (Denial::of(found.verdict), &found.key) {
-            (Some(denial), _) => Ok(denied(denial)),
-            (None, Some(key)) => Ok(answer::allowed(key, &question.sent)),
+            (Some(denial), _) => Ok(answer::denied(denial, limits, request_id.as_str())),
+            (None, Some(key)) => Ok(answer::allowed(key, &question.sent, limits)),
             (None, None) => Err(Refusal::Internal), // good, and nobody's: no such answer is made
         }
     }

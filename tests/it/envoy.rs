@@ -1,5 +1,7 @@
 //! A real Envoy with `docs/envoy.yaml`: what a client and an upstream see of a decision.
 
+use std::time::{Duration, SystemTime};
+
 use serde_json::{Value, json};
 
 use crate::harness::envoy::{Gateway, Reply};
@@ -135,6 +137,64 @@ fn each_refusal_is_told_by_its_status_and_type_and_reaches_no_upstream() {
     gateway.get("/tasks", &[("x-api-key", &good)]).upstream();
     gateway.get("/sandbox", &[("x-api-key", &test)]).upstream();
     assert_eq!(gateway.get("/healthz", &[]).status, 200, "a route may do without");
+}
+
+/// A count of what is left must not begin anew in the middle of a test.
+fn stay_within_a_day() {
+    const DAY: u64 = 86400;
+    let into_the_day = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock").as_secs() % DAY;
+    while into_the_day() > DAY - 60 {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn limits_are_told_to_the_client_and_refuse_with_429() {
+    let Some(gateway) = Gateway::start() else { return };
+    stay_within_a_day();
+    let (_, secret) = gateway.key(&json!({
+        "permissions": ["tasks:read"],
+        "rate_limits": [{"name": "day", "limit": 22, "window": "86400s"}, {"name": "half", "limit": 500, "window": "43200s"}],
+    }));
+    let key = [("x-api-key", secret.as_str())];
+    let told = |reply: &Reply| {
+        let reset = reply.header("x-ratelimit-reset").concat().parse::<u64>().expect("one, in Unix seconds");
+        assert_eq!(reset % 86400, 0, "at midnight");
+        let [limit, remaining] =
+            ["limit", "remaining"].map(|name| reply.header(&format!("x-ratelimit-{name}")).concat());
+        (limit, remaining)
+    };
+    let is_told = |reply: &Reply, remaining: &str| assert_eq!(told(reply), ("22".to_owned(), remaining.to_owned()));
+    // The upstream's own x-ratelimit-limit is not seen beside it.
+    for (path, remaining) in [("/tasks", "21"), ("/reports/7", "11"), ("/tasks", "10"), ("/tasks", "9")] {
+        let reply = gateway.get(path, &key);
+        reply.upstream();
+        is_told(&reply, remaining);
+        assert!(reply.header("retry-after").is_empty());
+    }
+    let forbidden = gateway.send("DELETE", "/tasks", &key);
+    assert_eq!(refused(&forbidden), is(403, "PERMISSION_MISSING"));
+    is_told(&forbidden, "9");
+    for _ in 0..2 {
+        let reply = gateway.get("/reports/7", &key);
+        assert_eq!(refused(&reply), is(429, "RATE_LIMITED"));
+        is_told(&reply, "9");
+        let wait: u64 = reply.header("retry-after").concat().parse().expect("seconds");
+        assert!((1..=86400).contains(&wait), "{wait}");
+    }
+    for remaining in (0..9).rev() {
+        let reply = gateway.get("/tasks", &key);
+        reply.upstream();
+        is_told(&reply, &remaining.to_string());
+    }
+    assert_eq!(refused(&gateway.get("/tasks", &key)), is(429, "RATE_LIMITED"));
+
+    let (_, secret) = gateway.key(&json!({"quotas": [{"limit": 5, "period": "QUOTA_PERIOD_MONTH"}]}));
+    let key = [("x-api-key", secret.as_str())];
+    let never = gateway.get("/reports/7", &key);
+    assert_eq!(refused(&never), is(429, "QUOTA_EXCEEDED"));
+    assert!(never.header("retry-after").is_empty(), "it costs more than there ever is");
+    assert_eq!(gateway.get("/account", &key).header("x-ratelimit-remaining"), ["4"]);
 }
 
 #[test]

@@ -77,17 +77,21 @@ struct Body<'a> {
     request_id: &'a str,
 }
 
-pub(super) fn allowed(key: &KeyFacts, sent: &Headers<'_>) -> CheckResponse {
+/// A header for the client, and its value.
+pub(super) type ForClient = (&'static str, String);
+
+pub(super) fn allowed(key: &KeyFacts, sent: &Headers<'_>, limits: Vec<ForClient>) -> CheckResponse {
     let identity = identity::of(key);
     let ok = OkHttpResponse {
         headers_to_remove: identity::to_remove(&identity, sent),
         headers: identity.into_iter().map(|(name, value)| set(name, value)).collect(),
+        response_headers_to_add: limits.into_iter().map(|(name, value)| set(name, value)).collect(),
         ..Default::default()
     };
     response(Code::Ok, "", HttpResponse::OkResponse(ok))
 }
 
-pub(super) fn denied(denial: Denial, request_id: &str) -> CheckResponse {
+pub(super) fn denied(denial: Denial, limits: Vec<ForClient>, request_id: &str) -> CheckResponse {
     let Denial { status, kind, message } = denial;
     let body = Body { r#type: kind, message, request_id };
     let mut headers = vec![set("content-type", "application/json".to_owned())];
@@ -96,6 +100,7 @@ pub(super) fn denied(denial: Denial, request_id: &str) -> CheckResponse {
         let error = if denial == Denial::KEY_MISSING { "" } else { ", error=\"invalid_token\"" };
         headers.push(set("www-authenticate", format!("Bearer realm=\"api\"{error}")));
     }
+    headers.extend(limits.into_iter().map(|(name, value)| set(name, value)));
     let denied = DeniedHttpResponse {
         status: Some(HttpStatus { code: status }),
         headers,
@@ -127,7 +132,7 @@ mod tests {
 
     fn parts(denial: Denial) -> (i32, Vec<(String, String)>, serde_json::Value, i32) {
         let CheckResponse { status: Some(status), http_response: Some(HttpResponse::DeniedResponse(denied)), .. } =
-            super::denied(denial, "the-id")
+            super::denied(denial, vec![("x-ratelimit-limit", "7".to_owned())], "the-id")
         else {
             panic!("a denial")
         };
@@ -171,6 +176,7 @@ mod tests {
             assert!(code != 0 && body["message"].as_str().is_some_and(|message| !message.is_empty()), "{kind}");
             assert_eq!(headers[0], ("content-type".to_owned(), "application/json".to_owned()));
             assert_eq!(headers.iter().any(|(name, _)| name == "www-authenticate"), http == 401, "{kind}");
+            assert_eq!(headers.last(), Some(&("x-ratelimit-limit".to_owned(), "7".to_owned())));
         }
     }
 }
