@@ -112,7 +112,8 @@ fn each_refusal_is_told_by_its_status_and_type_and_reaches_no_upstream() {
     let reply = gateway.get("/tasks", &[("x-api-key", "nonsense")]);
     assert_eq!(reply.header("www-authenticate"), ["Bearer realm=\"api\", error=\"invalid_token\""]);
     let unknown = "sk_live_00000000000000000000000000000000000000000001Vxh1Z";
-    let cases: &[(&str, &[(&str, &str)], u16, &str)] = &[
+    type Sent<'a> = &'a [(&'a str, &'a str)];
+    let cases: &[(&str, Sent<'_>, u16, &str)] = &[
         ("/tasks", &[("authorization", &good)], 401, "KEY_MISSING"),
         ("/tasks", &[("authorization", "Basic dTpw")], 401, "KEY_MISSING"),
         ("/tasks", &[("authorization", "Bearer "), ("x-api-key", "")], 401, "KEY_MISSING"),

@@ -103,3 +103,29 @@ fn the_server_s_log_has_the_request_id_that_a_client_was_told_and_at_no_level_a_
     let envoys = gateway.stop_envoy();
     assert!(!envoys.contains(hidden), "nor in Envoy's own");
 }
+
+/// Also where an operator would rather let requests pass than lose them: this is no outage.
+#[test]
+fn a_misspelt_restriction_lets_nobody_pass_and_the_server_s_log_says_which_it_is() {
+    let misspelt = |configuration: String| {
+        let allowing = configuration.replace("failure_mode_allow: false", "failure_mode_allow: true");
+        allowing.replacen("required_permissions: tasks:read\n", "required_permission: tasks:read\n", 1)
+    };
+    let Some(mut gateway) = Gateway::start_with(misspelt) else { return };
+    let (_, secret) = gateway.key(&json!({"permissions": ["tasks:read", "tasks:write"]}));
+    let key = [("x-api-key", secret.as_str())];
+    let mut told = Vec::new();
+    for headers in [&key[..], &[]] {
+        let reply = gateway.get("/tasks", headers);
+        let refusal = reply.refusal();
+        assert_eq!((reply.status, refusal["type"].as_str()), (500, Some("ROUTE_INVALID")), "{reply:?}");
+        assert!(!reply.body.contains("permission"), "{reply:?}");
+        told.push(refusal["request_id"].as_str().expect("text").to_owned());
+    }
+    gateway.send("POST", "/tasks", &[("x-api-key", &secret), ("content-length", "0")]).upstream();
+    let log = gateway.server.stop();
+    for request_id in told {
+        let says = |line: &str| line.contains(&request_id) && line.contains("required_permission");
+        assert!(log.lines().any(says), "{request_id}: {log}");
+    }
+}
