@@ -91,6 +91,8 @@ fn no_identity_header_of_a_client_ever_arrives() {
             assert!(!reply.body.contains("forged"), "{}", reply.body);
             assert_eq!(reply.upstream().header("x-portcullis-key-id"), [id]);
         }
+        let unasked = gateway.get("/healthz", forged);
+        assert!(unasked.upstream().named(|name| name.to_lowercase().starts_with("x-portcullis")).is_empty());
     }
 }
 

@@ -24,6 +24,18 @@ fn nothing_passes_while_the_server_is_away_and_good_keys_pass_when_it_is_back() 
 }
 
 #[test]
+fn nothing_passes_while_the_server_hangs_and_no_client_waits_for_ever() {
+    let Some(gateway) = Gateway::start() else { return };
+    let (_, secret) = gateway.key(&json!({}));
+    let key = [("x-api-key", secret.as_str())];
+    gateway.get("/account", &key).upstream();
+    let reply = gateway.server.paused(|| gateway.get("/account", &key));
+    assert_eq!((reply.status, reply.body.as_str()), (503, ""), "{reply:?}");
+    gateway.until(401);
+    gateway.get("/account", &key).upstream();
+}
+
+#[test]
 fn an_envoy_that_was_restarted_goes_on() {
     let Some(mut gateway) = Gateway::start() else { return };
     let (id, secret) = gateway.key(&json!({}));

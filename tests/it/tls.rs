@@ -52,6 +52,15 @@ impl Deployment {
         ended.err
     }
 
+    /// It answers nothing meanwhile, and its connections stand.
+    pub(crate) fn paused<T>(&self, meanwhile: impl FnOnce() -> T) -> T {
+        let serve = self.serve.as_ref().expect("a server that runs");
+        serve.signal("STOP");
+        let done = meanwhile();
+        serve.signal("CONT");
+        done
+    }
+
     /// As the admin.
     pub(crate) fn call(&self, method: &str, request: &str) -> String {
         let arguments = ["call", method, "--credentials=admin.json", "--ca-cert=ca.pem", "-d", request];

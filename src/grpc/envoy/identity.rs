@@ -139,6 +139,17 @@ mod tests {
         assert!(!is_removed("Basic dTpw") && !is_removed("") && !is_removed("k"));
     }
 
+    /// The route that asks nobody removes them by name.
+    #[test]
+    fn the_docs_name_every_header_of_ours() {
+        let page = include_str!("../../../docs/envoy.md");
+        let configuration = include_str!("../../../docs/envoy.yaml");
+        for name in ALL {
+            assert!(page.contains(&format!("| `{name}` |")), "{name}");
+            assert!(configuration.contains(&format!("- {name}\n")), "{name}");
+        }
+    }
+
     proptest! {
         #[test]
         fn every_value_is_visible_ascii_and_reads_back(name in "\\PC{1,40}") {

@@ -17,7 +17,7 @@ use crate::{
 /// What Envoy asks about a request, as `VerifyKey` would be asked.
 pub(super) struct Question<'a> {
     pub(super) verify: VerifyKey,
-    /// By the client: all the answer says goes by what it must not leave standing.
+    /// By the client, to be taken away where it could pass for ours.
     pub(super) sent: Headers<'a>,
 }
 
