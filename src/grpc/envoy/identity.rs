@@ -150,7 +150,47 @@ mod tests {
         }
     }
 
+    /// What Envoy makes of an answer: the last hop before the upstream.
+    fn arrives(set: &[(&'static str, String)], sent: &[(String, String)]) -> Vec<(String, String)> {
+        let borrowed: Vec<_> = sent.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let removed = removed(set, &borrowed);
+        let mut headers: Vec<_> = sent.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
+        for (name, value) in set {
+            headers.retain(|(known, _)| known != name);
+            headers.push(((*name).to_owned(), value.clone()));
+        }
+        headers.retain(|(known, _)| !removed.contains(known));
+        headers
+    }
+
+    /// One of ours, spelt in any case, with any of its `-` as `_`.
+    fn spelt() -> impl Strategy<Value = String> {
+        let names = ALL.into_iter().chain([API_KEY, AUTHORIZATION]).collect::<Vec<_>>();
+        (proptest::sample::select(names), any::<[bool; 32]>(), any::<[bool; 32]>()).prop_map(|(name, upper, under)| {
+            let letter = |(at, letter): (usize, char)| match letter {
+                '-' if under[at] => '_',
+                letter if upper[at] => letter.to_ascii_uppercase(),
+                letter => letter,
+            };
+            name.chars().enumerate().map(letter).collect()
+        })
+    }
+
     proptest! {
+        #[test]
+        fn nothing_that_reads_as_ours_arrives_but_what_is_ours(
+            sent in proptest::collection::vec((spelt(), "(Bearer )?[a-z]{0,3}"), 0..20), nobody: bool,
+        ) {
+            let set = of(&facts("n", if nobody { &[] } else { &["a:b"] }));
+            let mut ours: Vec<_> = set.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+            let mut arrived = arrives(&set, &sent);
+            prop_assert!(!arrived.iter().any(|(name, _)| name.replace('_', "-") == API_KEY));
+            arrived.retain(|(name, _)| ALL.contains(&name.replace('_', "-").as_str()));
+            arrived.sort();
+            ours.sort();
+            prop_assert_eq!(arrived, ours);
+        }
+
         #[test]
         fn every_value_is_visible_ascii_and_reads_back(name in "\\PC{1,40}") {
             for (header, value) in of(&facts(&name, &["a:b", "*"])) {
