@@ -52,7 +52,7 @@ fn method_table(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
             rows.push(row(pool, &method).map_err(|e| format!("{}: {e}", method.full_name()))?);
         }
     }
-    rows.sort(); // by path, for a binary search
+    rows.sort();
     let mut text = String::from("pub static METHODS: &[Method] = &[\n");
     for row in rows {
         writeln!(text, "    {row},")?;

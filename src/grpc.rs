@@ -13,6 +13,7 @@ mod health;
 mod key_service;
 mod server;
 mod service_account_service;
+mod services;
 mod status;
 mod unpack;
 

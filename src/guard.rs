@@ -31,6 +31,8 @@ pub enum Guard {
     Rate,
     /// Nothing un-revokes a key.
     Sticky,
+    /// A revocation waits for the answers that verifiers may give by themselves.
+    Edge,
     /// What was granted of a limit counts, whoever asks.
     Budget,
 }

@@ -1,5 +1,6 @@
 //! What can be done with keys: one file a call.
 
+mod cache_ttl;
 mod create;
 mod get;
 mod list;

@@ -200,7 +200,8 @@ impl Budgets {
 }
 
 impl Limited<'_> {
-    fn is_unlimited(&self) -> bool {
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
         self.plan.is_empty() && self.own.is_empty()
     }
 }

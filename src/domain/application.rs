@@ -60,6 +60,15 @@ impl Application {
             return Ok(Changed::No);
         }
         self.update_time = now;
-        Ok(Changed::Yes((self.plan != before.plan).then_some(Cause::Narrowed)))
+        let narrowed = self.plan != before.plan || self.max_cache_ttl < before.max_cache_ttl;
+        Ok(Changed::Yes(narrowed.then_some(Cause::Narrowed)))
+    }
+
+    /// How long verifiers may still answer by what they were told of it before `now`, as far
+    /// as it shows: what was changed lately may have allowed any time before.
+    #[must_use]
+    pub fn may_be_cached_for(&self, now: Timestamp) -> Duration {
+        let changed_lately = self.update_time != self.create_time && now.since(self.update_time) <= MAX_CACHE_TTL;
+        if changed_lately { MAX_CACHE_TTL } else { self.max_cache_ttl }
     }
 }

@@ -53,7 +53,7 @@ impl EnvoyApi {
             Err(NotAsked::KeyMissing) => return Ok(refused(Denial::KEY_MISSING)),
             Err(NotAsked::KeysDiffer) => return Ok(refused(Denial::KEYS_DIFFER)),
         };
-        let found = self.keys.verify(&caller, &question.verify).await?;
+        let found = self.keys.verify(caller, &question.verify, || unpack::deadline(request)).await?;
         let limits = limits::headers(&found.balances, found.retry_after);
         match (Denial::of(found.verdict), &found.key) {
             (Some(denial), _) => Ok(answer::denied(denial, limits, request_id.as_str())),

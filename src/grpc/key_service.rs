@@ -115,7 +115,7 @@ impl KeyApi {
         let ((application_id, (environment, name_prefix)), page) =
             unpack::both(unpack::both(application_id, filter), page)?;
         let filter = KeyFilter { show_revoked: list.show_revoked, environment, name_prefix };
-        let (page, revision) = self.keys.list(&caller, ListKeys { application_id, filter, page }).await?;
+        let (page, revision) = self.keys.list(caller, ListKeys { application_id, filter, page }).await?;
         let now = self.replica.now();
         Ok(pb::ListKeysResponse {
             keys: page.items.iter().map(|item| key::to_key(item, now)).collect(),
@@ -129,7 +129,7 @@ impl KeyApi {
         let application = common::parse_one(&request.get_ref().application_id, "application_id");
         let id = common::parse_one(&request.get_ref().key_id, "key_id");
         let (application, id) = unpack::both(application, id)?;
-        let (found, revision) = self.keys.get(&caller, application, id).await?;
+        let (found, revision) = self.keys.get(caller, application, id).await?;
         Ok(pb::GetKeyResponse { key: Some(key::to_key(&found, self.replica.now())), revision: revision.number() })
     }
 
@@ -150,7 +150,8 @@ impl KeyApi {
     async fn verify(&self, request: &Request<pb::VerifyKeyRequest>) -> Result<pb::VerifyKeyResponse, Refusal> {
         let caller = unpack::caller(request)?;
         let question = verify::verify(request.get_ref())?;
-        Ok(verify::to_answer(&self.keys.verify(&caller, &question).await?))
+        let answer = self.keys.verify(caller, &question, || unpack::deadline(request)).await?;
+        Ok(verify::to_answer(&answer))
     }
 
     async fn rate_limit(
@@ -158,7 +159,7 @@ impl KeyApi {
         request: &Request<pb::GetRateLimitRequest>,
     ) -> Result<pb::GetRateLimitResponse, Refusal> {
         let caller = unpack::caller(request)?;
-        let limits = self.keys.rate_limit(&caller, &verify::rate_limit(request.get_ref())?).await?;
+        let limits = self.keys.rate_limit(caller, &verify::rate_limit(request.get_ref())?).await?;
         Ok(pb::GetRateLimitResponse {
             key_id: limits.key_id.to_string(),
             rate_limits: limits.balances.iter().map(limit::to_status).collect(),
@@ -167,7 +168,7 @@ impl KeyApi {
     }
 
     async fn watch(&self, request: Request<pb::WatchRevocationsRequest>) -> Result<crate::watch::WatchStream, Refusal> {
-        let caller = unpack::caller(&request)?;
+        let caller = unpack::caller(&request)?.clone();
         self.watches.open(&caller, watch::watch(request.into_inner())?).await
     }
 }

@@ -53,6 +53,19 @@ pub(super) enum Save {
     Account { before: Option<ServiceAccount>, after: ServiceAccount },
 }
 
+impl Inner {
+    /// Whether verifiers may have been told more than will hold. What saves nothing may repeat
+    /// something that did.
+    pub(super) fn narrows(&self) -> bool {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let narrows = |save: &Save| match save {
+            Save::Key { cause, .. } | Save::Application { cause, .. } => cause.is_some(),
+            Save::Account { .. } => false,
+        };
+        notes.saves.is_empty() || notes.saves.iter().any(narrows)
+    }
+}
+
 impl Tx {
     /// The database's time, as of this transaction's turn.
     #[must_use]

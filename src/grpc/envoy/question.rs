@@ -48,7 +48,8 @@ impl<'a> Question<'a> {
             ..route
         };
         let verify = match verify::verify(&asked) {
-            Ok(verify) => Some(verify),
+            // Envoy asks about every request, so no revocation needs to wait for what it kept.
+            Ok(verify) => Some(VerifyKey { may_cache: false, ..verify }),
             Err(Refusal::FieldInvalid(more)) => {
                 wrong.append(more);
                 None
