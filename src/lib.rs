@@ -7,6 +7,7 @@
 //! write:  proto → grpc (gate: auth makes the Caller and the Act) → keys/<rpc> → domain rules
 //!              → store.write { nonce + account again + rows + event + audit } → replica.confirm → answer
 //! verify: proto → grpc (gate) → keys/verify → replica: inside the lease? → index (memory) → domain::verdict → limits, usage → answer
+//! envoy:  Check → grpc/envoy: the same question, asked about an HTTP request and answered as one
 //! watch:  store.log → replica/sync → index, then tail → watch/stream → grpc → gateway
 //! ```
 //!

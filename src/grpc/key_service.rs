@@ -1,4 +1,4 @@
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use futures_util::Stream;
 use tonic::{Request, Response, Status};
@@ -22,7 +22,7 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) struct KeyApi {
-    pub(super) keys: Keys,
+    pub(super) keys: Arc<Keys>,
     pub(super) watches: Watches,
     pub(super) replica: Replica,
 }

@@ -245,14 +245,14 @@ pub(super) fn to_label(label: &Label) -> pb::Label {
     pb::Label { key: label.key().to_owned(), value: label.value().to_owned() }
 }
 
-pub(super) fn to_kind(kind: KeyType) -> pb::KeyType {
+pub(in crate::grpc) fn to_kind(kind: KeyType) -> pb::KeyType {
     match kind {
         KeyType::Secret => pb::KeyType::Secret,
         KeyType::Publishable => pb::KeyType::Publishable,
     }
 }
 
-pub(super) fn to_environment(environment: KeyEnvironment) -> pb::KeyEnvironment {
+pub(in crate::grpc) fn to_environment(environment: KeyEnvironment) -> pb::KeyEnvironment {
     match environment {
         KeyEnvironment::Live => pb::KeyEnvironment::Live,
         KeyEnvironment::Test => pb::KeyEnvironment::Test,

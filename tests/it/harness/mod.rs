@@ -6,6 +6,7 @@ mod call;
 mod database;
 pub(crate) mod dev;
 mod dice;
+pub(crate) mod envoy;
 mod lock;
 mod persona;
 mod process;
@@ -20,7 +21,7 @@ pub(crate) mod verify;
 pub(crate) mod watch;
 
 pub(crate) use bent::{all_refused, create_message, good_create, must_pass, raw_refusal};
-pub(crate) use call::{Headers, exchange, message_bytes, nonce, reason, violations};
+pub(crate) use call::{Headers, exchange, message_bytes, nonce, path, reason, violations};
 pub(crate) use database::Rows;
 pub(crate) use dice::Dice;
 pub(crate) use lock::WriteLock;
