@@ -47,6 +47,7 @@ fn is_in_the_table(refusal: &Refusal) {
         | Refusal::MessageTooLarge { .. }
         | Refusal::Overloaded
         | Refusal::FreshnessUnproven
+        | Refusal::RevisionNotReached { .. }
         | Refusal::StoreUnavailable
         | Refusal::CommitUnknown
         | Refusal::CommittedNotConfirmed(_)
@@ -118,6 +119,12 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
         (Refusal::MessageTooLarge { limit: 9 }, Code::ResourceExhausted, "MESSAGE_TOO_LARGE", &["limit_bytes"]),
         (Refusal::Overloaded, Code::ResourceExhausted, "OVERLOADED", &[]),
         (Refusal::FreshnessUnproven, Code::Unavailable, "FRESHNESS_UNPROVEN", &[]),
+        (
+            Refusal::RevisionNotReached { applied: Revision::new(7) },
+            Code::Unavailable,
+            "REVISION_NOT_REACHED",
+            &["applied_revision"],
+        ),
         (Refusal::StoreUnavailable, Code::Unavailable, "STORE_UNAVAILABLE", &[]),
         (Refusal::CommitUnknown, Code::Unavailable, "COMMIT_UNKNOWN", &[]),
         (Refusal::CommittedNotConfirmed(Revision::new(7)), Code::Unavailable, "COMMITTED_NOT_CONFIRMED", &["revision"]),

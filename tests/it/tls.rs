@@ -25,7 +25,7 @@ impl Deployment {
         let port = free_port();
         let url = format!("https://localhost:{port}");
         write_certificates(&checkout);
-        assert_eq!(checkout.run(&["migrate", DATABASE]).good(), "1 migration applied\n");
+        assert_eq!(checkout.run(&["migrate", DATABASE]).good(), "2 migrations applied\n");
         assert_eq!(checkout.run(&["migrate", DATABASE]).good(), "the schema is up to date\n");
         let bootstrap = ["bootstrap", DATABASE, "--out", "admin.json", "--endpoint", &url];
         assert!(checkout.run(&bootstrap).good().starts_with("made the admin sa_"));
