@@ -208,6 +208,10 @@ impl Tasks {
                 Ok(Ok(())) => ServeError::Lost("the server ended".to_owned()),
                 Err(error) => ServeError::Lost(error.to_string()),
             }),
+            ended = &mut self.teller => Some(match ended {
+                Ok(()) => ServeError::Lost("the loop that asks for chunks of limits ended".to_owned()),
+                Err(error) => ServeError::Lost(error.to_string()),
+            }),
         };
         self.cleaning.abort();
         tracing::info!("draining");

@@ -44,11 +44,11 @@ impl Keys {
                     must_be_ahead("key.expire_time", expire_time, tx.now())?;
                 }
                 let mut after = before.clone();
-                let changes_limits = update.patch.rate_limits.is_some();
                 match after.update(update.patch, &actor.grantable, tx.now())? {
                     Changed::No => Ok((tx.used(after).await?, false)),
                     Changed::Yes(cause) => {
-                        if changes_limits {
+                        // Those that a downgrade of the plan left above it may stay.
+                        if after.limits.rate_limits != before.limits.rate_limits {
                             let application = tx.application(update.application_id).await?;
                             after.must_be_within(&application.plan, "key.")?;
                         }

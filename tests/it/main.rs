@@ -32,6 +32,7 @@ mod fields_request_id;
 mod fields_secret;
 mod harness;
 mod keys;
+mod limits_store;
 mod open_services;
 mod peers;
 mod promises;
