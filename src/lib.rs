@@ -13,7 +13,10 @@
 //!
 //! A mutation and its event are one transaction. The sync loop (`replica::sync`) reads the
 //! log in order, applies it to the index, says so durably, and that renews the lease that
-//! every answer needs. A mutation returns when each replica has said that it applied it.
+//! every answer needs. A mutation returns when each replica has said that it applied it, and,
+//! where it takes something away, that nobody answers by what was before: what verifiers may
+//! keep for a while (`cache_ttl`) is noted before the look-up that it rests on
+//! (`index::cached`), and waited for (`replica::edge`).
 //!
 //! # The rooms, and what each may know
 //!

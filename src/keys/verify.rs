@@ -149,9 +149,10 @@ impl Keys {
         Ok(Ok(Found { key, application, revision }))
     }
 
+    /// The store knows whose id it is; the facts are the index's, as for who has the text.
     async fn by_id(&self, id: KeyId) -> Result<Option<Arc<KeyFacts>>, Refusal> {
         let found = self.store.read(self.index.applied(), async move |snapshot| snapshot.any_key(id).await).await?;
-        Ok(found.map(|key| Arc::new(key.facts())))
+        Ok(found.and_then(|key| self.index.key(&key.hash)))
     }
 
     /// How the limits of a key stand for a call of `cost`.

@@ -301,42 +301,4 @@ pub(super) fn account_rows(account: &ServiceAccount) -> (service_account::Model,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn application() -> serde_json::Value {
-        serde_json::json!([{"kind": "application", "row": {
-            "application_id": "app_0000000000000000000001", "name": "a", "key_prefix": null, "create_time": 1,
-            "update_time": 1, "revision": 1,
-        }}])
-    }
-
-    fn read(changes: serde_json::Value) -> Result<Vec<ChangeRow>, serde_json::Error> {
-        serde_json::from_value(changes)
-    }
-
-    #[test]
-    fn an_event_of_a_newer_version_does_not_read_by_halves() {
-        assert!(read(application()).is_ok());
-        let mut with_field = application();
-        with_field[0]["row"]["only_newer_versions_know"] = true.into();
-        assert!(read(with_field).is_err(), "a field may restrict what this version would admit");
-        let mut with_kind = application();
-        with_kind[0]["kind"] = "something_new".into();
-        assert!(read(with_kind).is_err());
-    }
-
-    #[test]
-    fn every_word_reads_back() {
-        fn check<T: Word + PartialEq>() {
-            assert!(T::ALL.iter().all(|value| T::read(value.word()).is_ok_and(|read| read == *value)));
-            assert!(T::read("").is_err());
-        }
-        check::<Cause>();
-        check::<KeyType>();
-        check::<QuotaPeriod>();
-        check::<KeyEnvironment>();
-        check::<RevokeReason>();
-        check::<Role>();
-    }
-}
+mod tests;

@@ -66,6 +66,11 @@ impl Stage {
                 let subject = Some(pb::verify_key_request::Subject::Secret("sk_live_no".into()));
                 pb::VerifyKeyRequest { subject, ..Default::default() }.encode_to_vec()
             }
+            "GetRateLimit" => {
+                let subject = Some(pb::get_rate_limit_request::Subject::KeyId(self.to_update.key_id.clone()));
+                pb::GetRateLimitRequest { subject, ..Default::default() }.encode_to_vec()
+            }
+            "GetKeyUsage" => pb::GetKeyUsageRequest { application_id: app, ..Default::default() }.encode_to_vec(),
             "CreateApplication" => {
                 let application = Some(application(String::new()));
                 pb::CreateApplicationRequest { application, ..Default::default() }.encode_to_vec()

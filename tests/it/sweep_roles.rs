@@ -9,7 +9,7 @@ use pb::Role::{Editor, Verifier, Viewer, Watcher};
 
 /// Who passes the gate beside ADMIN; nobody named: every proven caller. Written out here, so
 /// that a slip in a proto shows.
-const MATRIX: [(&str, &[pb::Role]); 19] = [
+const MATRIX: [(&str, &[pb::Role]); 21] = [
     (crate::sweep::CHECK, &[Verifier]),
     ("ApplicationService/CreateApplication", &[pb::Role::Admin]),
     ("ApplicationService/GetApplication", &[Viewer, Editor]),
@@ -17,10 +17,13 @@ const MATRIX: [(&str, &[pb::Role]); 19] = [
     ("ApplicationService/UpdateApplication", &[pb::Role::Admin]),
     ("KeyService/CreateKey", &[Editor]),
     ("KeyService/GetKey", &[Viewer, Editor]),
+    ("KeyService/GetKeyUsage", &[Viewer, Editor]),
+    ("KeyService/GetRateLimit", &[Verifier]),
     ("KeyService/ListKeys", &[Viewer, Editor]),
     ("KeyService/RevokeKey", &[Editor]),
     ("KeyService/UpdateKey", &[Editor]),
-    ("KeyService/VerifyKey", &[Verifier]),
+    // What each may ask of it is shown in `verdict.rs`.
+    ("KeyService/VerifyKey", &[Verifier, Viewer, Editor]),
     ("KeyService/WatchRevocations", &[Watcher]),
     ("ServiceAccountService/AddServiceAccountKey", &[]),
     ("ServiceAccountService/CreateServiceAccount", &[pb::Role::Admin]),

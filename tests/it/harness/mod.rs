@@ -16,6 +16,7 @@ mod refused;
 mod rows;
 mod server;
 mod stalled;
+pub(crate) mod verify;
 pub(crate) mod watch;
 
 pub(crate) use bent::{all_refused, create_message, good_create, must_pass, raw_refusal};
