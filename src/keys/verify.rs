@@ -78,6 +78,17 @@ impl Keys {
         question: &VerifyKey,
         until: impl FnOnce() -> Instant + Send,
     ) -> Result<Answer, Refusal> {
+        let answer = self.answer(caller, question, until).await?;
+        self.count(question, &answer);
+        Ok(answer)
+    }
+
+    async fn answer(
+        &self,
+        caller: &Caller,
+        question: &VerifyKey,
+        until: impl FnOnce() -> Instant + Send,
+    ) -> Result<Answer, Refusal> {
         may_ask(caller, question)?;
         if self.index.applied() < question.min_revision {
             self.replica.reach(&self.index, question.min_revision, until()).await?;

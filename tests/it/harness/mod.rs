@@ -16,6 +16,7 @@ mod refused;
 mod rows;
 mod server;
 mod stalled;
+mod usage;
 pub(crate) mod verify;
 pub(crate) mod watch;
 
