@@ -5,6 +5,7 @@
 
 mod application_service;
 mod convert;
+mod envoy;
 mod errors;
 mod frame;
 mod gate;

@@ -19,7 +19,10 @@ use std::{
 };
 
 use papaya::HashMap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 
 pub use budget::Balance;
 pub use teller::Teller;
@@ -115,10 +118,15 @@ impl Budgets {
                 }
                 Spending::Spent(balances)
             }
-            Standing::Exceeded if !budget.may_ask_again(cost, boottime) => {
-                Spending::Exceeded(budget.balances(cost, boottime))
+            Standing::Exceeded => {
+                let (balances, ask_again) = (budget.balances(cost, boottime), budget.may_ask_again(cost, boottime));
+                drop(budget);
+                if ask_again {
+                    self.refill(&purses);
+                }
+                Spending::Exceeded(balances)
             }
-            Standing::Exceeded | Standing::Short | Standing::Unknown => {
+            Standing::Short | Standing::Unknown => {
                 drop(budget);
                 Spending::Lacking(Lacking { purses, cost })
             }
@@ -153,13 +161,16 @@ impl Budgets {
             }
             let (told, answer) = oneshot::channel();
             let lack = Lack { purses: Arc::clone(&purses), cost, told: Some(told) };
-            self.lacks.try_send(lack).map_err(|_| Refusal::Overloaded)?;
+            self.lacks.try_send(lack).map_err(|refused| match refused {
+                TrySendError::Full(_) => Refusal::Overloaded,
+                TrySendError::Closed(_) => Refusal::ShuttingDown,
+            })?;
             answer.await.unwrap_or(Err(Refusal::ShuttingDown))
         };
         tokio::time::timeout(PATIENCE, filled).await.unwrap_or(Err(Refusal::StoreUnavailable))
     }
 
-    /// Asks for more, before a call has to wait for it.
+    /// Asks for more, and nobody waits for it.
     fn refill(&self, purses: &Arc<Purses>) {
         if purses.refilling.swap(true, Ordering::AcqRel) {
             return;
@@ -195,7 +206,10 @@ impl Budgets {
                 refilling: AtomicBool::new(false),
             })
         };
-        Arc::clone(self.keys.pin().get_or_insert_with(limited.key, new))
+        let keys = self.keys.pin();
+        // Not `get_or_insert_with`: papaya 0.2 lets the table fill up under it, and every later
+        // look-up pays.
+        Arc::clone(keys.get(&limited.key).unwrap_or_else(|| keys.get_or_insert(limited.key, new())))
     }
 }
 
@@ -218,23 +232,15 @@ impl Purses {
     }
 
     fn lacks(&self, cost: u64, boottime: Duration) -> bool {
-        let budget = self.lock();
-        match budget.standing(cost, boottime) {
-            Standing::Enough => false,
-            Standing::Unknown => true,
-            // Told only: it is known by now.
-            _ if cost == 0 => false,
-            Standing::Short => true,
-            Standing::Exceeded => budget.may_ask_again(cost, boottime),
-        }
+        matches!(self.lock().standing(cost, boottime), Standing::Short | Standing::Unknown)
     }
 
     fn ask(&self, cost: u64, boottime: Duration) -> Ask {
         self.lock().ask(self.key, cost, boottime)
     }
 
-    fn put(&self, ask: &Ask, grants: &[Grant], asked_at: Duration, time: Timestamp) {
-        self.lock().put(ask, grants, asked_at, time);
+    fn put(&self, ask: &Ask, grants: &[Grant], time: Timestamp, time_at: Duration) {
+        self.lock().put(ask, grants, time, time_at);
     }
 
     /// An ask of it was answered.

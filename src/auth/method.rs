@@ -1,4 +1,5 @@
-//! What each method needs: made by `build.rs` from the `access` option in the protos.
+//! What each method needs: made by `build.rs` from the `access` option in the protos, and for
+//! Envoy's one method by hand.
 
 use crate::domain::account::Role;
 

@@ -228,11 +228,15 @@ impl Key {
 
     /// No limit of its own is above what the application's plan allows over the same window.
     pub fn must_be_within(&self, plan: &Plan, field: &str) -> Result<(), Refusal> {
-        let Some((at, allowed)) = self.limits.above(plan.rate_limits()) else { return Ok(()) };
-        let (limit, seconds) = (allowed.limit.get(), allowed.window.seconds());
-        let what =
-            format!("the application's plan allows {limit} in {seconds} seconds; a key's own limit may only be lower");
-        Err(Refusal::FieldInvalid(Violations::one(&format!("{field}rate_limits[{at}].limit"), what)))
+        let mut violations = Violations::default();
+        for (at, allowed) in self.limits.above(plan.rate_limits()) {
+            let (limit, seconds) = (allowed.limit.get(), allowed.window.seconds());
+            let what = format!(
+                "the application's plan allows {limit} in {seconds} seconds; a key's own limit may only be lower"
+            );
+            violations.add(format!("{field}rate_limits[{at}].limit"), what);
+        }
+        violations.settle()
     }
 }
 

@@ -227,19 +227,25 @@ fn minute_and_hour(minute: u64, hour: u64) -> Arc<[RateLimit]> {
     [limit("minute", minute, 60), limit("hour", hour, 3600)].into()
 }
 
+impl Allowance {
+    /// Whether whoever keeps to this keeps to `other`.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.span == other.span && self.limit <= other.limit
+    }
+}
+
 impl Limits {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rate_limits.is_empty() && self.quotas.is_empty()
     }
 
-    /// The first that is above what the plan allows over the same window, with the plan's.
-    #[must_use]
-    pub fn above<'a>(&self, plan: &'a [RateLimit]) -> Option<(usize, &'a RateLimit)> {
-        self.rate_limits.iter().enumerate().find_map(|(at, own)| {
-            plan.iter()
-                .find(|of_plan| of_plan.window == own.window && of_plan.limit < own.limit)
-                .map(|found| (at, found))
+    /// Those that are above what the plan allows over the same window, with the plan's.
+    pub fn above<'a>(&self, plan: &'a [RateLimit]) -> impl Iterator<Item = (usize, &'a RateLimit)> {
+        self.rate_limits.iter().enumerate().filter_map(|(at, own)| {
+            let lower = |of_plan: &&RateLimit| of_plan.window == own.window && of_plan.limit < own.limit;
+            plan.iter().find(lower).map(|found| (at, found))
         })
     }
 
@@ -311,10 +317,13 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_above_the_plans_over_the_same_window_is_found() {
+    fn limits_above_the_plans_over_the_same_windows_are_found() {
         let free = Plan::Free.rate_limits();
-        assert_eq!(own(&[limit("a", 100, 60), limit("b", 1_000_000, 10)]).above(free), None);
-        assert_eq!(own(&[limit("a", 5, 1), limit("b", 1_001, 3600)]).above(free), Some((1, &free[1])));
+        let above = |limits: &[RateLimit]| own(limits).above(free).map(|(at, of_plan)| (at, of_plan.clone())).collect();
+        let found: Vec<_> = above(&[limit("a", 100, 60), limit("b", 1_000_000, 10)]);
+        assert_eq!(found, []);
+        let found: Vec<_> = above(&[limit("a", 101, 60), limit("b", 5, 1), limit("c", 1_001, 3600)]);
+        assert_eq!(found, [(0, free[0].clone()), (2, free[1].clone())]);
     }
 
     #[test]

@@ -1,14 +1,18 @@
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use futures_util::Stream;
 use tonic::{Request, Response, Status};
 
 use super::{
-    convert::{common, key, limit, verify, watch},
+    convert::{common, key, limit, usage, verify, watch},
     unpack,
 };
 use crate::{
-    domain::{page::PageRequest, refusal::Refusal},
+    domain::{
+        page::PageRequest,
+        refusal::Refusal,
+        usage::{KeyUsage, UsedKey, unused_since},
+    },
     keys::{Keys, ListKeys},
     pb::{self, key_service_server::KeyService},
     replica::Replica,
@@ -18,7 +22,7 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) struct KeyApi {
-    pub(super) keys: Keys,
+    pub(super) keys: Arc<Keys>,
     pub(super) watches: Watches,
     pub(super) replica: Replica,
 }
@@ -70,9 +74,9 @@ impl KeyService for KeyApi {
 
     async fn get_key_usage(
         &self,
-        _request: Request<pb::GetKeyUsageRequest>,
+        request: Request<pb::GetKeyUsageRequest>,
     ) -> Result<Response<pb::GetKeyUsageResponse>, Status> {
-        Err(Refusal::MethodNotFound.into())
+        Ok(Response::new(self.usage(&request).await?))
     }
 
     type WatchRevocationsStream = Pin<Box<dyn Stream<Item = Result<pb::WatchRevocationsResponse, Status>> + Send>>;
@@ -99,7 +103,7 @@ impl KeyApi {
         let (patience, new) = unpack::both(patience, key::new_key(request.get_ref()))?;
         let (created, revision) = self.keys.create(act, new, patience).await?;
         Ok(pb::CreateKeyResponse {
-            key: Some(key::to_key(&created.key, self.replica.now())),
+            key: Some(key::to_key(&UsedKey { key: created.key, usage: KeyUsage::default() }, self.replica.now())),
             secret: created.secret.reveal(),
             revision: revision.number(),
         })
@@ -109,12 +113,14 @@ impl KeyApi {
         let (caller, list) = (unpack::caller(request)?, request.get_ref());
         let application_id = common::parse_one(&list.application_id, "application_id");
         let filter = unpack::both(key::filter_environment(list.environment), common::name_prefix(&list.name_prefix));
-        let (show_revoked, environment) = (list.show_revoked.to_string(), list.environment.to_string());
-        let bound_to = ["keys", &list.application_id, &show_revoked, &environment, &list.name_prefix];
+        let [show_revoked, unused_only] = [list.show_revoked, list.unused_only].map(|flag| flag.to_string());
+        let environment = list.environment.to_string();
+        let bound_to = ["keys", &list.application_id, &show_revoked, &unused_only, &environment, &list.name_prefix];
         let page = PageRequest::parse(list.page_size, &list.page_token, &bound_to);
         let ((application_id, (environment, name_prefix)), page) =
             unpack::both(unpack::both(application_id, filter), page)?;
-        let filter = KeyFilter { show_revoked: list.show_revoked, environment, name_prefix };
+        let unused_since = list.unused_only.then(|| unused_since(self.replica.now()));
+        let filter = KeyFilter { show_revoked: list.show_revoked, environment, name_prefix, unused_since };
         let (page, revision) = self.keys.list(caller, ListKeys { application_id, filter, page }).await?;
         let now = self.replica.now();
         Ok(pb::ListKeysResponse {
@@ -165,6 +171,13 @@ impl KeyApi {
             rate_limits: limits.balances.iter().map(limit::to_status).collect(),
             revision: limits.revision.number(),
         })
+    }
+
+    async fn usage(&self, request: &Request<pb::GetKeyUsageRequest>) -> Result<pb::GetKeyUsageResponse, Refusal> {
+        let caller = unpack::caller(request)?;
+        let get = usage::get_usage(request.get_ref(), self.replica.now())?;
+        let (report, revision) = self.keys.usage(caller, get).await?;
+        Ok(usage::to_report(&report, revision))
     }
 
     async fn watch(&self, request: Request<pb::WatchRevocationsRequest>) -> Result<crate::watch::WatchStream, Refusal> {

@@ -1,5 +1,6 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use tokio::sync::watch;
 use tonic::{
     service::Routes,
@@ -7,8 +8,8 @@ use tonic::{
 };
 
 use super::{
-    application_service::ApplicationApi, errors::ErrorsLayer, frame::MAX_MESSAGE, gate::GateLayer, health,
-    key_service::KeyApi, service_account_service::ServiceAccountApi, services::Services,
+    application_service::ApplicationApi, envoy::EnvoyApi, errors::ErrorsLayer, frame::MAX_MESSAGE, gate::GateLayer,
+    health, key_service::KeyApi, service_account_service::ServiceAccountApi, services::Services,
 };
 use crate::{
     accounts::Accounts,
@@ -117,6 +118,7 @@ impl Bound {
     pub async fn serve(self, parts: Parts, mut draining: watch::Receiver<bool>) -> Result<(), ListenRefused> {
         let service = |error: &dyn std::fmt::Display| ListenRefused::Service(error.to_string());
         let Parts { auth, keys, watches, applications, accounts, replica, entropy, sampler } = parts;
+        let keys = Arc::new(keys);
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let reporting = tokio::spawn(health::report(reporter, replica.clone(), draining.clone()));
         let mut builder = Server::builder()
@@ -134,6 +136,7 @@ impl Bound {
         .add_service(
             ServiceAccountServiceServer::new(ServiceAccountApi { accounts }).max_decoding_message_size(MAX_MESSAGE),
         )
+        .add_service(AuthorizationServer::new(EnvoyApi::new(Arc::clone(&keys))).max_decoding_message_size(MAX_MESSAGE))
         .add_service(health_service);
         if self.reflection {
             others = others

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Keys, Subject, verify::Found};
+use super::{Keys, Subject, VerifyKey, verify::Found};
 use crate::replica::by_any_clock;
 
 /// A shorter time is not worth keeping an answer for.
@@ -13,8 +13,8 @@ impl Keys {
     /// a cache spends nothing.
     ///
     /// What is told here has been promised to those who wait for a revocation: they wait for it.
-    pub(super) fn cache_ttl(&self, subject: Subject, found: &Found) -> Option<Duration> {
-        let Subject::Hash(hash) = subject else { return None };
+    pub(super) fn cache_ttl(&self, question: &VerifyKey, found: &Found) -> Option<Duration> {
+        let VerifyKey { subject: Subject::Hash(hash), may_cache: true, .. } = question else { return None };
         let most = found.application.max_cache_ttl;
         if most.is_zero() || !found.limited().is_unlimited() {
             return None;
@@ -24,7 +24,7 @@ impl Keys {
         let rest = self.replica.lease_rest(begun);
         let expires = found.key.expire_time.map_or(Duration::MAX, |at| at.since(self.replica.now()));
         let ttl = most.min(rest).min(expires);
-        let good = ttl >= LEAST && self.index.promise(&hash, &found.key, &found.application, begun + by_any_clock(ttl));
+        let good = ttl >= LEAST && self.index.promise(hash, &found.key, &found.application, begun + by_any_clock(ttl));
         good.then_some(ttl)
     }
 }

@@ -4,8 +4,9 @@ use crate::{
         act::Act,
         event::Changed,
         id::{ApplicationId, KeyId, Revision},
-        key::{Key, KeyPatch},
+        key::KeyPatch,
         refusal::Refusal,
+        usage::UsedKey,
     },
     replica::Patience,
 };
@@ -22,7 +23,12 @@ pub struct UpdateKey {
 
 impl Keys {
     /// Changes a key. One that is good for less afterwards is told to watchers.
-    pub async fn update(&self, act: Act, update: UpdateKey, patience: Patience) -> Result<(Key, Revision), Refusal> {
+    pub async fn update(
+        &self,
+        act: Act,
+        update: UpdateKey,
+        patience: Patience,
+    ) -> Result<(UsedKey, Revision), Refusal> {
         let committed = self
             .store
             .write(act, async move |tx| {
@@ -38,16 +44,16 @@ impl Keys {
                     must_be_ahead("key.expire_time", expire_time, tx.now())?;
                 }
                 let mut after = before.clone();
-                let changes_limits = update.patch.rate_limits.is_some();
                 match after.update(update.patch, &actor.grantable, tx.now())? {
-                    Changed::No => Ok((after, false)),
+                    Changed::No => Ok((tx.used(after).await?, false)),
                     Changed::Yes(cause) => {
-                        if changes_limits {
+                        // Those that a downgrade of the plan left above it may stay.
+                        if after.limits.rate_limits != before.limits.rate_limits {
                             let application = tx.application(update.application_id).await?;
                             after.must_be_within(&application.plan, "key.")?;
                         }
                         tx.save_key(Some(before), after.clone(), cause);
-                        Ok((after, true))
+                        Ok((tx.used(after).await?, true))
                     }
                 }
             })

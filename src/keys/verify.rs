@@ -30,6 +30,8 @@ pub struct VerifyKey {
     pub min_revision: Revision,
     /// Say all that is wrong; spend and count nothing.
     pub dry_run: bool,
+    /// Whether the verifier hears of `cache_ttl`. What it may keep, a revocation waits for.
+    pub may_cache: bool,
 }
 
 /// Which key, once its text is read.
@@ -76,6 +78,17 @@ impl Keys {
         question: &VerifyKey,
         until: impl FnOnce() -> Instant + Send,
     ) -> Result<Answer, Refusal> {
+        let answer = self.answer(caller, question, until).await?;
+        self.count(question, &answer);
+        Ok(answer)
+    }
+
+    async fn answer(
+        &self,
+        caller: &Caller,
+        question: &VerifyKey,
+        until: impl FnOnce() -> Instant + Send,
+    ) -> Result<Answer, Refusal> {
         may_ask(caller, question)?;
         if self.index.applied() < question.min_revision {
             self.replica.reach(&self.index, question.min_revision, until()).await?;
@@ -97,7 +110,7 @@ impl Keys {
             }
             match self.budgets.spend(found.limited(), question.cost) {
                 Spending::Spent(balances) => {
-                    let cache_ttl = self.cache_ttl(question.subject, &found);
+                    let cache_ttl = self.cache_ttl(question, &found);
                     return Ok(Answer { cache_ttl, ..found.answer(Verdict::Valid, balances) });
                 }
                 Spending::Exceeded(balances) => return Ok(found.exceeded(balances, question.cost, self.replica.now())),

@@ -70,7 +70,7 @@ struct Held {
     refill_below: u64,
     /// Until when it may be spent, on the clock since boot: never later than the window's end.
     until: Duration,
-    asked_at: Duration,
+    told_at: Duration,
 }
 
 impl Budget {
@@ -80,8 +80,8 @@ impl Budget {
         budget
     }
 
-    /// Follows a change of the limits: what is at hand of a span whose limit changed is
-    /// dropped, since it was granted under another one.
+    /// Follows a change of the limits: what is at hand of a span whose limit was lowered is
+    /// dropped, since more may have been granted than is allowed now.
     pub(super) fn follow(&mut self, plan: &Arc<[RateLimit]>, own: &Arc<Limits>) {
         if Arc::ptr_eq(&self.plan, plan) && Arc::ptr_eq(&self.own, own) {
             return;
@@ -92,13 +92,9 @@ impl Budget {
 
     fn renew(&mut self) {
         let mut before = std::mem::take(&mut self.spans);
-        let keep = |allowance: Allowance| {
-            let same =
-                |purse: &Purse| purse.allowance.span == allowance.span && purse.allowance.limit == allowance.limit;
-            match before.iter().position(same) {
-                Some(at) => Purse { allowance, ..before.swap_remove(at) },
-                None => Purse { allowance, held: None, pace: Pace::default() },
-            }
+        let keep = |allowance: Allowance| match before.iter().position(|purse| purse.allowance.is_within(&allowance)) {
+            Some(at) => Purse { allowance, ..before.swap_remove(at) },
+            None => Purse { allowance, held: None, pace: Pace::default() },
         };
         self.spans = allowances(&self.plan, &self.own).into_iter().map(keep).collect();
     }
@@ -136,11 +132,11 @@ impl Budget {
         })
     }
 
-    /// Whether what is used up was asked for some time ago.
+    /// Whether it is some time ago that the store said what is used up.
     pub(super) fn may_ask_again(&self, cost: u64, boottime: Duration) -> bool {
-        let oldest = self.spans.iter().filter_map(|purse| purse.held.as_ref()).map(|held| held.asked_at).min();
+        let oldest = self.spans.iter().filter_map(|purse| purse.held.as_ref()).map(|held| held.told_at).min();
         let can_be_met = self.spans.iter().all(|purse| cost <= purse.allowance.limit);
-        can_be_met && oldest.is_some_and(|asked_at| boottime >= asked_at + ASK_AGAIN)
+        can_be_met && oldest.is_some_and(|told_at| boottime >= told_at + ASK_AGAIN)
     }
 
     /// How every span stands; those of which nothing is known are left out.
@@ -176,14 +172,14 @@ impl Budget {
         Ask { budget, spans: self.spans.iter().map(span).collect() }
     }
 
-    /// Takes over what was granted for `ask`. `asked_at` is on the clock since boot, from
-    /// before the ask was sent; `time` is the database's, within it. A grant under a limit
-    /// that has changed meanwhile is lost.
-    pub(super) fn put(&mut self, ask: &Ask, grants: &[Grant], asked_at: Duration, time: Timestamp) {
+    /// Takes over what was granted for `ask` when the database's time was `time`, at
+    /// `time_at` or later on the clock since boot. What was granted under a limit that was
+    /// lowered meanwhile is lost.
+    pub(super) fn put(&mut self, ask: &Ask, grants: &[Grant], time: Timestamp, time_at: Duration) {
         for (asked, grant) in ask.spans.iter().zip(grants) {
-            let same = |purse: &&mut Purse| purse.allowance.span == asked.span && purse.allowance.limit == asked.limit;
-            if let Some(purse) = self.spans.iter_mut().find(same) {
-                purse.put(*grant, asked_at, time);
+            let fits = |purse: &&mut Purse| purse.allowance.span == asked.span && asked.limit <= purse.allowance.limit;
+            if let Some(purse) = self.spans.iter_mut().find(fits) {
+                purse.put(*grant, time, time_at);
             }
         }
     }
@@ -213,8 +209,8 @@ impl Purse {
         self.allowance.limit.saturating_sub(held.granted) + held.chunk
     }
 
-    fn put(&mut self, grant: Grant, asked_at: Duration, time: Timestamp) {
-        let until = asked_at + grant.window.end.since(time);
+    fn put(&mut self, grant: Grant, time: Timestamp, time_at: Duration) {
+        let until = time_at + grant.window.end.since(time);
         let at_hand = match &self.held {
             // Answers may come in another order than the asks were sent in.
             Some(held) if held.window.start > grant.window.start => return,
@@ -229,7 +225,7 @@ impl Purse {
             chunk,
             refill_below: chunk / 2,
             until,
-            asked_at,
+            told_at: time_at,
         });
     }
 }

@@ -42,9 +42,8 @@ impl Teller {
     }
 
     async fn serve(&self, lacks: Vec<Lack>) {
-        // Before sending: a chunk is as old as the question.
-        let asked_at = self.clock.boottime();
-        let asks: Vec<Ask> = lacks.iter().map(|lack| lack.purses.ask(lack.cost, asked_at)).collect();
+        let boottime = self.clock.boottime();
+        let asks: Vec<Ask> = lacks.iter().map(|lack| lack.purses.ask(lack.cost, boottime)).collect();
         let answer = self.store.hand_out(asks.clone()).await;
         if let Err(error) = &answer {
             tracing::warn!(%error, "no chunk of a limit was handed out; what was granted, if it was, is lost");
@@ -52,7 +51,7 @@ impl Teller {
         for (at, lack) in lacks.into_iter().enumerate() {
             let told = match &answer {
                 Ok(handed) => {
-                    lack.purses.put(&asks[at], &handed.grants[at], asked_at, handed.time);
+                    lack.purses.put(&asks[at], &handed.grants[at], handed.time, handed.time_at);
                     Ok(())
                 }
                 Err(_) => Err(Refusal::StoreUnavailable),

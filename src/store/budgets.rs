@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
@@ -49,8 +49,10 @@ pub struct Grant {
 /// The answers, in the order of the asks and their spans.
 #[derive(Debug)]
 pub struct HandedOut {
-    /// The database's time within the transaction.
+    /// The database's time behind the locks.
     pub time: Timestamp,
+    /// When it was asked for, on the clock since boot.
+    pub time_at: Duration,
     pub grants: Vec<Vec<Grant>>,
 }
 
@@ -76,13 +78,14 @@ impl Store {
             store.inner.hand_outs.fetch_add(1, Ordering::SeqCst);
             let mut rows = lock_rows(&tx, &asks).await?;
             // Behind the locks: a time from before them may be of a window that is over.
-            let time = store.database_time();
+            // The clock since boot first: a machine that sleeps in between is late, never early.
+            let (time_at, time) = (store.inner.clock.boottime(), store.database_time());
             let members = replica::Entity::find().count(&tx).await?;
             let mut changed = BTreeMap::new();
             let grants = asks.iter().map(|ask| grant(ask, &mut rows, &mut changed, time, members)).collect();
             save(&tx, changed).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
-            Ok(HandedOut { time, grants })
+            Ok(HandedOut { time, time_at, grants })
         })
         .await
     }

@@ -91,6 +91,11 @@ macro_rules! words {
     };
 }
 
+// Behind the macro, which it uses.
+mod usage;
+
+pub(super) use usage::{read_verdict, unit, verdict};
+
 words!(Cause { Revoked = "revoked", Disabled = "disabled", Narrowed = "narrowed" });
 words!(KeyType { Secret = "secret", Publishable = "publishable" });
 words!(QuotaPeriod { Day = "day", Month = "month" });

@@ -62,7 +62,9 @@ impl Store {
         .await
     }
 
-    /// Takes the replica's row away. It must answer nothing from its index any more.
+    /// Takes the replica's row away. It must answer nothing from its index any more. What its
+    /// verifiers may still answer, whoever begins after it waits for; beside other members the
+    /// row would have to stay until that is over.
     pub async fn leave(&self, id: Uuid) -> Result<(), Error> {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_write().await?;

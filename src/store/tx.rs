@@ -8,6 +8,7 @@ use super::{
     entity::event_log,
     keys,
     requests::{self, Earlier},
+    usage,
 };
 use crate::{
     domain::{
@@ -18,6 +19,7 @@ use crate::{
         key::Key,
         refusal::Refusal,
         time::Timestamp,
+        usage::UsedKey,
     },
     signing::Kid,
 };
@@ -86,6 +88,11 @@ impl Tx {
 
     pub async fn key(&self, application: ApplicationId, key: KeyId) -> Result<Key, Refusal> {
         keys::find(&self.inner.db, application, key, true).await?.ok_or(Refusal::KeyNotFound)
+    }
+
+    /// How the key was used until now.
+    pub async fn used(&self, key: Key) -> Result<UsedKey, Refusal> {
+        Ok(usage::used_one(&self.inner.db, key, self.now()).await?)
     }
 
     pub async fn application(&self, id: ApplicationId) -> Result<Application, Refusal> {

@@ -48,7 +48,6 @@ fn is_in_the_table(refusal: &Refusal) {
         | Refusal::Overloaded
         | Refusal::RevisionNotReached { .. }
         | Refusal::FreshnessUnproven
-        | Refusal::RevisionNotReached { .. }
         | Refusal::StoreUnavailable
         | Refusal::CommitUnknown
         | Refusal::CommittedNotConfirmed(_)

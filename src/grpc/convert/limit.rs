@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use super::common::{duration, to_duration, to_timestamp};
 use crate::{
     domain::{
@@ -30,28 +32,31 @@ pub(in crate::grpc) fn rate_limits(
         violations.add(field, format!("has {}; at most {MAX_RATE_LIMITS} are allowed", limits.len()));
         return Vec::new();
     }
-    let mut read: Vec<RateLimit> = Vec::with_capacity(limits.len());
+    let mut read = Vec::with_capacity(limits.len());
+    let (mut names, mut windows) = (HashSet::new(), HashSet::new());
     for (at, wish) in limits.iter().enumerate() {
         let of = |part: &str| format!("{field}[{at}].{part}");
         let name = violations.check(&of("name"), LimitName::parse(&wish.name));
         let limit = violations.check(&of("limit"), Amount::new(wish.limit));
         let window = Window::new(wish.window.and_then(duration).unwrap_or_default());
         let window = violations.check(&of("window"), window);
-        let (Some(name), Some(limit), Some(window)) = (name, limit, window) else { continue };
-        if read.iter().any(|known| known.name == name) {
+        if name.as_ref().is_some_and(|name| !names.insert(name.clone())) {
             violations.add(of("name"), "stands there twice");
         }
-        if read.iter().any(|known| known.window == window) {
+        if window.is_some_and(|window| !windows.insert(window)) {
             violations.add(of("window"), "stands there twice, and only the lower limit would hold");
         }
-        read.push(RateLimit { name, limit, window });
+        if let (Some(name), Some(limit), Some(window)) = (name, limit, window) {
+            read.push(RateLimit { name, limit, window });
+        }
     }
     read
 }
 
 /// At most one a period.
 pub(in crate::grpc) fn quotas(quotas: &[pb::Quota], field: &str, violations: &mut Violations) -> Vec<Quota> {
-    let mut read: Vec<Quota> = Vec::new();
+    let mut read = Vec::new();
+    let mut periods = HashSet::new();
     // More than two cannot be good, and the first few are told.
     for (at, wish) in quotas.iter().enumerate().take(MAX_RATE_LIMITS) {
         let limit = violations.check(&format!("{field}[{at}].limit"), Amount::new(wish.limit));
@@ -64,7 +69,7 @@ pub(in crate::grpc) fn quotas(quotas: &[pb::Quota], field: &str, violations: &mu
                 continue;
             }
         };
-        if read.iter().any(|known| known.period == period) {
+        if !periods.insert(period) {
             violations.add(period_field, "stands there twice, and only the lower limit would hold");
         }
         read.extend(limit.map(|limit| Quota { limit, period }));
@@ -97,6 +102,6 @@ pub(in crate::grpc) fn to_status(balance: &Balance) -> pb::RateLimitStatus {
     }
 }
 
-fn to_amount(amount: u64) -> i64 {
+pub(in crate::grpc) fn to_amount(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }

@@ -42,7 +42,8 @@ pub(in crate::grpc) fn verify(request: &pb::VerifyKeyRequest) -> Result<VerifyKe
         }
     };
     let subject = v.settle_with(subject)?;
-    Ok(VerifyKey { subject, application_id, facts, cost, min_revision, dry_run: request.dry_run })
+    let dry_run = request.dry_run;
+    Ok(VerifyKey { subject, application_id, facts, cost, min_revision, dry_run, may_cache: true })
 }
 
 pub(in crate::grpc) fn rate_limit(request: &pb::GetRateLimitRequest) -> Result<GetRateLimit, Refusal> {

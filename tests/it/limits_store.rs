@@ -1,0 +1,350 @@
+//! Several spenders of separate chunks over one store, as several replicas will be.
+
+use std::{sync::Arc, time::Duration};
+
+use portcullis::{
+    clock::Clock,
+    domain::{
+        id::KeyId,
+        limit::{Amount, LimitName, Limits, RateLimit, Window},
+        time::Timestamp,
+    },
+    entropy::Entropy,
+    limits::{Balance, Budgets, Limited, Spending},
+    store::{DatabaseUrl, Store},
+};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::harness::{Dice, Rows};
+
+/// One store, and how many members it believes to have.
+struct Shop {
+    folder: tempfile::TempDir,
+    store: Store,
+    clock: Clock,
+}
+
+/// What one replica has in hand.
+struct Spender {
+    budgets: Budgets,
+    teller: JoinHandle<()>,
+}
+
+impl Drop for Spender {
+    fn drop(&mut self) {
+        self.teller.abort();
+    }
+}
+
+impl Shop {
+    async fn open(members: usize) -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let url = DatabaseUrl::sqlite(folder.path().join("portcullis.db"));
+        Store::migrate(&url).await.expect("migrate");
+        // 2026-11-21T00:00:00Z: every window begins here but the month's.
+        let clock = Clock::manual(Timestamp::from_seconds(1_795_219_200));
+        let store = Store::open(&url, clock.clone(), Entropy::system()).await.expect("open");
+        let rows = Rows::of(&folder.path().join("portcullis.db")).await;
+        for member in 0..members {
+            let sql = format!("INSERT INTO replica (id, beat, acked_seq) VALUES (x'{member:032x}', 0, 0)");
+            rows.change(&sql).await;
+        }
+        Self { folder, store, clock }
+    }
+
+    fn spender(&self) -> Spender {
+        let (budgets, teller) = Budgets::new(self.store.clone(), self.clock.clone());
+        Spender { budgets, teller: tokio::spawn(teller.run()) }
+    }
+
+    fn spenders(&self, number: usize) -> Arc<[Spender]> {
+        (0..number).map(|_| self.spender()).collect()
+    }
+
+    /// What the store says it has handed out of a key's limit.
+    async fn granted(&self, key: KeyId, span: &str) -> i64 {
+        let rows = Rows::of(&self.folder.path().join("portcullis.db")).await;
+        rows.number(&format!("SELECT granted FROM budget WHERE budget = '{key}' AND span = '{span}'")).await
+    }
+}
+
+/// A key and what it may use.
+#[derive(Clone)]
+struct Key {
+    id: KeyId,
+    own: Arc<Limits>,
+}
+
+fn limits(limits: &[(u64, u64)]) -> Arc<Limits> {
+    let limit = |(limit, seconds): &(u64, u64)| RateLimit {
+        name: LimitName::parse(&format!("in-{seconds}")).expect("name"),
+        limit: Amount::new(i64::try_from(*limit).expect("fits")).expect("limit"),
+        window: Window::new(Duration::from_secs(*seconds)).expect("window"),
+    };
+    Arc::new(Limits { rate_limits: limits.iter().map(limit).collect(), quotas: Vec::new() })
+}
+
+fn key(of: &[(u64, u64)]) -> Key {
+    Key { id: KeyId::new(uuid::Uuid::from_u128(rand::random())), own: limits(of) }
+}
+
+impl Spender {
+    /// A call as VerifyKey makes it: whether it passes.
+    async fn call(&self, key: &Key, cost: u64) -> bool {
+        let none: Arc<[RateLimit]> = [].into();
+        for _ in 0..64 {
+            let limited = Limited { key: key.id, plan: &none, own: &key.own };
+            match self.budgets.spend(limited, cost) {
+                Spending::Spent(_) => return true,
+                Spending::Exceeded(_) => return false,
+                Spending::Lacking(lacking) => self.budgets.fill(lacking).await.expect("the store is there"),
+            }
+        }
+        panic!("neither passed nor refused");
+    }
+
+    /// Calls until it is refused: how many passed.
+    async fn all(&self, key: &Key) -> u64 {
+        let mut passed = 0;
+        while self.call(key, 1).await {
+            passed += 1;
+        }
+        passed
+    }
+
+    async fn look(&self, key: &Key) -> Vec<Balance> {
+        let none: Arc<[RateLimit]> = [].into();
+        for _ in 0..64 {
+            match self.budgets.look(Limited { key: key.id, plan: &none, own: &key.own }, 1) {
+                Ok(balances) => return balances,
+                Err(lacking) => self.budgets.fill(lacking).await.expect("the store is there"),
+            }
+        }
+        panic!("never known");
+    }
+}
+
+/// All of them ask, each in several calls at once, until each is refused.
+async fn all_ask(spenders: &Arc<[Spender]>, key: &Key, at_once: usize) -> u64 {
+    let mut calls = JoinSet::new();
+    for at in (0..spenders.len()).cycle().take(spenders.len() * at_once) {
+        let (spenders, key) = (Arc::clone(spenders), key.clone());
+        calls.spawn(async move { spenders[at].all(&key).await });
+    }
+    calls.join_all().await.into_iter().sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_spenders_together_get_exactly_the_limit_of_each_window() {
+    let shop = Shop::open(4).await;
+    let spenders = shop.spenders(4);
+    let key = key(&[(1000, 60), (2500, 3600)]);
+    for expected in [1000, 1000, 500, 0] {
+        assert_eq!(all_ask(&spenders, &key, 8).await, expected);
+        shop.clock.advance(Duration::from_secs(60));
+    }
+    // What the minute refused was not taken from the hour either, and the other way round.
+    assert_eq!(shop.granted(key.id, "3600s").await, 2500);
+    let balances = spenders[0].look(&key).await;
+    assert_eq!(balances.iter().map(|balance| balance.remaining).collect::<Vec<_>>(), [1000, 0]);
+    shop.clock.advance(Duration::from_secs(3600 - 4 * 60));
+    assert_eq!(all_ask(&spenders, &key, 8).await, 1000, "and the next hour is a new one");
+}
+
+#[tokio::test]
+async fn what_one_spender_was_granted_no_other_gets() {
+    let shop = Shop::open(2).await;
+    let (one, other) = (shop.spender(), shop.spender());
+    let key = key(&[(10, 60)]);
+    assert_eq!(one.all(&key).await, 10);
+    assert_eq!(other.all(&key).await, 0);
+}
+
+#[tokio::test]
+async fn what_a_spender_that_stops_gives_back_the_others_spend() {
+    let shop = Shop::open(2).await;
+    let (one, other) = (shop.spender(), shop.spender());
+    let key = key(&[(100, 60), (1000, 3600)]);
+    for _ in 0..10 {
+        assert!(one.call(&key, 1).await);
+    }
+    let before = shop.granted(key.id, "60s").await;
+    let at_hand = u64::try_from(before - 10).expect("no less than was spent");
+    assert!(at_hand > 0, "{before} were granted");
+    assert_eq!(other.all(&key).await, 90 - at_hand, "all but what the first has in hand");
+    one.budgets.give_back().await.expect("given back");
+    one.budgets.give_back().await.expect("a repeat finds nothing");
+    assert_eq!(other.all(&key).await, 0, "it was told that there is nothing a moment ago");
+    shop.clock.advance(Duration::from_secs(1));
+    let mut passed = other.all(&key).await;
+    passed += other.all(&key).await;
+    assert_eq!(passed, at_hand);
+    assert_eq!((shop.granted(key.id, "60s").await, one.all(&key).await), (100, 0));
+}
+
+#[tokio::test]
+async fn what_is_given_back_after_its_window_stays_out_of_the_next() {
+    let shop = Shop::open(2).await;
+    let (one, other) = (shop.spender(), shop.spender());
+    let key = key(&[(100, 60)]);
+    assert!(one.call(&key, 1).await);
+    let answer = one.budgets.look(Limited { key: key.id, plan: &[].into(), own: &key.own }, 1).expect("known");
+    assert_eq!((answer[0].remaining, answer[0].limit), (99, 100));
+    shop.clock.advance(Duration::from_secs(60));
+    assert_eq!(other.all(&key).await, 100);
+    one.budgets.give_back().await.expect("nothing to give");
+    shop.clock.advance(Duration::from_secs(1));
+    assert_eq!((other.all(&key).await, other.all(&key).await), (0, 0));
+}
+
+/// Limits lowered and raised, spenders that vanish with their chunks, others that leave
+/// cleanly, windows that end: by the store's clock no window ever sees more than its limit.
+#[tokio::test]
+async fn no_window_sees_more_than_its_limit_whatever_becomes_of_limits_and_spenders() {
+    let mut dice = Dice::new();
+    let shop = Shop::open(3).await;
+    for _ in 0..12 {
+        let mut spenders: Vec<Spender> = (0..3).map(|_| shop.spender()).collect();
+        let mut limit = 1 + dice.below(60);
+        let mut key = key(&[(limit, 60), (1_000_000, 3600)]);
+        let (mut passed, mut is_whole) = (0, true);
+        for _ in 0..120 {
+            let who = dice.below(3) as usize;
+            match dice.below(40) {
+                0 => {
+                    spenders[who] = shop.spender();
+                    is_whole = false;
+                }
+                1 => {
+                    spenders[who].budgets.give_back().await.expect("given back");
+                    spenders[who] = shop.spender();
+                }
+                2 => {
+                    let before = std::mem::replace(&mut limit, 1 + dice.below(60));
+                    is_whole &= before <= limit;
+                    key.own = limits(&[(limit, 60), (1_000_000, 3600)]);
+                    for spender in &spenders {
+                        spender.look(&key).await;
+                    }
+                }
+                3 => {
+                    shop.clock.advance(Duration::from_secs(60));
+                    (passed, is_whole) = (0, true);
+                }
+                _ => {
+                    let cost = 1 + dice.below(4);
+                    if spenders[who].call(&key, cost).await {
+                        passed += cost;
+                        assert!(passed <= limit, "{passed} of {limit}");
+                    }
+                }
+            }
+        }
+        // Whoever was told that nothing is left may ask again.
+        for _ in 0..3 {
+            shop.clock.advance(Duration::from_secs(1));
+            for spender in &spenders {
+                passed += spender.all(&key).await;
+            }
+        }
+        assert!(passed <= limit, "{passed} of {limit}");
+        assert!(!is_whole || passed == limit, "{passed} of {limit}, and nothing was lost");
+        shop.clock.advance(Duration::from_secs(60));
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_cancelled_while_it_waits_takes_nothing_with_it() {
+    let shop = Shop::open(1).await;
+    let spenders = shop.spenders(1);
+    let key = key(&[(200, 60)]);
+    let mut passed = 0;
+    for round in 0..40 {
+        let mut calls = JoinSet::new();
+        for _ in 0..10 {
+            let (spenders, key) = (Arc::clone(&spenders), key.clone());
+            calls.spawn(async move { spenders[0].call(&key, 1).await });
+        }
+        // Some are under way to the store, and some wait for those.
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+        calls.abort_all();
+        while let Some(call) = calls.join_next().await {
+            passed += u64::from(call.is_ok_and(|passed| passed));
+        }
+    }
+    passed += all_ask(&spenders, &key, 4).await;
+    assert_eq!(passed, 200);
+}
+
+#[tokio::test]
+async fn many_keys_are_served_in_one_transaction_and_each_gets_its_own_limit() {
+    let shop = Shop::open(2).await;
+    let spenders = shop.spenders(2);
+    let keys: Vec<Key> = (1..=200).map(|limit| key(&[(limit, 60), (2 * limit, 3600)])).collect();
+    let mut first = JoinSet::new();
+    for key in keys.clone() {
+        let spenders = Arc::clone(&spenders);
+        first.spawn(async move { spenders[0].call(&key, 1).await });
+    }
+    assert!(first.join_all().await.into_iter().all(|passed| passed));
+    let hand_outs = shop.store.hand_outs();
+    println!("{hand_outs} hand-outs for the first call of 200 keys");
+    assert!(hand_outs <= 20, "{hand_outs}");
+    for (key, limit) in keys.iter().zip(1..) {
+        assert_eq!(all_ask(&spenders, key, 1).await, limit - 1, "after the first call");
+    }
+}
+
+#[tokio::test]
+async fn a_store_whose_clock_is_set_back_opens_no_window_again() {
+    let Shop { folder, store, clock } = Shop::open(0).await;
+    let key = key(&[(10, 60)]);
+    clock.advance(Duration::from_secs(60));
+    {
+        let shop = Shop { folder, store, clock };
+        assert_eq!(shop.spender().all(&key).await, 10);
+        shop.clock.step(-60_000_000);
+        assert_eq!(shop.spender().all(&key).await, 0, "in the same process");
+        shop.store.close().await;
+        let Shop { folder, store, clock } = shop;
+        drop(store);
+        let url = DatabaseUrl::sqlite(folder.path().join("portcullis.db"));
+        let store = Store::open(&url, clock.clone(), Entropy::system()).await.expect("open again");
+        let shop = Shop { folder, store, clock };
+        assert_eq!(shop.spender().all(&key).await, 0, "and after a restart");
+        shop.clock.advance(Duration::from_secs(60));
+        assert_eq!(shop.spender().all(&key).await, 0, "up to the end of the window that was");
+        shop.clock.advance(Duration::from_secs(60));
+        assert_eq!(shop.spender().all(&key).await, 10);
+    }
+}
+
+/// One spender makes 90 % of the calls, twice as many as are allowed.
+#[tokio::test]
+async fn under_skew_most_of_the_limit_is_admitted_and_never_more() {
+    for (limit, members) in [(100, 3), (1000, 3), (1000, 10), (10_000, 3)] {
+        let shop = Shop::open(members).await;
+        let spenders = shop.spenders(members);
+        let key = key(&[(limit, 60)]);
+        let calls = 2 * limit;
+        let mut dice = Dice::new();
+        let mut admitted = Vec::new();
+        for _ in 0..3 {
+            let begun = shop.clock.now();
+            let mut passed = 0;
+            for call in 0..calls {
+                let who = if dice.below(10) > 0 { 0 } else { 1 + dice.below(members as u64 - 1) as usize };
+                passed += u64::from(spenders[who].call(&key, 1).await);
+                let due = Duration::from_micros(60_000_000 * (call + 1) / calls);
+                shop.clock.advance(due.saturating_sub(shop.clock.now().since(begun)));
+            }
+            assert!(passed <= limit, "{passed} of {limit}");
+            admitted.push(passed * 1000 / limit);
+        }
+        let hand_outs = shop.store.hand_outs();
+        println!("{members} members, {limit} a minute: {admitted:?} ‰ admitted, {hand_outs} hand-outs in 3 minutes");
+        assert!(admitted.iter().all(|share| *share >= 930), "{admitted:?} ‰");
+    }
+}
