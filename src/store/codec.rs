@@ -30,6 +30,7 @@ pub(super) use limits::NO_PLAN;
 /// A kind that this version does not know does not read, and the replica stops serving.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "one is read or written at a time")]
 pub(super) enum ChangeRow {
     Key {
         row: api_key::Model,

@@ -49,6 +49,7 @@ pub(super) struct Notes {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a transaction has one or two")]
 pub(super) enum Save {
     Key { before: Option<Key>, after: Key, cause: Option<Cause> },
     Application { before: Option<Application>, after: Application, cause: Option<Cause> },
