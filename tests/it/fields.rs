@@ -40,7 +40,6 @@ async fn every_wrong_field_is_told_at_once_and_nothing_is_written() {
         labels: vec![label("UPPER", &"v".repeat(257)), label("team", "a"), label("team", "b")],
         request_id: "not-a-uuid".to_owned(),
         wait: 99,
-        ..Default::default()
     };
     let all = [
         "application_id",

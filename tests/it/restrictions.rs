@@ -255,7 +255,8 @@ async fn a_publishable_key_is_bound_to_a_place_and_holds_no_full_access() {
         permissions: texts(permissions),
         ..create(&server)
     };
-    let refused: [(&[&str], &[&str], &[&str], &[&str]); 10] = [
+    type Texts = &'static [&'static str];
+    let refused: [(Texts, Texts, Texts, Texts); 10] = [
         (&[], &[], &["map:view"], &["referrer_allowlist"]),
         (&["0.0.0.0/0"], &[], &["map:view"], &["ip_allowlist"]),
         (&["192.0.2.1", "::/0"], &[], &["map:view"], &["ip_allowlist"]),

@@ -68,7 +68,7 @@ async fn texts_that_are_no_key_count_for_the_application_that_was_named_and_for_
     assert_eq!((usage.requests, usage.error_rate, usage.last_used_time), (5, 1.0, None));
     let rows = Rows::of(&server.database_path()).await;
     let applications = rows.texts("SELECT DISTINCT application_id FROM usage_count").await;
-    assert_eq!(applications, [server.app.clone()], "nobody makes rows for what is no application");
+    assert_eq!(applications, std::slice::from_ref(&server.app), "nobody makes rows for what is no application");
 }
 
 #[tokio::test]
