@@ -217,11 +217,10 @@ impl Purse {
             Some(held) if held.window == grant.window => held.chunk,
             _ => 0,
         };
-        let known = self.held.as_ref().filter(|held| held.window == grant.window).map_or(0, |held| held.granted);
         let chunk = at_hand + grant.chunk;
         self.held = Some(Held {
             window: grant.window,
-            granted: grant.granted.max(known),
+            granted: grant.granted,
             chunk,
             refill_below: chunk / 2,
             until,

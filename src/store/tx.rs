@@ -49,9 +49,8 @@ pub(super) struct Notes {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a transaction has one or two")]
 pub(super) enum Save {
-    Key { before: Option<Key>, after: Key, cause: Option<Cause> },
+    Key { before: Option<Box<Key>>, after: Box<Key>, cause: Option<Cause> },
     Application { before: Option<Application>, after: Application, cause: Option<Cause> },
     Account { before: Option<ServiceAccount>, after: ServiceAccount },
 }
@@ -130,7 +129,7 @@ impl Tx {
     }
 
     pub fn save_key(&self, before: Option<Key>, after: Key, cause: Option<Cause>) {
-        self.notes().saves.push(Save::Key { before, after, cause });
+        self.notes().saves.push(Save::Key { before: before.map(Box::new), after: Box::new(after), cause });
     }
 
     pub fn save_application(&self, before: Option<Application>, after: Application, cause: Option<Cause>) {
@@ -163,7 +162,7 @@ impl Save {
                 keys::put(db, row.clone()).await?;
                 let before = before.map(|key| json(&codec::key_row(&key))).transpose()?;
                 let (cause, after) = (cause.map(codec::cause), json(&row)?);
-                Ok(Written { change: codec::ChangeRow::Key { row, cause }, before, after })
+                Ok(Written { change: codec::ChangeRow::Key { row: Box::new(row), cause }, before, after })
             }
             Self::Application { before, mut after, cause } => {
                 after.revision = revision;

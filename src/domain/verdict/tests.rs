@@ -9,8 +9,8 @@ fn any_environment() -> impl Strategy<Value = KeyEnvironment> {
 
 fn some<T>(texts: &'static [&'static str], most: usize) -> impl Strategy<Value = Vec<T>>
 where
-    T::Err: std::fmt::Debug,
     T: std::str::FromStr + std::fmt::Debug,
+    T::Err: std::fmt::Debug,
 {
     let one = select(texts).prop_map(|text| text.parse().expect(text));
     proptest::collection::vec(one, 0..=most)

@@ -303,8 +303,9 @@ proptest! {
     }
 
     #[test]
-    fn what_is_given_back_is_spent_by_the_others(amount in 1_u64..40, calls in 0_u64..10) {
+    fn what_is_given_back_is_spent_by_the_others(amount in 1_u64..40, calls in 0_u64..10, generosity in 0_u64..=255) {
         let mut world = World::new(2, [0, 0, amount, 0]);
+        world.generosity = generosity;
         let mut passed = (0..calls).filter(|_| world.call(0, 1)).count() as u64;
         passed += (0..50).filter(|_| world.call(1, 1)).count() as u64;
         world.give_back(0);
