@@ -179,13 +179,14 @@ impl Key {
     }
 
     /// Nobody grants what they lack: neither by adding a permission, nor by waking an
-    /// expired or disabled key that holds it.
+    /// expired or disabled key that holds it, nor by letting it be used from or for more.
     fn may_be_granted(&self, before: &Self, grantable: &[Permission], now: Timestamp) -> Result<(), Refusal> {
         let (was, is) = (before.state(now), self.state(now));
         let wakes = (was != KeyState::Active && is == KeyState::Active)
             || (was == KeyState::Expired && is != KeyState::Expired);
+        let grants_anew = wakes || before.restrictions.is_narrower_than(&self.restrictions);
         let exceeds = |permission: &&Permission| {
-            (wakes || !any_covers(&before.permissions, permission)) && !any_covers(grantable, permission)
+            (grants_anew || !any_covers(&before.permissions, permission)) && !any_covers(grantable, permission)
         };
         match self.permissions.iter().find(exceeds) {
             Some(permission) => Err(Refusal::GrantExceeded(format!("the permission {permission}"))),

@@ -65,6 +65,8 @@ pub(super) struct Found {
     pub(super) revision: Revision,
 }
 
+/// How long a refused call waits to be told how its limits stand.
+const TOLD_WITHIN: Duration = Duration::from_millis(250);
 /// How often a call asks the store anew when others spend what it was given.
 const TRIES: u32 = 64;
 
@@ -104,9 +106,9 @@ impl Keys {
                 return self.rehearse(found, question).await;
             }
             if verdict != Verdict::Valid {
-                // A refused call is told how its limits stand, but not made to fail for it.
-                let balances = self.balances(&found, question.cost).await.unwrap_or_default();
-                return Ok(found.answer(verdict, balances));
+                // A refused call is told how its limits stand, but neither fails nor waits long for it.
+                let told = tokio::time::timeout(TOLD_WITHIN, self.balances(&found, question.cost)).await;
+                return Ok(found.answer(verdict, told.unwrap_or(Ok(Vec::new())).unwrap_or_default()));
             }
             match self.budgets.spend(found.limited(), question.cost) {
                 Spending::Spent(balances) => {

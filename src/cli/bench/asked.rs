@@ -17,11 +17,15 @@ use crate::{
 
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
-#[derive(Debug, Clone)]
 pub(super) struct Asked {
     request: pb::VerifyKeyRequest,
     authorization: MetadataValue<Ascii>,
+    api: Api,
+    key_id: String,
 }
+
+/// How long the server may take to write down what it counted: it does so each second.
+const COUNTED_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 
 impl Asked {
     /// Makes the verifier and the key, as an admin does it.
@@ -35,7 +39,26 @@ impl Asked {
 
         let authorization = api.verifier(&application_id, audience).await?;
         let made: pb::CreateKeyResponse = api.call("KeyService/CreateKey", &key(&application_id)).await?;
-        Ok(Self { request: question(application_id, made.secret), authorization })
+        let key_id = made.key.unwrap_or_default().key_id;
+        Ok(Self { request: question(application_id, made.secret), authorization, api, key_id })
+    }
+
+    /// Waits until the server says that it counted so many calls, neither more nor fewer: a
+    /// server that counts nothing has less to do.
+    pub(super) async fn must_be_counted(&self, calls: u64) -> Result<(), Failure> {
+        let application_id = self.request.application_id.clone();
+        let get = pb::GetKeyUsageRequest { application_id, key_id: self.key_id.clone(), ..Default::default() };
+        let begun = tokio::time::Instant::now();
+        loop {
+            let usage: pb::GetKeyUsageResponse = self.api.call("KeyService/GetKeyUsage", &get).await?;
+            if u64::try_from(usage.requests) == Ok(calls) && usage.denied == 0 {
+                return Ok(());
+            }
+            if begun.elapsed() > COUNTED_WITHIN {
+                return Err(Failure::failed(format!("the server counted {} of {calls} calls", usage.requests)));
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
     }
 
     /// The request, ready to be sent.

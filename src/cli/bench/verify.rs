@@ -93,7 +93,8 @@ impl Verify {
         let [connections, callers] = [self.connections, self.callers].map(|n| n as usize);
         let mut subject = Load::connect(subject, connections, callers, Arc::clone(&asked)).await?;
         let mut reference = Load::connect(reference, connections, callers, Arc::clone(&asked)).await?;
-        let rounds = self.rounds(&mut subject, &mut reference).await?;
+        let (rounds, calls) = self.rounds(&mut subject, &mut reference).await?;
+        asked.must_be_counted(calls + 1).await?; // and the one that was shown to the reference
         let (request_bytes, authorization_bytes) = asked.sizes();
         let setup = Setup {
             seconds: self.seconds,
@@ -107,10 +108,11 @@ impl Verify {
         Ok(Report::new(setup, &rounds))
     }
 
-    /// One round to warm up, then those that count. The side that begins changes.
-    async fn rounds(&self, subject: &mut Load, reference: &mut Load) -> Result<Vec<Round>, Failure> {
+    /// One round to warm up, then those that count, and how many calls the subject had in all.
+    /// The side that begins changes.
+    async fn rounds(&self, subject: &mut Load, reference: &mut Load) -> Result<(Vec<Round>, u64), Failure> {
         let time = Duration::from_secs_f64(self.seconds);
-        let mut rounds = Vec::new();
+        let (mut rounds, mut calls) = (Vec::new(), 0);
         for round in 0..=self.rounds {
             let measured = if round % 2 == 0 {
                 let subject = subject.measure(time).await?;
@@ -119,11 +121,12 @@ impl Verify {
                 let reference = reference.measure(time).await?;
                 Round { subject: subject.measure(time).await?, reference }
             };
+            calls += measured.subject.calls;
             if round > 0 {
                 rounds.push(measured);
             }
         }
-        Ok(rounds)
+        Ok((rounds, calls))
     }
 }
 

@@ -69,7 +69,7 @@ impl Server {
         let url = database(&folder);
         Store::migrate(&url).await.expect("migrate");
         let key = test_key(0);
-        let store = Store::open(&url, setup.clock.clone(), Entropy::system()).await.expect("open");
+        let store = open_store(&url, &setup.clock).await;
         let name = Name::parse("admin").expect("name");
         let id = bootstrap::account_id(&setup.clock, &Entropy::system()).expect("id");
         let admin = bootstrap::admin(&store, "test", id, name, key.public().clone()).await.expect("admin");
@@ -287,6 +287,18 @@ async fn open_again(options: Options) -> Running {
             Err(serve::ServeError::Open(portcullis::store::OpenError::InUse { .. })) => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("the lock was never let go of");
+}
+
+/// A process that another test has just forked may hold the lock file open for a moment.
+async fn open_store(url: &DatabaseUrl, clock: &Clock) -> Store {
+    for _ in 0..100 {
+        match Store::open(url, clock.clone(), Entropy::system()).await {
+            Ok(store) => return store,
+            Err(portcullis::store::OpenError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
             Err(error) => panic!("{error}"),
         }
     }
