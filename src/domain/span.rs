@@ -134,7 +134,7 @@ mod tests {
 
         #[test]
         fn no_moment_panics(span in any_span(), micros: i64) {
-            span.window_at(Timestamp::from_micros(micros));
+            let _ = span.window_at(Timestamp::from_micros(micros));
         }
 
         #[test]

@@ -215,7 +215,7 @@ async fn a_refused_call_spends_nothing_and_is_told_what_is_left() {
 }
 
 #[tokio::test]
-async fn test_keys_spend_their_own() {
+async fn keys_for_tests_spend_their_own() {
     let server = Server::start().await;
     server.set_plan(pb::Plan::Free, &[]).await;
     let live = server.key().await;

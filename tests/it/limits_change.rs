@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use portcullis::pb::{self, Plan, QuotaPeriod, RevocationCause, Verdict};
+use portcullis::{
+    pb::{self, Plan, QuotaPeriod, RevocationCause, Verdict},
+    watch::Limits,
+};
 use tonic::Code;
 
 use crate::{
     fields::label,
     harness::{
-        Server,
+        Server, Setup,
         limits::{left, quota},
         mask, refusal,
         verify::{rate_limit, update},
@@ -144,7 +147,8 @@ async fn a_limit_that_is_raised_or_lowered_counts_what_was_spent() {
 
 #[tokio::test]
 async fn watches_are_told_when_a_limit_is_lowered_or_a_plan_changes() {
-    let server = Server::start().await;
+    let limits = Limits { bookmark_every: Duration::from_millis(50), ..Limits::default() };
+    let server = Server::start_with(Setup { limits, ..Setup::default() }).await;
     let key = server.limited(&[rate_limit("minute", 10, 60)], &[]).await.key.expect("key");
     let mut watch = server.watch(&server.admin, &from("")).await.expect("watch");
     let quotas = |limit| pb::Key { quotas: vec![quota(limit, QuotaPeriod::Day)], ..Default::default() };

@@ -4,7 +4,7 @@ mod world;
 
 use proptest::prelude::*;
 
-use self::world::{Amounts, Answer, World, limits};
+use self::world::{Amounts, World, limits};
 use super::*;
 
 #[derive(Debug, Clone)]

@@ -104,7 +104,7 @@ mod tests {
             assert_eq!(plan(&word, own).expect("reads"), kind);
         }
         let quota = Quota { limit: Amount::new(9).expect("amount"), period: QuotaPeriod::Month };
-        let read = limits(rate_limits_json(&[limit.clone()]), quotas_json(&[quota])).expect("reads");
+        let read = limits(rate_limits_json(std::slice::from_ref(&limit)), quotas_json(&[quota])).expect("reads");
         assert_eq!(read, Limits { rate_limits: vec![limit], quotas: vec![quota] });
     }
 
