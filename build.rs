@@ -13,6 +13,11 @@ const PROTOS: &[&str] = &[
     "portcullis/v1/error_reason.proto",
 ];
 
+/// The one method that is served and not ours: its proto is Envoy's, which knows no `access`
+/// option. It asks what `VerifyKey` asks, and so it needs the same.
+const ENVOY: &str = "Method { path: \"/envoy.service.auth.v3.Authorization/Check\", \
+    credential: Credential::SignedRequestOrToken, roles: &[Role::Verifier], any_caller: false, nonce_in_memory: true }";
+
 /// Messages that hold a secret; `src/pb.rs` writes their `Debug` by hand.
 const SECRET: &[&str] = &[
     "portcullis.v1.CreateKeyResponse",
@@ -41,13 +46,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn method_table(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
-    let mut rows = Vec::new();
+    let mut rows = vec![ENVOY.to_owned()];
     for service in pool.services().filter(|s| s.package_name() == "portcullis.v1") {
         for method in service.methods() {
             rows.push(row(pool, &method).map_err(|e| format!("{}: {e}", method.full_name()))?);
         }
     }
-    rows.sort(); // by path, for a binary search
+    rows.sort();
     let mut text = String::from("pub static METHODS: &[Method] = &[\n");
     for row in rows {
         writeln!(text, "    {row},")?;

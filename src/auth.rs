@@ -14,7 +14,7 @@ mod signed;
 mod syntax;
 mod token;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::HeaderMap;
 use tokio::sync::Semaphore;
@@ -73,7 +73,7 @@ pub struct Authenticator {
 pub struct Call<'a> {
     pub method: &'static Method,
     pub request_id: &'a str,
-    pub peer: &'a str,
+    pub peer: Option<SocketAddr>,
 }
 
 /// Timestamps of signed requests may be this far from the server's time.
@@ -114,11 +114,11 @@ impl Authenticator {
 
     /// What a call came with, read strictly.
     pub fn read<'a>(&self, headers: &'a HeaderMap) -> Result<Presented<'a>, Refusal> {
-        Presented::read(headers, self.replica.now())
+        Presented::read(headers, || self.replica.now())
     }
 
     /// Proves a call by a token.
-    pub async fn by_token(&self, call: Call<'_>, token: &str) -> Result<Caller, Refusal> {
+    pub async fn by_token(&self, call: Call<'_>, token: &[u8]) -> Result<Caller, Refusal> {
         if call.method.credential != Credential::SignedRequestOrToken {
             return Err(Refusal::SignatureMissing { token: false });
         }
@@ -150,7 +150,7 @@ impl Authenticator {
                 signer: Some(signer),
                 method: call.method.name(),
                 request_id: call.request_id.into(),
-                peer: call.peer.to_owned(),
+                peer: call.peer.map_or_else(String::new, |address| address.to_string()),
             })
         } else {
             self.spend(nonce, call.method, headers).await?;

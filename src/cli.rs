@@ -11,6 +11,8 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "client")]
 mod args;
 #[cfg(all(feature = "server", feature = "client"))]
+mod bench;
+#[cfg(all(feature = "server", feature = "client"))]
 mod bootstrap;
 #[cfg(feature = "client")]
 mod call;
@@ -61,6 +63,8 @@ enum Command {
     Token(token::Token),
     #[cfg(feature = "client")]
     Health(health::Health),
+    #[cfg(all(feature = "server", feature = "client"))]
+    Bench(bench::Bench),
 }
 
 impl Cli {
@@ -106,6 +110,8 @@ impl Command {
             Self::Token(token) => token.run(out),
             #[cfg(feature = "client")]
             Self::Health(health) => health.run(out),
+            #[cfg(all(feature = "server", feature = "client"))]
+            Self::Bench(bench) => bench.run(out),
         }
     }
 }

@@ -24,4 +24,5 @@ pub mod span;
 pub mod text;
 pub mod time;
 pub mod token;
+pub mod usage;
 pub mod verdict;

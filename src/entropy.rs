@@ -66,11 +66,17 @@ impl Entropy {
 
     /// 16 bytes for a name that need not be secret.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn name(&self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        // Without entropy names repeat; a request is answered all the same.
-        let _ = self.fill(&mut bytes);
-        bytes
+        match &self.0 {
+            // Every call that brings no name asks for one: the thread's generator makes no system call.
+            Source::System => rand::random(),
+            Source::Seeded(rng) => {
+                let mut bytes = [0; 16];
+                rng.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut bytes);
+                bytes
+            }
+        }
     }
 
     /// A number from 0 up to and not including 1, for jitter.

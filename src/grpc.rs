@@ -5,6 +5,7 @@
 
 mod application_service;
 mod convert;
+mod envoy;
 mod errors;
 mod frame;
 mod gate;
@@ -12,6 +13,7 @@ mod health;
 mod key_service;
 mod server;
 mod service_account_service;
+mod services;
 mod status;
 mod unpack;
 

@@ -29,8 +29,12 @@ pub enum Guard {
     Resume,
     /// Signed calls of an account are limited.
     Rate,
+    /// A batch of usage is added once.
+    Usage,
     /// Nothing un-revokes a key.
     Sticky,
+    /// A revocation waits for the answers that verifiers may give by themselves.
+    Edge,
     /// What was granted of a limit counts, whoever asks.
     Budget,
 }

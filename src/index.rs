@@ -4,14 +4,16 @@
 //! Loaded once, then fed by the log in order, by one writer; read without a lock. There
 //! is no fill on a miss, so no stale fill and nothing that made-up keys could push out.
 
+mod cached;
 mod intern;
 
 use std::{
     hash::{BuildHasherDefault, Hasher},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use papaya::HashMap;
@@ -29,6 +31,7 @@ use crate::{
     guard::{self, Guard},
     signing::{Kid, PublicKey},
 };
+use cached::{Tenant, nanos};
 use intern::Interner;
 
 /// Whose signature a kid makes.
@@ -44,7 +47,7 @@ pub struct Index {
     keys: HashMap<SecretHash, Arc<KeyFacts>, BuildHasherDefault<HashIsHash>>,
     signatories: HashMap<Kid, Arc<Signatory>>,
     accounts: HashMap<ServiceAccountId, Arc<ServiceAccount>>,
-    applications: HashMap<ApplicationId, Arc<Application>>,
+    tenants: HashMap<ApplicationId, Tenant>,
     interner: Mutex<Interner>,
     applied: AtomicI64,
 }
@@ -78,7 +81,7 @@ impl Index {
 
     #[must_use]
     pub fn application(&self, id: ApplicationId) -> Option<Arc<Application>> {
-        self.applications.pin().get(&id).cloned()
+        self.tenants.pin().get(&id).map(|tenant| Arc::clone(&tenant.application))
     }
 
     #[must_use]
@@ -93,15 +96,18 @@ impl Index {
         }
     }
 
-    /// Takes over the rest of what was loaded, as of `revision`.
+    /// Takes over the rest of what was loaded, as of `revision`. Verifiers may answer about an
+    /// application by themselves until `cached_until`: they asked another before.
     pub fn load(
         &self,
         revision: Revision,
         applications: Vec<Application>,
         accounts: Vec<ServiceAccount>,
+        cached_until: impl Fn(&Application) -> Duration,
     ) -> Result<(), Inapplicable> {
         for application in applications {
-            self.applications.pin().insert(application.id, Arc::new(application));
+            let until = cached_until(&application);
+            self.put_application(application, until);
         }
         for account in accounts {
             self.put_account(account).map_err(|what| Inapplicable { revision, what })?;
@@ -125,7 +131,7 @@ impl Index {
                     self.put_key(*hash, facts.clone());
                 }
                 Change::Application(ApplicationChange { application, .. }) => {
-                    self.applications.pin().insert(application.id, Arc::new(application.clone()));
+                    self.put_application(application.clone(), Duration::ZERO);
                 }
                 Change::ServiceAccount(account) => self.put_account(account.clone()).map_err(inapplicable)?,
             }
@@ -137,6 +143,13 @@ impl Index {
     fn put_key(&self, hash: SecretHash, mut facts: KeyFacts) {
         self.interner.lock().unwrap_or_else(PoisonError::into_inner).intern(&mut facts);
         self.keys.pin().insert(hash, Arc::new(facts));
+    }
+
+    fn put_application(&self, application: Application, cached_until: Duration) {
+        let tenants = self.tenants.pin();
+        let known = tenants.get(&application.id).map(|tenant| Arc::clone(&tenant.cached_until));
+        let cached_until = known.unwrap_or_else(|| Arc::new(AtomicU64::new(nanos(cached_until))));
+        tenants.insert(application.id, Tenant { application: Arc::new(application), cached_until });
     }
 
     fn put_account(&self, account: ServiceAccount) -> Result<(), &'static str> {

@@ -1,11 +1,13 @@
 //! What can be done with keys: one file a call.
 
+mod cache_ttl;
 mod create;
 mod get;
 mod list;
 mod rate_limit;
 mod revoke;
 mod update;
+mod usage;
 mod verify;
 
 use std::sync::Arc;
@@ -15,6 +17,7 @@ pub use list::ListKeys;
 pub use rate_limit::{GetRateLimit, RateLimits};
 pub use revoke::RevokeKey;
 pub use update::UpdateKey;
+pub use usage::{GetKeyUsage, UsageReport};
 pub use verify::{Answer, Subject, VerifyKey};
 
 use crate::{
@@ -27,6 +30,7 @@ use crate::{
     limits::Budgets,
     replica::Replica,
     store::Store,
+    usage::Usage,
 };
 
 /// The keys of all applications.
@@ -36,13 +40,21 @@ pub struct Keys {
     index: Arc<Index>,
     replica: Replica,
     budgets: Arc<Budgets>,
+    usage: Usage,
     entropy: Entropy,
 }
 
 impl Keys {
     #[must_use]
-    pub fn new(store: Store, index: Arc<Index>, replica: Replica, budgets: Arc<Budgets>, entropy: Entropy) -> Self {
-        Self { store, index, replica, budgets, entropy }
+    pub fn new(
+        store: Store,
+        index: Arc<Index>,
+        replica: Replica,
+        budgets: Arc<Budgets>,
+        usage: Usage,
+        entropy: Entropy,
+    ) -> Self {
+        Self { store, index, replica, budgets, usage, entropy }
     }
 }
 

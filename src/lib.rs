@@ -6,13 +6,17 @@
 //! ```text
 //! write:  proto → grpc (gate: auth makes the Caller and the Act) → keys/<rpc> → domain rules
 //!              → store.write { nonce + account again + rows + event + audit } → replica.confirm → answer
-//! verify: proto → grpc (gate) → keys/verify → replica: inside the lease? → index (memory) → domain::verdict → answer
+//! verify: proto → grpc (gate) → keys/verify → replica: inside the lease? → index (memory) → domain::verdict → limits, usage → answer
+//! envoy:  Check → grpc/envoy: the same question, asked about an HTTP request and answered as one
 //! watch:  store.log → replica/sync → index, then tail → watch/stream → grpc → gateway
 //! ```
 //!
 //! A mutation and its event are one transaction. The sync loop (`replica::sync`) reads the
 //! log in order, applies it to the index, says so durably, and that renews the lease that
-//! every answer needs. A mutation returns when each replica has said that it applied it.
+//! every answer needs. A mutation returns when each replica has said that it applied it, and,
+//! where it takes something away, that nobody answers by what was before: what verifiers may
+//! keep for a while (`cache_ttl`) is noted before the look-up that it rests on
+//! (`index::cached`), and waited for (`replica::edge`).
 //!
 //! # The rooms, and what each may know
 //!
@@ -23,6 +27,7 @@
 //! store      rows, the log, the one way to write                         → domain, signing, clock, entropy, guard
 //! index      all keys and accounts in memory                             → domain, signing, guard
 //! tail       the last events in memory, and a doorbell                   → domain
+//! usage      calls counted in memory, added in numbered batches           → store, domain
 //! limits     budgets of keys, a chunk at a time in memory                → store, domain, clock
 //! replica    lease, sync loop, barrier                                   → store, index, tail, domain, clock, guard
 //! auth       proves callers                                              → index, replica, store, domain, signing, guard
@@ -92,5 +97,7 @@ pub mod store;
 pub mod tail;
 #[cfg(feature = "server")]
 pub mod telemetry;
+#[cfg(feature = "server")]
+pub mod usage;
 #[cfg(feature = "server")]
 pub mod watch;

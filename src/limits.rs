@@ -206,12 +206,16 @@ impl Budgets {
                 refilling: AtomicBool::new(false),
             })
         };
-        Arc::clone(self.keys.pin().get_or_insert_with(limited.key, new))
+        let keys = self.keys.pin();
+        // Not `get_or_insert_with`: papaya 0.2 lets the table fill up under it, and every later
+        // look-up pays.
+        Arc::clone(keys.get(&limited.key).unwrap_or_else(|| keys.get_or_insert(limited.key, new())))
     }
 }
 
 impl Limited<'_> {
-    fn is_unlimited(&self) -> bool {
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
         self.plan.is_empty() && self.own.is_empty()
     }
 }

@@ -7,24 +7,29 @@
 //! stopped answering. With one member it is the same loop.
 
 mod barrier;
+mod edge;
 mod lease;
 mod sync;
 mod time;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 pub use barrier::{Patience, Wait};
 pub use sync::{Stopped, SyncLoop};
 
 use crate::{
     clock::Clock,
-    domain::{event::Position, id::Revision, refusal::Refusal, time::Timestamp},
+    domain::{application::Application, event::Position, id::Revision, refusal::Refusal, time::Timestamp},
     index::Index,
-    store::Store,
+    store::{Store, Turn},
     tail::Tail,
 };
+use edge::Edge;
 use lease::Lease;
 use time::DatabaseTime;
 
@@ -55,6 +60,8 @@ pub struct Proof {
     pub(crate) acked: Position,
     /// What every replica had.
     pub(crate) acked_by_all: Revision,
+    /// What had reached the edge of every replica: no verifier answers by what was before.
+    pub(crate) edge_by_all: Revision,
     /// All that there was at `time` is applied here.
     pub complete: Position,
     /// The database's time.
@@ -77,6 +84,8 @@ struct Shared {
     proof: watch::Sender<Proof>,
 }
 
+/// How long a call waits for a revision that it wants at least.
+const BRIEFLY: Duration = Duration::from_secs(2);
 /// How long a call waits for a lease that has lapsed.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -86,13 +95,23 @@ impl Replica {
     pub async fn join(store: &Store, clock: &Clock, pace: Pace) -> Result<Joined, Stopped> {
         let index = Arc::new(Index::default());
         let loaded = store.load(|keys| index.load_keys(keys)).await?;
-        index.load(loaded.position.revision, loaded.applications, loaded.accounts)?;
-        let id = store.join(loaded.position).await?;
+        // Whoever had the database before handed out its last answer before now, and inside a
+        // lease. What verifiers may still do with it is for this replica to wait for.
+        let (now, begun) = (clock.now(), clock.boottime());
+        let cached_until = |application: &Application| match application.may_be_cached_for(now).min(pace.lease) {
+            Duration::ZERO => Duration::ZERO,
+            ttl => begun + by_any_clock(ttl),
+        };
+        let told_before = loaded.applications.iter().map(cached_until).max().unwrap_or_default();
+        let mut edge = Edge::new(loaded.position.revision, told_before);
+        index.load(loaded.position.revision, loaded.applications, loaded.accounts, cached_until)?;
+        let id = store.join(loaded.position, edge.at(begun)).await?;
         let tail = Arc::new(Tail::new(loaded.position));
         let proof = Proof {
             asked_at: Duration::ZERO,
             acked: loaded.position,
             acked_by_all: Revision::default(),
+            edge_by_all: Revision::default(),
             complete: loaded.position,
             time: clock.now(),
         };
@@ -105,8 +124,8 @@ impl Replica {
             proof: watch::Sender::new(proof),
         });
         let replica = Self { shared };
-        let sync =
-            SyncLoop::new(store.clone(), replica.clone(), Arc::clone(&index), Arc::clone(&tail), id, loaded.position);
+        let turn = Turn { replica: id, applied: loaded.position, edge: Revision::default() };
+        let sync = SyncLoop::new(store.clone(), replica.clone(), Arc::clone(&index), Arc::clone(&tail), edge, turn);
         Ok(Joined { replica, index, tail, sync, log_id: loaded.log_id })
     }
 
@@ -134,6 +153,13 @@ impl Replica {
         if self.is_fresh() { Ok(()) } else { Err(Refusal::FreshnessUnproven) }
     }
 
+    /// How long, from `now` on the clock since boot, an answer may be given that is looked up
+    /// after this call: a lease says nothing about what was looked up before it was granted.
+    #[must_use]
+    pub fn lease_rest(&self, now: Duration) -> Duration {
+        self.shared.lease.rest(now)
+    }
+
     /// The database's time, as far as this replica can tell: never behind it.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -144,6 +170,30 @@ impl Replica {
     #[must_use]
     pub fn proofs(&self) -> watch::Receiver<Proof> {
         self.shared.proof.subscribe()
+    }
+
+    /// Waits until `revision` is applied: for a short time, and not after `until`. Refuses as
+    /// soon as a sync that began after this call has found that there is no such revision.
+    pub async fn reach(&self, index: &Index, revision: Revision, until: Instant) -> Result<(), Refusal> {
+        let mut proofs = self.proofs();
+        let begun = self.shared.clock.boottime();
+        self.shared.bell.notify_one();
+        let reached_or_not = async {
+            while index.applied() < revision {
+                if proofs.changed().await.is_err() {
+                    return;
+                }
+                let proof = *proofs.borrow_and_update();
+                let is_all = proof.complete.revision == index.applied();
+                if proof.asked_at >= begun && is_all {
+                    return;
+                }
+            }
+        };
+        let briefly = Instant::now() + BRIEFLY;
+        let _ = tokio::time::timeout_at(until.min(briefly), reached_or_not).await;
+        let applied = index.applied();
+        if applied >= revision { Ok(()) } else { Err(Refusal::RevisionNotReached { applied }) }
     }
 
     /// Waits for one sync that begins after this call, for a short time.
@@ -160,6 +210,13 @@ impl Replica {
     pub fn boottime(&self) -> Duration {
         self.shared.clock.boottime()
     }
+}
+
+/// As long as a time must be taken to be here, when somebody else measures it: 5 % for
+/// clocks that run at different speeds.
+#[must_use]
+pub fn by_any_clock(duration: Duration) -> Duration {
+    duration.mul_f64(1.05)
 }
 
 /// A replica that has joined.

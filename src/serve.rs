@@ -19,6 +19,7 @@ use crate::{
     signing::PublicKeyRefused,
     store::{DatabaseUrl, OpenError, Store},
     telemetry::Sampler,
+    usage::Usage,
     watch::{Limits, Watches},
 };
 
@@ -61,6 +62,7 @@ pub struct Running {
     has_tls: bool,
     store: Store,
     replica: Replica,
+    usage: Usage,
     stop: watch::Sender<bool>,
     ended: JoinHandle<Result<(), ServeError>>,
 }
@@ -86,6 +88,11 @@ impl Running {
     #[must_use]
     pub fn replica(&self) -> &Replica {
         &self.replica
+    }
+
+    #[must_use]
+    pub fn usage(&self) -> &Usage {
+        &self.usage
     }
 
     /// Tells it to end: it refuses new calls, ends its streams with a last bookmark, and
@@ -124,11 +131,14 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let (budgets, teller) = Budgets::new(store.clone(), clock);
     let budgets = Arc::new(budgets);
     let teller = tokio::spawn(teller.run());
+    let (usage, flush) = Usage::new(store.clone());
+    let (stop_flush, stopped) = watch::channel(false);
+    let flush = tokio::spawn(flush.run(said(stopped)));
 
     let (drain_now, draining) = watch::channel(false);
     let part = || (store.clone(), Arc::clone(&index), replica.clone());
     let (s, i, r) = part();
-    let keys = Keys::new(s, i, r, Arc::clone(&budgets), entropy.clone());
+    let keys = Keys::new(s, i, r, Arc::clone(&budgets), usage.clone(), entropy.clone());
     let (s, i, r) = part();
     let applications = Applications::new(s, i, r, entropy.clone());
     let (s, i, r) = part();
@@ -142,10 +152,11 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let server = tokio::spawn(bound.serve(parts, draining));
     let cleaning = tokio::spawn(housekeeping::run(store.clone(), replica.clone(), Arc::clone(&budgets), history));
     let (stop, told) = watch::channel(false);
-    let tasks = Tasks { store: store.clone(), budgets, server, sync, cleaning, teller, drain_now, stop_sync, drain };
+    let stops = Stops { server: drain_now, flush: stop_flush, sync: stop_sync };
+    let tasks = Tasks { store: store.clone(), budgets, server, sync, flush, cleaning, teller, stops, drain };
     let ended = tokio::spawn(tasks.run(told));
     tracing::info!(%address, tls = has_tls, keys = index.key_count(), "serving");
-    Ok(Running { address, has_tls, store, replica, stop, ended })
+    Ok(Running { address, has_tls, store, replica, usage, stop, ended })
 }
 
 /// Nothing is answered before the first turn of the loop, so nothing listens before it.
@@ -169,11 +180,18 @@ struct Tasks {
     budgets: Arc<Budgets>,
     server: JoinHandle<Result<(), ListenRefused>>,
     sync: JoinHandle<Result<(), Stopped>>,
+    flush: JoinHandle<()>,
     cleaning: JoinHandle<()>,
     teller: JoinHandle<()>,
-    drain_now: watch::Sender<bool>,
-    stop_sync: watch::Sender<bool>,
+    stops: Stops,
     drain: Duration,
+}
+
+/// What tells each part to end.
+struct Stops {
+    server: watch::Sender<bool>,
+    flush: watch::Sender<bool>,
+    sync: watch::Sender<bool>,
 }
 
 impl Tasks {
@@ -197,7 +215,7 @@ impl Tasks {
         };
         self.cleaning.abort();
         tracing::info!("draining");
-        self.drain_now.send_replace(true);
+        self.stops.server.send_replace(true);
         if !self.server.is_finished() && tokio::time::timeout(self.drain, &mut self.server).await.is_err() {
             tracing::warn!("calls or streams did not end in time and are cut off");
             self.server.abort();
@@ -206,7 +224,12 @@ impl Tasks {
             tracing::warn!(%error, "what was in hand of limits was not given back, and is lost until their windows end");
         }
         self.teller.abort();
-        self.stop_sync.send_replace(true);
+        // The calls have ended: what they counted is all there is.
+        self.stops.flush.send_replace(true);
+        if let Err(error) = self.flush.await {
+            tracing::error!(%error, "the last usage may be lost");
+        }
+        self.stops.sync.send_replace(true);
         let ended = match ended_by_itself {
             Some(error) => Err(error),
             None => match self.sync.await {

@@ -22,6 +22,7 @@ mod read;
 mod requests;
 mod sync;
 mod tx;
+mod usage;
 mod write;
 
 pub use budgets::{Ask, AskSpan, Grant, HandedOut, Unspent};

@@ -25,6 +25,7 @@ mod sampler;
 mod settings;
 mod trace;
 
+pub use budget::Budget;
 pub use call::{Method, MethodKind};
 pub use init::{Guard, InitError, init, subscriber};
 pub use request_id::{InvalidRequestId, RequestId, RequestIdFuture, RequestIdLayer, RequestIdService};

@@ -44,7 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guard", &[]),
     ("housekeeping", &["domain", "limits", "replica", "store"]),
     ("index", &["domain", "guard", "signing"]),
-    ("keys", &["auth", "domain", "entropy", "guard", "index", "limits", "replica", "store"]),
+    ("keys", &["auth", "domain", "entropy", "guard", "index", "limits", "replica", "store", "usage"]),
     ("limits", &["clock", "domain", "store"]),
     ("pb", &[]),
     ("replica", &["clock", "domain", "guard", "index", "store", "tail"]),
@@ -52,6 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["clock", "domain", "entropy", "guard", "signing"]),
     ("tail", &["domain"]),
     ("telemetry", &[]),
+    ("usage", &["domain", "store"]),
     ("watch", &["auth", "domain", "entropy", "guard", "index", "replica", "store", "tail"]),
 ];
 const MAY_NAME_ALL: &[&str] = &["cli", "lib", "main", "serve"];

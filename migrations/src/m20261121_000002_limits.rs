@@ -22,7 +22,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for name in ["usage_source", "key_use", "usage_count", "budget"] {
+        for name in ["usage_source", "last_use", "usage_count", "budget"] {
             manager.drop_table(Table::drop().table(Alias::new(name)).to_owned()).await?;
         }
         for (table, column) in columns() {
@@ -49,7 +49,7 @@ fn columns() -> Vec<(&'static str, ColumnDef)> {
 }
 
 fn tables() -> Vec<TableCreateStatement> {
-    vec![budget(), usage_count(), key_use(), usage_source()]
+    vec![budget(), usage_count(), last_use(), usage_source()]
 }
 
 /// What was handed out of a limit or quota in its current window. `budget` is the id of the
@@ -65,8 +65,8 @@ fn budget() -> TableCreateStatement {
         .to_owned()
 }
 
-/// Decided calls. `key_id` is empty for texts that are no key of the application; `unit` is
-/// `hour` or `day`, which begins at `start`.
+/// Decided calls. `key_id` is empty for all of an application, texts that are no key of it
+/// too; `unit` is `hour`, `day` or `month`, which begins at `start`.
 fn usage_count() -> TableCreateStatement {
     table("usage_count")
         .col(string("application_id"))
@@ -86,9 +86,10 @@ fn usage_count() -> TableCreateStatement {
         .to_owned()
 }
 
-/// When a key was VALID last. Not in the key's row: to verify never writes a key.
-fn key_use() -> TableCreateStatement {
-    table("key_use").col(string("key_id").primary_key()).col(big_integer("last_used_time")).to_owned()
+/// When a key, or any key of an application, was VALID last. Not in the key's row: to verify
+/// never writes a key.
+fn last_use() -> TableCreateStatement {
+    table("last_use").col(string("id").primary_key()).col(big_integer("last_used_time")).to_owned()
 }
 
 /// Who counts, and the number of the last batch that was added: none is added twice.

@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Presented<'a> {
     Nothing,
-    Token(&'a str),
+    Token(&'a [u8]),
     Signed(SignedHeaders<'a>),
 }
 
@@ -33,12 +33,12 @@ const NAMES: [&str; 4] = [signing::KID, signing::TIMESTAMP, signing::NONCE, sign
 
 impl<'a> Presented<'a> {
     /// Reads the headers of a call.
-    pub fn read(headers: &'a HeaderMap, server_time: Timestamp) -> Result<Self, Refusal> {
-        let signed = NAMES.iter().any(|name| headers.contains_key(*name));
+    pub fn read(headers: &'a HeaderMap, server_time: impl FnOnce() -> Timestamp) -> Result<Self, Refusal> {
+        let signed = headers.keys().any(|name| NAMES.contains(&name.as_str()));
         match (headers.contains_key(AUTHORIZATION), signed) {
             (false, false) => Ok(Self::Nothing),
             (true, false) => token(headers).map(Self::Token),
-            (false, true) => SignedHeaders::read(headers, server_time).map(Self::Signed),
+            (false, true) => SignedHeaders::read(headers, server_time()).map(Self::Signed),
             (true, true) => malformed("send either the x-portcullis headers or authorization, not both"),
         }
     }
@@ -85,17 +85,15 @@ fn read_time(text: &str, server_time: Timestamp) -> Result<Timestamp, Refusal> {
     }
 }
 
-fn token(headers: &HeaderMap) -> Result<&str, Refusal> {
+fn token(headers: &HeaderMap) -> Result<&[u8], Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(Refusal::TokenInvalid("authorization is given more than once"));
     };
     // RFC 7235 §2.1: the scheme is case-insensitive.
-    let token = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    const SCHEME: &[u8] = b"bearer ";
+    let token =
+        value.as_bytes().split_at_checked(SCHEME.len()).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME));
     token.map(|(_, token)| token).ok_or(Refusal::TokenInvalid("authorization is not `Bearer` and a signed token"))
 }
 

@@ -22,7 +22,7 @@ const MAX_KEPT: usize = 10_000;
 /// *These bytes verify under this kid*: true for ever, so there is nothing to purge. Who
 /// the kid belongs to and what they may do is looked up on each use.
 #[derive(Debug, Default)]
-pub(super) struct TokenMemory(HashMap<Box<str>, Arc<Verified>, foldhash::quality::RandomState>);
+pub(super) struct TokenMemory(HashMap<Box<[u8]>, Arc<Verified>, foldhash::quality::RandomState>);
 
 #[derive(Debug)]
 struct Verified {
@@ -31,11 +31,11 @@ struct Verified {
 }
 
 impl TokenMemory {
-    fn get(&self, token: &str) -> Option<Arc<Verified>> {
+    fn get(&self, token: &[u8]) -> Option<Arc<Verified>> {
         self.0.pin().get(token).cloned()
     }
 
-    fn keep(&self, token: &str, verified: Arc<Verified>, now: Timestamp) {
+    fn keep(&self, token: &[u8], verified: Arc<Verified>, now: Timestamp) {
         let kept = self.0.pin();
         if kept.len() >= MAX_KEPT {
             kept.retain(|_, verified| verified.claims.exp > now.seconds());
@@ -50,15 +50,17 @@ impl TokenMemory {
 impl Authenticator {
     /// Who signed this token, if it is good here and now. What only a holder of the key may
     /// learn is told behind the signature.
-    pub(super) async fn check_token(&self, text: &str) -> Result<(Kid, Arc<Signatory>), Refusal> {
-        if let Some(verified) = self.tokens.get(text) {
+    pub(super) async fn check_token(&self, bytes: &[u8]) -> Result<(Kid, Arc<Signatory>), Refusal> {
+        if let Some(verified) = self.tokens.get(bytes) {
             self.check_times(&verified.claims)?;
             let signatory = self.index.signatory(&verified.kid).ok_or_else(unknown)?;
             self.check_names(&verified.claims, &signatory)?;
             return Ok((verified.kid.clone(), signatory));
         }
-        let invalid = |_| Refusal::TokenInvalid("not a JWT with alg RS256 and a kid, of at most 4096 bytes");
-        let Token { kid, claims, signed, signature } = Token::parse(text).map_err(invalid)?;
+        let parsed = std::str::from_utf8(bytes).ok().and_then(|text| Token::parse(text).ok());
+        let Some(Token { kid, claims, signed, signature }) = parsed else {
+            return Err(Refusal::TokenInvalid("not a JWT with alg RS256 and a kid, of at most 4096 bytes"));
+        };
         self.check_times(&claims)?;
         let known = self.index.signatory(&kid);
         let key = known.as_ref().map_or_else(|| Arc::clone(&self.decoy), |signatory| Arc::clone(&signatory.public_key));
@@ -68,7 +70,7 @@ impl Authenticator {
         }
         let signatory = known.ok_or_else(unknown)?;
         self.check_names(&claims, &signatory)?;
-        self.tokens.keep(text, Arc::new(Verified { kid: kid.clone(), claims }), self.replica.now());
+        self.tokens.keep(bytes, Arc::new(Verified { kid: kid.clone(), claims }), self.replica.now());
         Ok((kid, signatory))
     }
 

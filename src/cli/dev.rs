@@ -21,7 +21,7 @@ use crate::{
     domain::{application::Application, text::Name},
     entropy::Entropy,
     grpc::Listen,
-    serve::{self, Options},
+    serve::{self, Options, Running},
     store::{DatabaseUrl, Store},
     telemetry,
 };
@@ -53,26 +53,23 @@ pub(super) struct Dev {
     telemetry: telemetry::Settings,
 }
 
-const CREDENTIALS: &str = "admin.json";
+pub(super) const CREDENTIALS: &str = "admin.json";
 const DATABASE: &str = "portcullis.db";
 const APPLICATION: &str = "demo";
 
 impl Dev {
     pub(super) fn run(self, out: Out) -> Result<ExitCode, Failure> {
-        let telemetry = telemetry::init(&self.telemetry).map_err(Failure::usage)?;
+        let telemetry = self.telemetry()?;
         if !self.listen.ip().is_loopback() {
             return Err(Failure::Usage(format!(
                 "{} is not loopback: `dev` has no TLS and stays on this machine; use `portcullis serve`",
                 self.listen
             )));
         }
-        let file = self.data_dir.join(CREDENTIALS);
         block_on(async {
             let stop = asked_to_stop()?;
-            let database = DatabaseUrl::sqlite(self.data_dir.join(DATABASE));
-            let prepared = self.prepare(&database, &file).await?;
-            let running = serve::start(self.options(database, &telemetry)).await?;
-            let guide = Guide::new(out, running.endpoint(), &file, &prepared.application)?;
+            let (prepared, running) = self.start(&telemetry).await?;
+            let guide = Guide::new(out, running.endpoint(), &self.credentials_file(), &prepared.application)?;
             let watching = guide.print(prepared.is_new, prepared.credentials).await?;
             let ended = until(running, stop).await;
             watching.abort();
@@ -80,6 +77,21 @@ impl Dev {
         })?;
         telemetry.shutdown();
         Ok(ExitCode::SUCCESS)
+    }
+
+    pub(super) fn telemetry(&self) -> Result<telemetry::Guard, Failure> {
+        telemetry::init(&self.telemetry).map_err(Failure::usage)
+    }
+
+    /// Makes what is not there yet, and starts a server on it.
+    pub(super) async fn start(&self, telemetry: &telemetry::Guard) -> Result<(Prepared, Running), Failure> {
+        let database = DatabaseUrl::sqlite(self.data_dir.join(DATABASE));
+        let prepared = self.prepare(&database, &self.credentials_file()).await?;
+        Ok((prepared, serve::start(self.options(database, telemetry)).await?))
+    }
+
+    fn credentials_file(&self) -> PathBuf {
+        self.data_dir.join(CREDENTIALS)
     }
 
     fn options(&self, database: DatabaseUrl, telemetry: &telemetry::Guard) -> Options {
@@ -118,7 +130,7 @@ impl Dev {
 }
 
 /// What a start found or made.
-struct Prepared {
+pub(super) struct Prepared {
     is_new: bool,
     application: Application,
     credentials: Credentials,

@@ -60,6 +60,66 @@ impl Application {
             return Ok(Changed::No);
         }
         self.update_time = now;
-        Ok(Changed::Yes((self.plan != before.plan).then_some(Cause::Narrowed)))
+        let narrowed = self.plan != before.plan || self.max_cache_ttl < before.max_cache_ttl;
+        Ok(Changed::Yes(narrowed.then_some(Cause::Narrowed)))
+    }
+
+    /// How long verifiers may still answer by what they were told of it before `now`, as far
+    /// as it shows: what was changed lately may have allowed any time before.
+    #[must_use]
+    pub fn may_be_cached_for(&self, now: Timestamp) -> Duration {
+        let changed_lately = self.update_time != self.create_time && now.since(self.update_time) <= MAX_CACHE_TTL;
+        if changed_lately { MAX_CACHE_TTL } else { self.max_cache_ttl }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    fn application(max_cache_ttl: u64) -> Application {
+        Application {
+            id: ApplicationId::new(Uuid::nil()),
+            name: Name::parse("a").expect("name"),
+            plan: Plan::None,
+            max_cache_ttl: Duration::from_secs(max_cache_ttl),
+            key_prefix: None,
+            create_time: at(1_000),
+            update_time: at(1_000),
+            revision: Revision::default(),
+        }
+    }
+
+    fn ttl(seconds: u64) -> ApplicationPatch {
+        ApplicationPatch { max_cache_ttl: Some(Duration::from_secs(seconds)), ..ApplicationPatch::default() }
+    }
+
+    #[test]
+    fn a_shorter_time_to_keep_answers_narrows_and_a_longer_one_does_not() {
+        for (before, now, changed) in [
+            (5, 5, Changed::No),
+            (5, 6, Changed::Yes(None)),
+            (0, 6, Changed::Yes(None)),
+            (5, 4, Changed::Yes(Some(Cause::Narrowed))),
+            (5, 0, Changed::Yes(Some(Cause::Narrowed))),
+        ] {
+            assert_eq!(application(before).update(ttl(now), at(2_000)), Ok(changed), "{before} to {now}");
+        }
+    }
+
+    #[test]
+    fn what_was_changed_lately_may_have_let_verifiers_keep_answers_for_longer() {
+        let mut application = application(50);
+        assert_eq!(application.may_be_cached_for(at(1_000)), Duration::from_secs(50));
+        application.update(ttl(3), at(2_000)).expect("update");
+        assert_eq!(application.may_be_cached_for(at(2_060)), MAX_CACHE_TTL);
+        assert_eq!(application.may_be_cached_for(at(1_000)), MAX_CACHE_TTL, "the time of day was set back");
+        assert_eq!(application.may_be_cached_for(at(2_061)), Duration::from_secs(3));
     }
 }

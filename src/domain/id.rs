@@ -15,13 +15,26 @@ const LENGTH: usize = 22;
 #[error("an id of this kind is {0} and 22 letters and digits")]
 pub struct IdMalformed(&'static str);
 
-fn write_base62(mut number: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut text = [b'0'; LENGTH];
-    for slot in text.iter_mut().rev() {
-        *slot = ALPHABET[(number % 62) as usize];
-        number /= 62;
+/// The longest prefix.
+const PREFIX: usize = 4;
+
+/// In one piece, for a String to grow once. Ten digits at a time, which fit 64 bits: each
+/// answer of Verify holds two ids, and a division of 128 bits costs as much as ten of these.
+fn write(prefix: &str, mut number: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    const TEN_DIGITS: u128 = 62_u128.pow(10);
+    let mut buffer = [0; PREFIX + LENGTH];
+    let text = &mut buffer[..prefix.len() + LENGTH];
+    let (kind, digits) = text.split_at_mut(prefix.len());
+    kind.copy_from_slice(prefix.as_bytes());
+    for ten in digits.rchunks_mut(10) {
+        let mut low = (number % TEN_DIGITS) as u64;
+        number /= TEN_DIGITS;
+        for digit in ten.iter_mut().rev() {
+            *digit = ALPHABET[(low % 62) as usize];
+            low /= 62;
+        }
     }
-    f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+    f.write_str(std::str::from_utf8(text).unwrap_or_default())
 }
 
 fn read_base62(text: &str) -> Option<u128> {
@@ -29,8 +42,13 @@ fn read_base62(text: &str) -> Option<u128> {
         return None;
     }
     text.bytes().try_fold(0_u128, |number, byte| {
-        let digit = ALPHABET.iter().position(|a| *a == byte)?;
-        number.checked_mul(62)?.checked_add(digit as u128)
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'A'..=b'Z' => byte - b'A' + 10,
+            b'a'..=b'z' => byte - b'a' + 36,
+            _ => return None,
+        };
+        number.checked_mul(62)?.checked_add(u128::from(digit))
     })
 }
 
@@ -49,8 +67,7 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str($prefix)?;
-                write_base62(self.0.as_u128(), f)
+                write($prefix, self.0.as_u128(), f)
             }
         }
 

@@ -215,7 +215,7 @@ impl Key {
                 let what = "a publishable key needs a referrer_allowlist or an ip_allowlist";
                 violations.add(format!("{field}referrer_allowlist"), what);
             }
-            if self.restrictions.ip_ranges.iter().any(IpRange::is_everywhere) {
+            if IpRange::are_everywhere(&self.restrictions.ip_ranges) {
                 violations
                     .add(format!("{field}ip_allowlist"), "a publishable key cannot be bound to every address there is");
             }

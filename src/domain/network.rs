@@ -37,10 +37,11 @@ pub fn parse_address(text: &str) -> Result<IpAddr, AddressMalformed> {
 }
 
 impl IpRange {
-    /// Whether it holds every address of its kind.
+    /// Whether these hold every IPv4 address between them, or every IPv6 address.
     #[must_use]
-    pub fn is_everywhere(&self) -> bool {
-        self.0.prefix_len() == 0
+    pub fn are_everywhere(ranges: &[Self]) -> bool {
+        let networks = ranges.iter().map(|range| range.0).collect();
+        IpNet::aggregate(&networks).iter().any(|network| network.prefix_len() == 0)
     }
 
     /// Whether `address` is in here. An IPv6 range, `::/0` too, holds no IPv4 address,
@@ -114,6 +115,21 @@ mod tests {
             ("::ffff:0:0/96", "0.0.0.0/0"),
         ] {
             assert_eq!(range(text).to_string(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn all_addresses_may_be_written_in_pieces() {
+        for (ranges, everywhere) in [
+            (&[][..], false),
+            (&["0.0.0.0/0"], true),
+            (&["10.0.0.0/8", "::/0"], true),
+            (&["128.0.0.0/1", "0.0.0.0/2", "64.0.0.0/2"], true),
+            (&["128.0.0.0/1", "0.0.0.0/2", "64.0.0.0/3"], false),
+            (&["0.0.0.0/1", "8000::/1"], false),
+        ] {
+            let ranges: Vec<_> = ranges.iter().map(|text| range(text)).collect();
+            assert_eq!(IpRange::are_everywhere(&ranges), everywhere, "{ranges:?}");
         }
     }
 

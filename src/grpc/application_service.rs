@@ -61,7 +61,7 @@ impl ApplicationApi {
     async fn get(&self, request: &Request<pb::GetApplicationRequest>) -> Result<pb::GetApplicationResponse, Refusal> {
         let caller = unpack::caller(request)?;
         let id = common::parse_one(&request.get_ref().application_id, "application_id")?;
-        let (found, revision) = self.applications.get(&caller, id).await?;
+        let (found, revision) = self.applications.get(caller, id).await?;
         let application = Some(application::to_application(&found));
         Ok(pb::GetApplicationResponse { application, revision: revision.number() })
     }
@@ -73,7 +73,7 @@ impl ApplicationApi {
         let (caller, list) = (unpack::caller(request)?, request.get_ref());
         let page = PageRequest::parse(list.page_size, &list.page_token, &["applications", &list.name_prefix]);
         let (name_prefix, page) = unpack::both(common::name_prefix(&list.name_prefix), page)?;
-        let (page, revision) = self.applications.list(&caller, ListApplications { name_prefix, page }).await?;
+        let (page, revision) = self.applications.list(caller, ListApplications { name_prefix, page }).await?;
         Ok(pb::ListApplicationsResponse {
             applications: page.items.iter().map(application::to_application).collect(),
             next_page_token: page.next_page_token,

@@ -4,10 +4,11 @@
 use std::{
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use http::{Request, Response};
+use pin_project_lite::pin_project;
 use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt as _;
 use tower::{Layer, Service};
@@ -38,11 +39,10 @@ pub(super) struct Errors<S> {
 impl<S> Service<Request<Body>> for Errors<S>
 where
     S: Service<Request<Body>, Response = Response<Body>>,
-    S::Future: Send + 'static,
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+    type Future = ErrorsFuture<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -50,15 +50,34 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let request_id = request.extensions().get::<RequestId>().cloned();
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let response = answer.await?;
-            let failed = Status::from_header_map(response.headers()).filter(|status| status.code() != Code::Ok);
-            Ok(match (failed, request_id) {
-                (Some(failed), Some(request_id)) => complete(failed, &request_id).into_http(),
-                _ => response,
-            })
-        })
+        ErrorsFuture { answer: self.inner.call(request), request_id }
+    }
+}
+
+pin_project! {
+    /// The answer to come.
+    #[derive(Debug)]
+    pub(super) struct ErrorsFuture<F> {
+        #[pin]
+        answer: F,
+        request_id: Option<RequestId>,
+    }
+}
+
+impl<F, E> Future for ErrorsFuture<F>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.answer.poll(context))?;
+        let failed = Status::from_header_map(response.headers()).filter(|status| status.code() != Code::Ok);
+        Poll::Ready(Ok(match (failed, this.request_id) {
+            (Some(failed), Some(request_id)) => complete(failed, request_id).into_http(),
+            _ => response,
+        }))
     }
 }
 

@@ -1,8 +1,9 @@
 //! A gRPC message as bytes: what a signature is over.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tonic::body::Body;
 
@@ -24,8 +25,13 @@ impl Frame {
     /// tonic would ignore a second message and take trailers for metadata, neither is
     /// covered by a signature, and it would wait for the end of the body for ever.
     pub(super) async fn collect(body: Body, malformed: fn(&'static str) -> Refusal) -> Result<Self, Refusal> {
-        let collect = Limited::new(body, MAX_MESSAGE + PREFIX).collect();
-        let collected = match tokio::time::timeout(ARRIVES_WITHIN, collect).await {
+        let mut collect = pin!(Limited::new(body, MAX_MESSAGE + PREFIX).collect());
+        // Most are here with their headers, and need no timer.
+        let collected = match collect.as_mut().now_or_never() {
+            Some(collected) => Ok(collected),
+            None => tokio::time::timeout(ARRIVES_WITHIN, collect).await,
+        };
+        let collected = match collected {
             Ok(Ok(collected)) => collected,
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 return Err(Refusal::MessageTooLarge { limit: MAX_MESSAGE });

@@ -3,6 +3,7 @@
 //! message. What is not named in the protos does not pass.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -68,7 +69,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         // The clone is not known to be ready; the one that was asked is.
         let ready = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, ready);
@@ -77,8 +78,8 @@ where
             if is_open(request.uri().path()) {
                 return inner.call(request).await;
             }
-            let (request, act) = match prove(&auth, request).await {
-                Ok(proven) => proven,
+            let act = match prove(&auth, &mut request).await {
+                Ok(act) => act,
                 Err(refusal) => return Ok(status(&refusal).into_http()),
             };
             let Some(act) = act else { return inner.call(request).await };
@@ -102,37 +103,40 @@ where
 }
 
 /// The order is: policy, syntax, time, message, signature, allowance, nonce, role. Cheap
-/// before dear, and nothing is stored for strangers.
-async fn prove(auth: &Authenticator, request: Request<Body>) -> Result<(Request<Body>, Option<Act>), Refusal> {
-    let (mut parts, body) = request.into_parts();
-    let method =
-        Method::find(parts.uri.path()).filter(|_| parts.method == HttpMethod::POST && parts.uri.query().is_none());
-    let method = method.ok_or(Refusal::MethodNotFound)?;
+/// before dear, and nothing is stored for strangers. What is proven stands in the request's
+/// extensions afterwards, and the whole message in its body.
+async fn prove(auth: &Authenticator, request: &mut Request<Body>) -> Result<Option<Act>, Refusal> {
+    let method = Method::find(request.uri().path())
+        .filter(|_| request.method() == HttpMethod::POST && request.uri().query().is_none())
+        .ok_or(Refusal::MethodNotFound)?;
     auth.fresh().await?;
-    let request_id = parts.extensions.get::<RequestId>().cloned().ok_or(Refusal::Internal)?;
-    let peer = peer(&parts.extensions);
-    let call = Call { method, request_id: request_id.as_str(), peer: &peer };
-    parts.extensions.insert(Deadline(deadline(&parts.headers)));
-    match auth.read(&parts.headers)? {
-        Presented::Nothing => Err(Refusal::SignatureMissing { token: !method.is_mutation() }),
+    if method.is_mutation() {
+        let deadline = Deadline(deadline(request.headers()));
+        request.extensions_mut().insert(deadline);
+    }
+    let body = std::mem::take(request.body_mut());
+    let request_id = request.extensions().get::<RequestId>().ok_or(Refusal::Internal)?;
+    let call = Call { method, request_id: request_id.as_str(), peer: peer(request.extensions()) };
+    let (frame, caller, act) = match auth.read(request.headers())? {
+        Presented::Nothing => return Err(Refusal::SignatureMissing { token: !method.is_mutation() }),
         Presented::Token(token) => {
             // The message first: it may take its time, and the caller must be proven as of now.
             let frame = Frame::collect(body, body_invalid).await?;
-            let caller = auth.by_token(call, token).await?;
-            parts.extensions.insert(caller);
-            Ok((Request::from_parts(parts, frame.into_body()), None))
+            (frame, auth.by_token(call, token).await?, None)
         }
         Presented::Signed(headers) => {
             auth.check_window(&headers)?;
             let frame = Frame::collect(body, Refusal::SignatureMalformed).await?;
             let (caller, act) = auth.by_signature(call, &headers, frame.message()).await?;
-            parts.extensions.insert(caller);
-            if let Some(act) = &act {
-                parts.extensions.insert(act.clone());
-            }
-            Ok((Request::from_parts(parts, frame.into_body()), act))
+            (frame, caller, act)
         }
+    };
+    *request.body_mut() = frame.into_body();
+    request.extensions_mut().insert(caller);
+    if let Some(act) = &act {
+        request.extensions_mut().insert(act.clone());
     }
+    Ok(act)
 }
 
 /// A mutation that was refused on its way to the store is noted all the same, and its
@@ -156,14 +160,14 @@ async fn note_refusal(auth: &Authenticator, act: Act, response: Response<Body>, 
     }
 }
 
-fn peer(extensions: &http::Extensions) -> String {
+fn peer(extensions: &http::Extensions) -> Option<SocketAddr> {
     let plain = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
     let tls = || extensions.get::<TlsConnectInfo<TcpConnectInfo>>().and_then(|info| info.get_ref().remote_addr());
-    plain.or_else(tls).map_or_else(String::new, |address| address.to_string())
+    plain.or_else(tls)
 }
 
 /// A tenth of the caller's patience, and at least 50 ms, are kept for the way back.
-fn deadline(headers: &HeaderMap) -> Instant {
+pub(super) fn deadline(headers: &HeaderMap) -> Instant {
     let timeout = headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(read_timeout);
     let patience = timeout.unwrap_or(PATIENCE).min(PATIENCE);
     let way_back = (patience / 10).max(Duration::from_millis(50));

@@ -1,10 +1,14 @@
 use std::time::Duration;
 
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use tokio::sync::watch;
 use tonic::server::NamedService;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::{application_service::ApplicationApi, key_service::KeyApi, service_account_service::ServiceAccountApi};
+use super::{
+    application_service::ApplicationApi, envoy::EnvoyApi, key_service::KeyApi,
+    service_account_service::ServiceAccountApi,
+};
 use crate::{
     pb::{
         application_service_server::ApplicationServiceServer, key_service_server::KeyServiceServer,
@@ -18,10 +22,11 @@ use crate::{
 /// must be left alone, not restarted.
 pub(super) async fn report(reporter: HealthReporter, replica: Replica, mut draining: watch::Receiver<bool>) {
     const LOOK_EVERY: Duration = Duration::from_millis(250);
-    const SERVICES: [&str; 3] = [
+    const SERVICES: [&str; 4] = [
         <KeyServiceServer<KeyApi> as NamedService>::NAME,
         <ApplicationServiceServer<ApplicationApi> as NamedService>::NAME,
         <ServiceAccountServiceServer<ServiceAccountApi> as NamedService>::NAME,
+        <AuthorizationServer<EnvoyApi> as NamedService>::NAME,
     ];
     let mut told = None;
     loop {

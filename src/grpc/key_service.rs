@@ -1,14 +1,18 @@
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use futures_util::Stream;
 use tonic::{Request, Response, Status};
 
 use super::{
-    convert::{common, key, limit, verify, watch},
+    convert::{common, key, limit, usage, verify, watch},
     unpack,
 };
 use crate::{
-    domain::{page::PageRequest, refusal::Refusal},
+    domain::{
+        page::PageRequest,
+        refusal::Refusal,
+        usage::{KeyUsage, UsedKey, unused_since},
+    },
     keys::{Keys, ListKeys},
     pb::{self, key_service_server::KeyService},
     replica::Replica,
@@ -18,7 +22,7 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) struct KeyApi {
-    pub(super) keys: Keys,
+    pub(super) keys: Arc<Keys>,
     pub(super) watches: Watches,
     pub(super) replica: Replica,
 }
@@ -70,9 +74,9 @@ impl KeyService for KeyApi {
 
     async fn get_key_usage(
         &self,
-        _request: Request<pb::GetKeyUsageRequest>,
+        request: Request<pb::GetKeyUsageRequest>,
     ) -> Result<Response<pb::GetKeyUsageResponse>, Status> {
-        Err(Refusal::MethodNotFound.into())
+        Ok(Response::new(self.usage(&request).await?))
     }
 
     type WatchRevocationsStream = Pin<Box<dyn Stream<Item = Result<pb::WatchRevocationsResponse, Status>> + Send>>;
@@ -99,7 +103,7 @@ impl KeyApi {
         let (patience, new) = unpack::both(patience, key::new_key(request.get_ref()))?;
         let (created, revision) = self.keys.create(act, new, patience).await?;
         Ok(pb::CreateKeyResponse {
-            key: Some(key::to_key(&created.key, self.replica.now())),
+            key: Some(key::to_key(&UsedKey { key: created.key, usage: KeyUsage::default() }, self.replica.now())),
             secret: created.secret.reveal(),
             revision: revision.number(),
         })
@@ -109,13 +113,15 @@ impl KeyApi {
         let (caller, list) = (unpack::caller(request)?, request.get_ref());
         let application_id = common::parse_one(&list.application_id, "application_id");
         let filter = unpack::both(key::filter_environment(list.environment), common::name_prefix(&list.name_prefix));
-        let (show_revoked, environment) = (list.show_revoked.to_string(), list.environment.to_string());
-        let bound_to = ["keys", &list.application_id, &show_revoked, &environment, &list.name_prefix];
+        let [show_revoked, unused_only] = [list.show_revoked, list.unused_only].map(|flag| flag.to_string());
+        let environment = list.environment.to_string();
+        let bound_to = ["keys", &list.application_id, &show_revoked, &unused_only, &environment, &list.name_prefix];
         let page = PageRequest::parse(list.page_size, &list.page_token, &bound_to);
         let ((application_id, (environment, name_prefix)), page) =
             unpack::both(unpack::both(application_id, filter), page)?;
-        let filter = KeyFilter { show_revoked: list.show_revoked, environment, name_prefix };
-        let (page, revision) = self.keys.list(&caller, ListKeys { application_id, filter, page }).await?;
+        let unused_since = list.unused_only.then(|| unused_since(self.replica.now()));
+        let filter = KeyFilter { show_revoked: list.show_revoked, environment, name_prefix, unused_since };
+        let (page, revision) = self.keys.list(caller, ListKeys { application_id, filter, page }).await?;
         let now = self.replica.now();
         Ok(pb::ListKeysResponse {
             keys: page.items.iter().map(|item| key::to_key(item, now)).collect(),
@@ -129,7 +135,7 @@ impl KeyApi {
         let application = common::parse_one(&request.get_ref().application_id, "application_id");
         let id = common::parse_one(&request.get_ref().key_id, "key_id");
         let (application, id) = unpack::both(application, id)?;
-        let (found, revision) = self.keys.get(&caller, application, id).await?;
+        let (found, revision) = self.keys.get(caller, application, id).await?;
         Ok(pb::GetKeyResponse { key: Some(key::to_key(&found, self.replica.now())), revision: revision.number() })
     }
 
@@ -150,7 +156,8 @@ impl KeyApi {
     async fn verify(&self, request: &Request<pb::VerifyKeyRequest>) -> Result<pb::VerifyKeyResponse, Refusal> {
         let caller = unpack::caller(request)?;
         let question = verify::verify(request.get_ref())?;
-        Ok(verify::to_answer(&self.keys.verify(&caller, &question).await?))
+        let answer = self.keys.verify(caller, &question, || unpack::deadline(request)).await?;
+        Ok(verify::to_answer(&answer))
     }
 
     async fn rate_limit(
@@ -158,7 +165,7 @@ impl KeyApi {
         request: &Request<pb::GetRateLimitRequest>,
     ) -> Result<pb::GetRateLimitResponse, Refusal> {
         let caller = unpack::caller(request)?;
-        let limits = self.keys.rate_limit(&caller, &verify::rate_limit(request.get_ref())?).await?;
+        let limits = self.keys.rate_limit(caller, &verify::rate_limit(request.get_ref())?).await?;
         Ok(pb::GetRateLimitResponse {
             key_id: limits.key_id.to_string(),
             rate_limits: limits.balances.iter().map(limit::to_status).collect(),
@@ -166,8 +173,15 @@ impl KeyApi {
         })
     }
 
+    async fn usage(&self, request: &Request<pb::GetKeyUsageRequest>) -> Result<pb::GetKeyUsageResponse, Refusal> {
+        let caller = unpack::caller(request)?;
+        let get = usage::get_usage(request.get_ref(), self.replica.now())?;
+        let (report, revision) = self.keys.usage(caller, get).await?;
+        Ok(usage::to_report(&report, revision))
+    }
+
     async fn watch(&self, request: Request<pb::WatchRevocationsRequest>) -> Result<crate::watch::WatchStream, Refusal> {
-        let caller = unpack::caller(&request)?;
+        let caller = unpack::caller(&request)?.clone();
         self.watches.open(&caller, watch::watch(request.into_inner())?).await
     }
 }

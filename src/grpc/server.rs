@@ -1,11 +1,15 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use tokio::sync::watch;
-use tonic::transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming};
+use tonic::{
+    service::Routes,
+    transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming},
+};
 
 use super::{
-    application_service::ApplicationApi, errors::ErrorsLayer, frame::MAX_MESSAGE, gate::GateLayer, health,
-    key_service::KeyApi, service_account_service::ServiceAccountApi,
+    application_service::ApplicationApi, envoy::EnvoyApi, errors::ErrorsLayer, frame::MAX_MESSAGE, gate::GateLayer,
+    health, key_service::KeyApi, service_account_service::ServiceAccountApi, services::Services,
 };
 use crate::{
     accounts::Accounts,
@@ -114,6 +118,7 @@ impl Bound {
     pub async fn serve(self, parts: Parts, mut draining: watch::Receiver<bool>) -> Result<(), ListenRefused> {
         let service = |error: &dyn std::fmt::Display| ListenRefused::Service(error.to_string());
         let Parts { auth, keys, watches, applications, accounts, replica, entropy, sampler } = parts;
+        let keys = Arc::new(keys);
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let reporting = tokio::spawn(health::report(reporter, replica.clone(), draining.clone()));
         let mut builder = Server::builder()
@@ -125,35 +130,30 @@ impl Bound {
         if let Some(tls) = self.tls {
             builder = builder.tls_config(tls).map_err(|error| ListenRefused::Certificate(error.to_string()))?;
         }
-        let (v1, v1alpha) = if self.reflection {
-            (
-                Some(reflection().build_v1().map_err(|e| service(&e))?),
-                Some(reflection().build_v1alpha().map_err(|e| service(&e))?),
-            )
-        } else {
-            (None, None)
-        };
-        let router = builder
+        let mut others = Routes::new(
+            ApplicationServiceServer::new(ApplicationApi { applications }).max_decoding_message_size(MAX_MESSAGE),
+        )
+        .add_service(
+            ServiceAccountServiceServer::new(ServiceAccountApi { accounts }).max_decoding_message_size(MAX_MESSAGE),
+        )
+        .add_service(AuthorizationServer::new(EnvoyApi::new(Arc::clone(&keys))).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(health_service);
+        if self.reflection {
+            others = others
+                .add_service(reflection().build_v1().map_err(|e| service(&e))?)
+                .add_service(reflection().build_v1alpha().map_err(|e| service(&e))?);
+        }
+        let keys = KeyServiceServer::new(KeyApi { keys, watches, replica }).max_decoding_message_size(MAX_MESSAGE);
+        let server = builder
             .layer(RequestIdLayer::new(move || RequestId::from_random(entropy.name())))
             .layer(RpcLayer::new(known_method, sampler))
             .layer(ErrorsLayer)
-            .layer(GateLayer(auth))
-            .add_service(
-                KeyServiceServer::new(KeyApi { keys, watches, replica }).max_decoding_message_size(MAX_MESSAGE),
-            )
-            .add_service(
-                ApplicationServiceServer::new(ApplicationApi { applications }).max_decoding_message_size(MAX_MESSAGE),
-            )
-            .add_service(
-                ServiceAccountServiceServer::new(ServiceAccountApi { accounts }).max_decoding_message_size(MAX_MESSAGE),
-            )
-            .add_service(health_service)
-            .add_optional_service(v1)
-            .add_optional_service(v1alpha);
+            .layer(GateLayer(auth));
         let drained = async move {
             let _ = draining.wait_for(|draining| *draining).await;
         };
-        let served = router.serve_with_incoming_shutdown(self.incoming, drained).await;
+        let services = Services { keys, others: others.prepare() };
+        let served = server.serve_with_incoming_shutdown(services, self.incoming, drained).await;
         reporting.abort();
         served.map_err(|error| service(&error))
     }

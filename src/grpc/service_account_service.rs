@@ -90,7 +90,7 @@ impl ServiceAccountApi {
     ) -> Result<pb::GetServiceAccountResponse, Refusal> {
         let caller = unpack::caller(request)?;
         let id = common::parse_one(&request.get_ref().service_account_id, "service_account_id")?;
-        let (found, revision) = self.accounts.get(&caller, id).await?;
+        let (found, revision) = self.accounts.get(caller, id).await?;
         let service_account = Some(account::to_account(&found));
         Ok(pb::GetServiceAccountResponse { service_account, revision: revision.number() })
     }
@@ -102,7 +102,7 @@ impl ServiceAccountApi {
         let (caller, list) = (unpack::caller(request)?, request.get_ref());
         let page = PageRequest::parse(list.page_size, &list.page_token, &["service_accounts", &list.name_prefix]);
         let (name_prefix, page) = unpack::both(common::name_prefix(&list.name_prefix), page)?;
-        let (page, revision) = self.accounts.list(&caller, ListServiceAccounts { name_prefix, page }).await?;
+        let (page, revision) = self.accounts.list(caller, ListServiceAccounts { name_prefix, page }).await?;
         Ok(pb::ListServiceAccountsResponse {
             service_accounts: page.items.iter().map(account::to_account).collect(),
             next_page_token: page.next_page_token,

@@ -2,10 +2,15 @@
 
 use prost::Message;
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
-use super::{errors, gate::Deadline, status::status};
+use super::{
+    errors,
+    gate::{self, Deadline},
+    status::status,
+};
 use crate::{
     auth::Caller,
     domain::{
@@ -19,8 +24,8 @@ use crate::{
 };
 
 /// The proven caller. Without the gate in front there is none, and no method answers.
-pub(super) fn caller<T>(request: &Request<T>) -> Result<Caller, Refusal> {
-    request.extensions().get().cloned().ok_or(Refusal::SignatureMissing { token: true })
+pub(super) fn caller<T>(request: &Request<T>) -> Result<&Caller, Refusal> {
+    request.extensions().get().ok_or(Refusal::SignatureMissing { token: true })
 }
 
 /// What a mutation may write with.
@@ -42,6 +47,11 @@ pub(super) fn patience<T>(request: &Request<T>, wait: i32) -> Result<Patience, R
     };
     let Deadline(until) = *request.extensions().get().ok_or(Refusal::Internal)?;
     Ok(Patience { wait, until })
+}
+
+/// When the answer to a call that may wait, and mostly does not, must be on its way.
+pub(super) fn deadline<T>(request: &Request<T>) -> Instant {
+    gate::deadline(request.metadata().as_ref())
 }
 
 /// Two parts of a request, or all that is wrong with either: fields are told at once.

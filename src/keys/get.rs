@@ -3,8 +3,8 @@ use crate::{
     auth::Caller,
     domain::{
         id::{ApplicationId, KeyId, Revision},
-        key::Key,
         refusal::Refusal,
+        usage::UsedKey,
     },
 };
 
@@ -15,11 +15,14 @@ impl Keys {
         caller: &Caller,
         application: ApplicationId,
         key: KeyId,
-    ) -> Result<(Key, Revision), Refusal> {
+    ) -> Result<(UsedKey, Revision), Refusal> {
         caller.must_see(application)?;
+        let now = self.replica.now();
         self.store
             .read(self.index.applied(), async move |snapshot| {
-                Ok((snapshot.key(application, key).await?, snapshot.revision()))
+                let key = snapshot.key(application, key).await?;
+                let used = snapshot.used(application, vec![key], now).await?.pop().ok_or(Refusal::Internal)?;
+                Ok((used, snapshot.revision()))
             })
             .await
     }

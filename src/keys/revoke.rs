@@ -4,9 +4,10 @@ use crate::{
         act::Act,
         event::Cause,
         id::{ApplicationId, KeyId, Revision},
-        key::{Key, RevokeReason},
+        key::RevokeReason,
         refusal::Refusal,
         text::Note,
+        usage::UsedKey,
     },
     replica::Patience,
 };
@@ -26,7 +27,12 @@ impl Keys {
     /// Ends a key for good. When this returns OK, no replica answers VALID to a question
     /// that is asked afterwards. A key that is revoked already stays as it is, but the call
     /// writes and waits all the same: an OK means what it says each time.
-    pub async fn revoke(&self, act: Act, revoke: RevokeKey, patience: Patience) -> Result<(Key, Revision), Refusal> {
+    pub async fn revoke(
+        &self,
+        act: Act,
+        revoke: RevokeKey,
+        patience: Patience,
+    ) -> Result<(UsedKey, Revision), Refusal> {
         let committed = self
             .store
             .write(act, async move |tx| {
@@ -34,11 +40,11 @@ impl Keys {
                 let before = tx.key(revoke.application_id, revoke.key_id).await?;
                 let mut after = before.clone();
                 if !after.revoke(revoke.reason, revoke.comment, tx.now()) {
-                    return Ok((after, false));
+                    return Ok((tx.used(after).await?, false));
                 }
                 before.revision.must_match(&revoke.etag)?;
                 tx.save_key(Some(before), after.clone(), Some(Cause::Revoked));
-                Ok((after, true))
+                Ok((tx.used(after).await?, true))
             })
             .await?;
         self.replica.confirm_change(committed, patience).await

@@ -4,8 +4,9 @@ use crate::{
         act::Act,
         event::Changed,
         id::{ApplicationId, KeyId, Revision},
-        key::{Key, KeyPatch},
+        key::KeyPatch,
         refusal::Refusal,
+        usage::UsedKey,
     },
     replica::Patience,
 };
@@ -22,7 +23,12 @@ pub struct UpdateKey {
 
 impl Keys {
     /// Changes a key. One that is good for less afterwards is told to watchers.
-    pub async fn update(&self, act: Act, update: UpdateKey, patience: Patience) -> Result<(Key, Revision), Refusal> {
+    pub async fn update(
+        &self,
+        act: Act,
+        update: UpdateKey,
+        patience: Patience,
+    ) -> Result<(UsedKey, Revision), Refusal> {
         let committed = self
             .store
             .write(act, async move |tx| {
@@ -39,7 +45,7 @@ impl Keys {
                 }
                 let mut after = before.clone();
                 match after.update(update.patch, &actor.grantable, tx.now())? {
-                    Changed::No => Ok((after, false)),
+                    Changed::No => Ok((tx.used(after).await?, false)),
                     Changed::Yes(cause) => {
                         // Those that a downgrade of the plan left above it may stay.
                         if after.limits.rate_limits != before.limits.rate_limits {
@@ -47,7 +53,7 @@ impl Keys {
                             after.must_be_within(&application.plan, "key.")?;
                         }
                         tx.save_key(Some(before), after.clone(), cause);
-                        Ok((after, true))
+                        Ok((tx.used(after).await?, true))
                     }
                 }
             })

@@ -1,5 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::Keys;
 use crate::{
     auth::Caller,
@@ -28,6 +30,8 @@ pub struct VerifyKey {
     pub min_revision: Revision,
     /// Say all that is wrong; spend and count nothing.
     pub dry_run: bool,
+    /// Whether the verifier hears of `cache_ttl`. What it may keep, a revocation waits for.
+    pub may_cache: bool,
 }
 
 /// Which key, once its text is read.
@@ -47,6 +51,8 @@ pub struct Answer {
     pub balances: Vec<Balance>,
     /// When a call that was refused by limits may pass.
     pub retry_after: Option<Duration>,
+    /// How long the very same question may be answered so again, from before it was asked.
+    pub cache_ttl: Option<Duration>,
     pub revision: Revision,
     /// Of a dry run: all that is wrong, in order.
     pub failed_checks: Vec<Verdict>,
@@ -55,7 +61,7 @@ pub struct Answer {
 /// A key that the caller may see, as of a revision inside the lease.
 pub(super) struct Found {
     pub(super) key: Arc<KeyFacts>,
-    application: Arc<Application>,
+    pub(super) application: Arc<Application>,
     pub(super) revision: Revision,
 }
 
@@ -65,8 +71,28 @@ const TRIES: u32 = 64;
 impl Keys {
     /// Answers from memory, inside the lease only; no lock that all calls share. The store
     /// is asked only for the first call of a limit's window, and for more of it.
-    pub async fn verify(&self, caller: &Caller, question: &VerifyKey) -> Result<Answer, Refusal> {
+    /// Waits for `min_revision` briefly, not after `until`, which is asked only then.
+    pub async fn verify(
+        &self,
+        caller: &Caller,
+        question: &VerifyKey,
+        until: impl FnOnce() -> Instant + Send,
+    ) -> Result<Answer, Refusal> {
+        let answer = self.answer(caller, question, until).await?;
+        self.count(question, &answer);
+        Ok(answer)
+    }
+
+    async fn answer(
+        &self,
+        caller: &Caller,
+        question: &VerifyKey,
+        until: impl FnOnce() -> Instant + Send,
+    ) -> Result<Answer, Refusal> {
         may_ask(caller, question)?;
+        if self.index.applied() < question.min_revision {
+            self.replica.reach(&self.index, question.min_revision, until()).await?;
+        }
         for _ in 0..TRIES {
             // Looked up anew after each wait: a revocation may have come meanwhile.
             let found = match self.find(caller, question.subject, question.application_id).await? {
@@ -83,7 +109,10 @@ impl Keys {
                 return Ok(found.answer(verdict, balances));
             }
             match self.budgets.spend(found.limited(), question.cost) {
-                Spending::Spent(balances) => return Ok(found.answer(Verdict::Valid, balances)),
+                Spending::Spent(balances) => {
+                    let cache_ttl = self.cache_ttl(question, &found);
+                    return Ok(Answer { cache_ttl, ..found.answer(Verdict::Valid, balances) });
+                }
                 Spending::Exceeded(balances) => return Ok(found.exceeded(balances, question.cost, self.replica.now())),
                 Spending::Lacking(lacking) => self.budgets.fill(lacking).await?,
             }
@@ -150,13 +179,21 @@ impl Keys {
 }
 
 impl Found {
-    fn limited(&self) -> Limited<'_> {
+    pub(super) fn limited(&self) -> Limited<'_> {
         Limited { key: self.key.id, plan: self.application.plan.rate_limits(), own: &self.key.limits }
     }
 
     fn answer(self, verdict: Verdict, balances: Vec<Balance>) -> Answer {
         let Self { key, revision, .. } = self;
-        Answer { verdict, key: Some(key), balances, retry_after: None, revision, failed_checks: Vec::new() }
+        Answer {
+            verdict,
+            key: Some(key),
+            balances,
+            retry_after: None,
+            cache_ttl: None,
+            revision,
+            failed_checks: Vec::new(),
+        }
     }
 
     /// Refused by a limit before a quota, and until the last of them begins anew.
@@ -172,7 +209,7 @@ impl Found {
 impl Answer {
     fn without_key(verdict: Verdict, revision: Revision, question: &VerifyKey) -> Self {
         let failed_checks = if question.dry_run { vec![verdict] } else { Vec::new() };
-        Self { verdict, key: None, balances: Vec::new(), retry_after: None, revision, failed_checks }
+        Self { verdict, key: None, balances: Vec::new(), retry_after: None, cache_ttl: None, revision, failed_checks }
     }
 }
 

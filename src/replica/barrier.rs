@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Proof, Replica};
+use super::{Replica, by_any_clock};
 use crate::{
     domain::{
         id::{Revision, Versioned},
@@ -15,8 +15,8 @@ use crate::{
 /// Who must answer by a mutation before it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// Every replica and every gateway. No gateway may keep an answer yet, so the
-    /// replicas are everybody.
+    /// Every replica, and every verifier that caches: each answer that it may give again by
+    /// itself is over. Only a mutation that takes something away waits for those.
     Everywhere,
     Replicas,
     /// Nobody: it is durable, and replicas follow within a period or stop answering.
@@ -36,28 +36,39 @@ const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Replica {
     /// Waits at the barrier. OK only when this replica's own later sync was durable, and
-    /// every member has applied the mutation or must have stopped answering.
+    /// every member has applied the mutation, and has it at its edge where that is asked
+    /// for, or must have stopped answering.
     pub async fn confirm<T>(&self, committed: Committed<T>, patience: Patience) -> Result<(T, Revision), Refusal> {
-        let Committed { value, revision, at } = committed;
+        let Committed { value, revision, at, narrows } = committed;
         if patience.wait == Wait::None || !guard::on(Guard::Barrier) {
             return Ok((value, revision));
         }
         let mut proofs = self.proofs();
         let mut ask_again = ASK_AGAIN;
+        let everywhere = patience.wait == Wait::Everywhere && narrows;
+        let mut ring = true;
+        // No lease from before the commit holds then, nor an answer that was cached inside one.
+        let lapsed = at + by_any_clock(self.shared.pace.lease);
         loop {
             let proof = *proofs.borrow_and_update();
-            if self.is_behind_us(&proof, revision, at) {
+            let by_us = proof.asked_at >= at && proof.acked.revision >= revision;
+            let by_all = if everywhere { proof.edge_by_all } else { proof.acked_by_all };
+            if by_us && (by_all >= revision || self.shared.clock.boottime() >= lapsed) {
                 return Ok((value, revision));
             }
             if Instant::now() >= patience.until {
                 return Err(Refusal::CommittedNotConfirmed(revision));
             }
-            if self.shared.pace.doorbell {
+            if self.shared.pace.doorbell && (ring || !by_us) {
                 self.shared.bell.notify_one();
             }
+            ring = false;
             tokio::select! {
                 changed = proofs.changed() => changed.map_err(|_| Refusal::CommittedNotConfirmed(revision))?,
-                () = tokio::time::sleep(ask_again) => ask_again = (2 * ask_again).min(self.shared.pace.every),
+                () = tokio::time::sleep(ask_again) => {
+                    ring = true;
+                    ask_again = (2 * ask_again).min(self.shared.pace.every);
+                }
                 () = tokio::time::sleep_until(patience.until) => {}
             }
         }
@@ -74,13 +85,5 @@ impl Replica {
             thing.changed_by(revision);
         }
         Ok((thing, revision))
-    }
-
-    fn is_behind_us(&self, proof: &Proof, revision: Revision, committed_at: Duration) -> bool {
-        // A lease and 5 % for clocks that run at different speeds.
-        let lapsed = committed_at + self.shared.pace.lease.mul_f64(1.05);
-        proof.asked_at >= committed_at
-            && proof.acked.revision >= revision
-            && (proof.acked_by_all >= revision || self.shared.clock.boottime() >= lapsed)
     }
 }

@@ -14,6 +14,11 @@ impl Lease {
         !guard::on(Guard::Lease) || nanos(now) < self.0.load(Ordering::Acquire)
     }
 
+    /// What is left of it.
+    pub(super) fn rest(&self, now: Duration) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Acquire)).saturating_sub(now)
+    }
+
     pub(super) fn grant(&self, until: Duration) {
         self.0.store(nanos(until), Ordering::Release);
     }

@@ -1,10 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
-use uuid::Uuid;
-
-use super::{Proof, Replica};
+use super::{Proof, Replica, edge::Edge};
 use crate::{
-    domain::event::Position,
     index::{Inapplicable, Index},
     store::{Error, Store, Synced, Turn},
     tail::Tail,
@@ -17,6 +14,7 @@ pub struct SyncLoop {
     replica: Replica,
     index: Arc<Index>,
     tail: Arc<Tail>,
+    edge: Edge,
     turn: Turn,
 }
 
@@ -29,6 +27,8 @@ pub enum Stopped {
     Inapplicable(#[from] Inapplicable),
 }
 
+/// At the least between two turns with nothing new.
+const LEAST_REST: Duration = Duration::from_millis(1);
 /// After a failed turn.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -38,10 +38,10 @@ impl SyncLoop {
         replica: Replica,
         index: Arc<Index>,
         tail: Arc<Tail>,
-        id: Uuid,
-        applied: Position,
+        edge: Edge,
+        turn: Turn,
     ) -> Self {
-        Self { store, replica, index, tail, turn: Turn { replica: id, applied } }
+        Self { store, replica, index, tail, edge, turn }
     }
 
     /// Runs until `stop` is done, then takes the replica's row away; or until the replica
@@ -51,7 +51,7 @@ impl SyncLoop {
         let ended = loop {
             let pause = match self.turn().await {
                 Ok(true) => continue,
-                Ok(false) => self.replica.shared.pace.every,
+                Ok(false) => self.rest(),
                 Err(Stopped::Store(error @ (Error::Unavailable(_) | Error::CommitUnknown(_)))) => {
                     tracing::warn!(%error, "sync failed, the lease runs out unless one succeeds");
                     RETRY
@@ -71,17 +71,27 @@ impl SyncLoop {
         ended
     }
 
+    /// How long there is nothing to do: until the lease is due, or a revision reaches the edge.
+    fn rest(&self) -> Duration {
+        let shared = &self.replica.shared;
+        let edge = self.edge.next().map(|next| next.saturating_sub(shared.clock.boottime()).max(LEAST_REST));
+        edge.unwrap_or(Duration::MAX).min(shared.pace.every)
+    }
+
     /// One turn. Answers whether there is more to do at once: what was applied is to be
     /// said, or more is to be read.
     async fn turn(&mut self) -> Result<bool, Stopped> {
         let shared = &self.replica.shared;
         // Before sending: the answer is as old as the question.
         let asked_at = shared.clock.boottime();
-        let Synced { events, more, time, time_at, acked_by_all } = self.store.sync(self.turn).await?;
+        // With what is said to be applied: where nothing is cached they are the same.
+        self.turn.edge = self.edge.at(asked_at);
+        let Synced { events, more, time, time_at, acked_by_all, edge_by_all } = self.store.sync(self.turn).await?;
         let acked = self.turn.applied;
         let any = !events.is_empty();
         for event in events {
             self.index.apply(&event)?;
+            self.edge.applied(event.revision, self.index.cached_until(&event));
             self.turn.applied = event.position();
             self.tail.push(Arc::new(event));
         }
@@ -91,7 +101,7 @@ impl SyncLoop {
         if !more {
             shared.lease.grant(asked_at + shared.pace.lease);
         }
-        shared.proof.send_replace(Proof { asked_at, acked, acked_by_all, complete, time });
+        shared.proof.send_replace(Proof { asked_at, acked, acked_by_all, edge_by_all, complete, time });
         Ok(any || more)
     }
 }

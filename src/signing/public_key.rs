@@ -1,4 +1,4 @@
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use rsa::{
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 /// The id of a public key: unpadded base64url of the SHA-256 of its
 /// SubjectPublicKeyInfo, so that nobody can choose one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Kid(Box<str>);
+pub struct Kid(Arc<str>);
 
 /// Not 43 characters of base64url.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

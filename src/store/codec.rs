@@ -1,8 +1,14 @@
 //! Rows and events to domain values and back. A row that does not read is [`Error::Corrupt`].
 
-mod limits;
+#[macro_use]
+mod word;
 
-use std::{collections::BTreeSet, fmt::Display, str::FromStr, time::Duration};
+mod account;
+mod key;
+mod limits;
+mod usage;
+
+use std::{fmt::Display, str::FromStr, time::Duration};
 
 use sea_orm::prelude::Json;
 use serde::{Deserialize, Serialize};
@@ -12,19 +18,22 @@ use super::{
     entity::{api_key, application, service_account, service_account_key},
 };
 use crate::domain::{
-    account::{AccountKey, Role, Scope, ServiceAccount},
+    account::Role,
     application::Application,
     event::{ApplicationChange, Cause, Change, KeyChange},
     id::Revision,
-    key::{Key, KeyEnvironment, KeyType, RevokeReason, Revoked},
+    key::{KeyEnvironment, KeyType, RevokeReason},
     limit::QuotaPeriod,
-    restriction::Restrictions,
-    secret::{HASH_VERSION, KeyPrefix, SecretHash},
-    text::{Label, Name, Note},
+    secret::KeyPrefix,
+    text::{Name, Note},
     time::Timestamp,
 };
 
+pub(super) use account::{account, account_rows};
+pub(super) use key::{key, key_row};
 pub(super) use limits::NO_PLAN;
+pub(super) use usage::{read_verdict, unit, verdict};
+use word::Word;
 
 /// A change as it stands in the log: the whole row, so that applying it needs no query.
 /// A kind that this version does not know does not read, and the replica stops serving.
@@ -32,7 +41,7 @@ pub(super) use limits::NO_PLAN;
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum ChangeRow {
     Key {
-        row: api_key::Model,
+        row: Box<api_key::Model>,
         cause: Option<String>,
     },
     Application {
@@ -50,7 +59,7 @@ impl ChangeRow {
     pub(super) fn read(self) -> Result<Change, Error> {
         Ok(match self {
             Self::Key { row, cause } => {
-                let key = key(row)?;
+                let key = key(*row)?;
                 Change::Key(KeyChange { hash: key.hash, facts: key.facts(), cause: read_cause(cause)? })
             }
             Self::Application { row, cause } => {
@@ -64,31 +73,6 @@ impl ChangeRow {
 
 fn read_cause(word: Option<String>) -> Result<Option<Cause>, Error> {
     word.map(|word| Cause::read(&word)).transpose()
-}
-
-/// An enum as it is stored. Writing is exhaustive: a variant without a word does not build.
-trait Word: Copy + 'static {
-    const ALL: &'static [Self];
-
-    fn word(self) -> &'static str;
-
-    fn read(word: &str) -> Result<Self, Error> {
-        Self::ALL.iter().copied().find(|value| value.word() == word).ok_or_else(|| corrupt("word", word))
-    }
-}
-
-macro_rules! words {
-    ($name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
-        impl Word for $name {
-            const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            fn word(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word),+
-                }
-            }
-        }
-    };
 }
 
 words!(Cause { Revoked = "revoked", Disabled = "disabled", Narrowed = "narrowed" });
@@ -139,80 +123,6 @@ fn note(text: &str) -> Result<Note, Error> {
     Note::parse(text).map_err(|error| corrupt("text", error))
 }
 
-pub(super) fn key(row: api_key::Model) -> Result<Key, Error> {
-    let labels: Vec<(String, String)> = serde_json::from_value(row.labels).map_err(|e| corrupt("labels", e))?;
-    let labels = labels.iter().map(|(key, value)| Label::parse(key, value).map_err(|e| corrupt("label", e)));
-    let hash: [u8; 32] = row.secret_sha256.try_into().map_err(|_| corrupt("hash of", &row.key_id))?;
-    if row.hash_version != HASH_VERSION {
-        return Err(corrupt("hash version", row.hash_version));
-    }
-    let revoked = match (row.revoke_time, row.revoke_reason) {
-        (Some(time), Some(reason)) => Some(Revoked {
-            time: Timestamp::from_micros(time),
-            reason: RevokeReason::read(&reason)?,
-            comment: note(&row.revoke_comment)?,
-        }),
-        (None, None) => None,
-        _ => return Err(corrupt("half a revocation of", &row.key_id)),
-    };
-    Ok(Key {
-        id: parse(&row.key_id, "key id")?,
-        application_id: parse(&row.application_id, "application id")?,
-        name: name(&row.name)?,
-        description: note(&row.description)?,
-        kind: KeyType::read(&row.key_type)?,
-        environment: KeyEnvironment::read(&row.environment)?,
-        prefix: row.prefix,
-        hash: SecretHash::from_bytes(hash),
-        permissions: list(row.permissions, "permission")?,
-        restrictions: Restrictions {
-            ip_ranges: list(row.ip_allowlist, "IP range")?,
-            referrers: list(row.referrer_allowlist, "referrer")?,
-            resources: list(row.resource_allowlist, "resource")?,
-        },
-        limits: limits::limits(row.rate_limits, row.quotas)?,
-        labels: labels.collect::<Result<_, _>>()?,
-        disabled: row.disabled,
-        create_time: Timestamp::from_micros(row.create_time),
-        update_time: Timestamp::from_micros(row.update_time),
-        expire_time: row.expire_time.map(Timestamp::from_micros),
-        revoked,
-        created_by: parse(&row.created_by, "service account id")?,
-        revision: Revision::new(row.revision),
-    })
-}
-
-pub(super) fn key_row(key: &Key) -> api_key::Model {
-    let labels: Vec<(&str, &str)> = key.labels.iter().map(|label| (label.key(), label.value())).collect();
-    api_key::Model {
-        key_id: key.id.to_string(),
-        application_id: key.application_id.to_string(),
-        name: key.name.to_string(),
-        description: key.description.to_string(),
-        key_type: key.kind.word().to_owned(),
-        environment: environment(key.environment),
-        prefix: key.prefix.clone(),
-        secret_sha256: key.hash.as_bytes().to_vec(),
-        hash_version: HASH_VERSION,
-        permissions: texts(&key.permissions),
-        labels: serde_json::json!(labels),
-        disabled: key.disabled,
-        create_time: key.create_time.micros(),
-        update_time: key.update_time.micros(),
-        expire_time: key.expire_time.map(Timestamp::micros),
-        revoke_time: key.revoked.as_ref().map(|revoked| revoked.time.micros()),
-        revoke_reason: key.revoked.as_ref().map(|revoked| revoked.reason.word().to_owned()),
-        revoke_comment: key.revoked.as_ref().map_or_else(String::new, |revoked| revoked.comment.to_string()),
-        created_by: key.created_by.to_string(),
-        revision: key.revision.number(),
-        ip_allowlist: texts(&key.restrictions.ip_ranges),
-        referrer_allowlist: texts(&key.restrictions.referrers),
-        resource_allowlist: texts(&key.restrictions.resources),
-        rate_limits: limits::rate_limits_json(&key.limits.rate_limits),
-        quotas: limits::quotas_json(&key.limits.quotas),
-    }
-}
-
 pub(super) fn application(row: application::Model) -> Result<Application, Error> {
     let prefix = |text: String| KeyPrefix::parse(&text).map_err(|_| corrupt("key prefix", text));
     Ok(Application {
@@ -240,64 +150,6 @@ pub(super) fn application_row(application: &Application) -> application::Model {
         rate_limits,
         max_cache_ttl: i64::try_from(application.max_cache_ttl.as_micros()).unwrap_or(i64::MAX),
     }
-}
-
-pub(super) fn account(
-    row: service_account::Model,
-    keys: Vec<service_account_key::Model>,
-) -> Result<ServiceAccount, Error> {
-    let roles: Vec<String> = serde_json::from_value(row.roles).map_err(|error| corrupt("roles", error))?;
-    let scope = match row.all_applications {
-        true => Scope::All,
-        false => Scope::Only(list(row.application_ids, "application id")?.into_iter().collect()),
-    };
-    let key = |key: service_account_key::Model| -> Result<AccountKey, Error> {
-        Ok(AccountKey {
-            kid: parse(&key.kid, "kid")?,
-            public_key_pem: key.public_key_pem,
-            create_time: Timestamp::from_micros(key.create_time),
-        })
-    };
-    Ok(ServiceAccount {
-        id: parse(&row.service_account_id, "service account id")?,
-        name: name(&row.name)?,
-        client_email: row.client_email,
-        roles: roles.iter().map(|role| Role::read(role)).collect::<Result<BTreeSet<_>, _>>()?,
-        scope,
-        grantable: list(row.grantable_permissions, "permission")?,
-        keys: keys.into_iter().map(key).collect::<Result<_, _>>()?,
-        disabled: row.disabled,
-        create_time: Timestamp::from_micros(row.create_time),
-        update_time: Timestamp::from_micros(row.update_time),
-        revision: Revision::new(row.revision),
-    })
-}
-
-pub(super) fn account_rows(account: &ServiceAccount) -> (service_account::Model, Vec<service_account_key::Model>) {
-    let (all_applications, application_ids) = match &account.scope {
-        Scope::All => (true, Json::Array(Vec::new())),
-        Scope::Only(ids) => (false, texts(ids)),
-    };
-    let row = service_account::Model {
-        service_account_id: account.id.to_string(),
-        name: account.name.to_string(),
-        client_email: account.client_email.clone(),
-        roles: Json::from(account.roles.iter().map(|role| role.word()).collect::<Vec<_>>()),
-        all_applications,
-        application_ids,
-        grantable_permissions: texts(&account.grantable),
-        disabled: account.disabled,
-        create_time: account.create_time.micros(),
-        update_time: account.update_time.micros(),
-        revision: account.revision.number(),
-    };
-    let key = |key: &AccountKey| service_account_key::Model {
-        kid: key.kid.to_string(),
-        service_account_id: account.id.to_string(),
-        public_key_pem: key.public_key_pem.clone(),
-        create_time: key.create_time.micros(),
-    };
-    (row, account.keys.iter().map(key).collect())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ pub(super) mod audit_event;
 pub(super) mod budget;
 pub(super) mod create_request;
 pub(super) mod event_log;
-pub(super) mod key_use;
+pub(super) mod last_use;
 pub(super) mod log_head;
 pub(super) mod nonce;
 pub(super) mod replica;

@@ -20,6 +20,9 @@ pub enum Error {
     /// This replica's own row is gone: somebody else took over.
     #[error("this replica is no longer registered")]
     NotRegistered,
+    /// Who numbers these batches of usage is not known any more.
+    #[error("the source of usage is forgotten")]
+    SourceForgotten,
     /// The log does not continue what was applied.
     #[error("the history is not the one that was applied")]
     Forked,
@@ -46,7 +49,7 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         tracing::error!(%error, "store: {error}");
         match error {
-            Error::Unavailable(_) | Error::NotRegistered => Self::StoreUnavailable,
+            Error::Unavailable(_) | Error::NotRegistered | Error::SourceForgotten => Self::StoreUnavailable,
             Error::CommitUnknown(_) | Error::TaskLost(_) => Self::CommitUnknown,
             Error::Overloaded => Self::Overloaded,
             Error::Corrupt(_) | Error::NoEntropy(_) => Self::Internal,

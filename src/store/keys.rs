@@ -1,13 +1,15 @@
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, sea_query::OnConflict,
+    QueryOrder as _, QuerySelect as _,
+    sea_query::{ExprTrait as _, OnConflict},
 };
 
-use super::{Error, codec, entity::api_key};
+use super::{Error, codec, entity::api_key, usage};
 use crate::domain::{
     id::{ApplicationId, KeyId},
     key::{Key, KeyEnvironment},
     page::PageRequest,
+    time::Timestamp,
 };
 
 /// Which keys of an application are wanted.
@@ -16,6 +18,8 @@ pub struct KeyFilter {
     pub show_revoked: bool,
     pub environment: Option<KeyEnvironment>,
     pub name_prefix: String,
+    /// Only those that are good for something, and were neither made nor used after this moment.
+    pub unused_since: Option<Timestamp>,
 }
 
 /// Of whichever application: for callers that are asked whether they may see it afterwards.
@@ -54,6 +58,12 @@ pub(super) async fn list(
     }
     if !filter.name_prefix.is_empty() {
         query = query.filter(super::read::starts_with(api_key::Column::Name, &filter.name_prefix));
+    }
+    if let Some(since) = filter.unused_since {
+        query = query
+            .filter(api_key::Column::RevokeTime.is_null())
+            .filter(api_key::Column::CreateTime.lte(since.micros()))
+            .filter(usage::used_after(since).not());
     }
     if let Some(after) = &page.after {
         query = query.filter(api_key::Column::KeyId.gt(after));

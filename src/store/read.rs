@@ -6,7 +6,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Error, KeyFilter, Store, accounts, applications, keys, log};
+use super::{Error, KeyFilter, Store, accounts, applications, keys, log, usage};
 use crate::domain::{
     account::{Scope, ServiceAccount},
     application::Application,
@@ -15,6 +15,8 @@ use crate::domain::{
     key::Key,
     page::PageRequest,
     refusal::Refusal,
+    time::Timestamp,
+    usage::{Series, UsageRange, UsedKey, Whose},
 };
 
 /// One moment of the database.
@@ -119,6 +121,25 @@ impl Snapshot {
         page: &PageRequest,
     ) -> Result<Vec<Key>, Refusal> {
         Ok(keys::list(&self.tx, application, filter, page).await?)
+    }
+
+    /// The same keys in the same order, with their usage as of `now`.
+    pub async fn used(
+        &self,
+        application: ApplicationId,
+        keys: Vec<Key>,
+        now: Timestamp,
+    ) -> Result<Vec<UsedKey>, Refusal> {
+        Ok(usage::used(&self.tx, application, keys, now).await?)
+    }
+
+    pub async fn usage(&self, whose: Whose, range: &UsageRange) -> Result<Series, Refusal> {
+        Ok(usage::series(&self.tx, whose, range).await?)
+    }
+
+    /// The last VALID verdict.
+    pub async fn last_use(&self, whose: Whose) -> Result<Option<Timestamp>, Refusal> {
+        Ok(usage::last_use(&self.tx, whose).await?)
     }
 
     pub async fn application(&self, id: ApplicationId) -> Result<Application, Refusal> {

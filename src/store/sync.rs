@@ -24,6 +24,8 @@ pub struct Turn {
     pub replica: Uuid,
     /// The last event that it has applied.
     pub applied: Position,
+    /// The last revision that is at its edge: no verifier answers by what was before.
+    pub edge: Revision,
 }
 
 /// What it learns.
@@ -39,18 +41,20 @@ pub struct Synced {
     pub time_at: Duration,
     /// What every replica has applied at least.
     pub acked_by_all: Revision,
+    /// What is at the edge of every replica at least.
+    pub edge_by_all: Revision,
 }
 
 impl Store {
     /// Registers a replica that has loaded. Grants nothing: only a sync does. On SQLite
     /// the file lock says that every other row is of a dead process, so they go.
-    pub async fn join(&self, loaded: Position) -> Result<Uuid, Error> {
+    pub async fn join(&self, loaded: Position, edge: Revision) -> Result<Uuid, Error> {
         let id = self.inner.entropy.uuid(self.database_time())?;
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_write().await?;
             replica::Entity::delete_many().exec(&tx).await?;
-            let row =
-                replica::Model { id, beat: 0, acked_seq: loaded.revision.number(), edge_seq: loaded.revision.number() };
+            let (acked_seq, edge_seq) = (loaded.revision.number(), edge.number());
+            let row = replica::Model { id, beat: 0, acked_seq, edge_seq };
             replica::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(&tx).await?;
             tx.commit().await?;
             Ok(id)
@@ -58,7 +62,9 @@ impl Store {
         .await
     }
 
-    /// Takes the replica's row away. It must answer nothing from its index any more.
+    /// Takes the replica's row away. It must answer nothing from its index any more. What its
+    /// verifiers may still answer, whoever begins after it waits for; beside other members the
+    /// row would have to stay until that is over.
     pub async fn leave(&self, id: Uuid) -> Result<(), Error> {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_write().await?;
@@ -82,6 +88,7 @@ impl Store {
             let beat = replica::Entity::update_many()
                 .col_expr(replica::Column::Beat, Expr::col(replica::Column::Beat).add(1))
                 .col_expr(replica::Column::AckedSeq, Expr::value(applied))
+                .col_expr(replica::Column::EdgeSeq, Expr::value(turn.edge.number()))
                 .filter(replica::Column::Id.eq(turn.replica))
                 .filter(Expr::exists(in_history))
                 .exec(&tx)
@@ -90,7 +97,8 @@ impl Store {
                 return Err(Error::NotRegistered);
             }
             let page = log::after(&tx, turn.applied.revision).await?;
-            let acked = replica::Entity::find().all(&tx).await?.iter().map(|row| row.acked_seq).min();
+            let members = replica::Entity::find().all(&tx).await?;
+            let by_all = |said: fn(&replica::Model) -> i64| Revision::new(members.iter().map(said).min().unwrap_or(0));
             // The clock since boot first: a machine that sleeps in between is late, never early.
             let (time_at, time) = (store.inner.clock.boottime(), store.database_time());
             tx.commit().await.map_err(Error::CommitUnknown)?;
@@ -99,7 +107,8 @@ impl Store {
                 more: page.more,
                 time,
                 time_at,
-                acked_by_all: Revision::new(acked.unwrap_or(applied)),
+                acked_by_all: by_all(|row| row.acked_seq),
+                edge_by_all: by_all(|row| row.edge_seq),
             })
         })
         .await

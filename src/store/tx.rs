@@ -8,6 +8,7 @@ use super::{
     entity::event_log,
     keys,
     requests::{self, Earlier},
+    usage,
 };
 use crate::{
     domain::{
@@ -18,6 +19,7 @@ use crate::{
         key::Key,
         refusal::Refusal,
         time::Timestamp,
+        usage::UsedKey,
     },
     signing::Kid,
 };
@@ -48,9 +50,22 @@ pub(super) struct Notes {
 
 #[derive(Debug)]
 pub(super) enum Save {
-    Key { before: Option<Key>, after: Key, cause: Option<Cause> },
+    Key { before: Option<Box<Key>>, after: Box<Key>, cause: Option<Cause> },
     Application { before: Option<Application>, after: Application, cause: Option<Cause> },
     Account { before: Option<ServiceAccount>, after: ServiceAccount },
+}
+
+impl Inner {
+    /// Whether verifiers may have been told more than will hold. What saves nothing may repeat
+    /// something that did.
+    pub(super) fn narrows(&self) -> bool {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let narrows = |save: &Save| match save {
+            Save::Key { cause, .. } | Save::Application { cause, .. } => cause.is_some(),
+            Save::Account { .. } => false,
+        };
+        notes.saves.is_empty() || notes.saves.iter().any(narrows)
+    }
 }
 
 impl Tx {
@@ -73,6 +88,11 @@ impl Tx {
 
     pub async fn key(&self, application: ApplicationId, key: KeyId) -> Result<Key, Refusal> {
         keys::find(&self.inner.db, application, key, true).await?.ok_or(Refusal::KeyNotFound)
+    }
+
+    /// How the key was used until now.
+    pub async fn used(&self, key: Key) -> Result<UsedKey, Refusal> {
+        Ok(usage::used_one(&self.inner.db, key, self.now()).await?)
     }
 
     pub async fn application(&self, id: ApplicationId) -> Result<Application, Refusal> {
@@ -109,7 +129,7 @@ impl Tx {
     }
 
     pub fn save_key(&self, before: Option<Key>, after: Key, cause: Option<Cause>) {
-        self.notes().saves.push(Save::Key { before, after, cause });
+        self.notes().saves.push(Save::Key { before: before.map(Box::new), after: Box::new(after), cause });
     }
 
     pub fn save_application(&self, before: Option<Application>, after: Application, cause: Option<Cause>) {
@@ -142,7 +162,7 @@ impl Save {
                 keys::put(db, row.clone()).await?;
                 let before = before.map(|key| json(&codec::key_row(&key))).transpose()?;
                 let (cause, after) = (cause.map(codec::cause), json(&row)?);
-                Ok(Written { change: codec::ChangeRow::Key { row, cause }, before, after })
+                Ok(Written { change: codec::ChangeRow::Key { row: Box::new(row), cause }, before, after })
             }
             Self::Application { before, mut after, cause } => {
                 after.revision = revision;

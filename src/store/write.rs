@@ -23,6 +23,9 @@ pub struct Committed<T> {
     pub(crate) revision: Revision,
     /// When the commit was acknowledged, on the clock since boot.
     pub(crate) at: Duration,
+    /// Whether something is good for less than before, or was made so earlier by what this
+    /// repeats.
+    pub(crate) narrows: bool,
 }
 
 impl<T> Committed<T> {
@@ -72,8 +75,9 @@ impl Store {
                 return Err(refusal);
             }
         };
+        let narrows = inner.narrows();
         let revision = self.finish(act, inner).await?;
-        Ok(Committed { value, revision, at: self.inner.clock.boottime() })
+        Ok(Committed { value, revision, at: self.inner.clock.boottime(), narrows })
     }
 
     /// Numbers the mutation, writes it, and commits.

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 /// Lines a second.
 pub(super) const LIMIT: u64 = 50;
 
+/// At most 50 lines a second of one sort.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub struct Budget {
     start: Instant,
     /// The second since `start`, and the lines written in it in the lowest 16 bits.
     written: AtomicU64,
@@ -20,12 +21,13 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         Self { start: Instant::now(), written: AtomicU64::new(0), left_out: AtomicU64::new(0) }
     }
 
     /// Asks for a line. `Some` grants it and says how many were left out since the last one.
-    pub(super) fn take(&self) -> Option<u64> {
+    pub fn take(&self) -> Option<u64> {
         self.take_at(self.start.elapsed())
     }
 
@@ -40,6 +42,12 @@ impl Budget {
             return None;
         }
         Some(self.left_out.swap(0, Relaxed))
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -149,7 +149,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
-        let value = HeaderValue::from_str(this.id.as_str()).expect("a RequestId is visible ASCII");
+        let mut value = HeaderValue::from_str(this.id.as_str()).expect("a RequestId is visible ASCII");
+        // No secret, but never sent again: this mark keeps it out of HPACK's table of what comes
+        // again, where it would push out what does.
+        value.set_sensitive(true);
         response.headers_mut().insert(HEADER, value);
         Poll::Ready(Ok(response))
     }

@@ -34,6 +34,11 @@ fn verify(secret: &str) -> pb::VerifyKeyRequest {
     }
 }
 
+fn rate_limit(secret: &str) -> pb::GetRateLimitRequest {
+    let subject = Some(pb::get_rate_limit_request::Subject::Secret(secret.to_owned()));
+    pb::GetRateLimitRequest { subject, ..Default::default() }
+}
+
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = std::fs::read_dir(folder).expect("folder").map(|entry| entry.expect("entry").path());
     entries.map(|path| (path.display().to_string(), std::fs::read(&path).expect("a file"))).collect()
@@ -58,6 +63,13 @@ async fn no_file_of_the_real_program_ever_holds_a_secret_not_even_its_log_at_tra
     let failed = caller.call::<_, pb::VerifyKeyResponse>("KeyService/VerifyKey", &wrong).await.expect_err("wrong");
     let wrong = pb::VerifyKeyRequest { application_id: "x".to_owned(), ..verify(&foreign) };
     let failed_too = caller.call::<_, pb::VerifyKeyResponse>("KeyService/VerifyKey", &wrong).await.expect_err("wrong");
+    let dry = pb::VerifyKeyRequest { dry_run: true, referrer: made.secret.clone(), ..verify(&made.secret) };
+    let dry: pb::VerifyKeyResponse = caller.call("KeyService/VerifyKey", &dry).await.expect("dry run");
+    assert_eq!(dry.verdict(), pb::Verdict::Valid);
+    for secret in [&made.secret, &malformed, &foreign] {
+        let limits = caller.call::<_, pb::GetRateLimitResponse>("KeyService/GetRateLimit", &rate_limit(secret)).await;
+        assert_eq!(limits.is_ok(), *secret == made.secret);
+    }
     caller.revoke(&key).await.expect("revoke");
     assert_eq!(caller.verdict(&made.secret).await, pb::Verdict::Revoked);
 
@@ -93,6 +105,7 @@ async fn no_answer_but_the_first_holds_a_secret() {
     let key = made.key.clone().expect("key");
     let mut seen = vec![format!("{made:?}"), format!("{:?}", verify(&made.secret))];
     seen.push(format!("{:?}", verify(&made.secret).subject));
+    seen.push(format!("{:?} {:?}", rate_limit(&made.secret), rate_limit(&made.secret).subject));
     let get = pb::GetKeyRequest { application_id: server.app.clone(), key_id: key.key_id.clone() };
     let got: pb::GetKeyResponse = server.by_token(&server.admin, "KeyService/GetKey", &get).await.expect("get");
     let list = pb::ListKeysRequest { application_id: server.app.clone(), ..Default::default() };

@@ -40,12 +40,12 @@ async fn hurried(server: &Server, key: &pb::Key, timeout: &str) -> (Result<pb::R
 }
 
 /// No turn of the loop by itself: a barrier stands until somebody rings.
-fn held() -> Setup {
+pub(crate) fn held() -> Setup {
     Setup { pace: Pace { every: Duration::from_hours(1), doorbell: false, ..Pace::default() }, ..Setup::default() }
 }
 
 /// Lets the loop turn until the call is answered.
-async fn while_ringing<T>(server: &Server, call: impl Future<Output = T>) -> T {
+pub(crate) async fn while_ringing<T>(server: &Server, call: impl Future<Output = T>) -> T {
     tokio::pin!(call);
     for _ in 0..300 {
         tokio::select! {

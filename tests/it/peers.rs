@@ -56,7 +56,7 @@ async fn verifies_in_flight_bring_no_old_state_back() {
     let disabled = |disabled| pb::Key { disabled, ..Default::default() };
     let permissions = |names: &[&str]| pb::Key { permissions: texts(names), ..Default::default() };
     let ips = |entries: &[&str]| pb::Key { ip_allowlist: texts(entries), ..Default::default() };
-    for _ in 0..5 {
+    for _ in 0..3 {
         for (path, wish, verdict) in [
             ("disabled", disabled(true), Verdict::Disabled),
             ("disabled", disabled(false), Verdict::Valid),

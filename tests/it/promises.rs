@@ -1,9 +1,13 @@
 //! One test a promise, named after it. Each of these has a guard in `src/guard.rs` and goes
 //! red when it is switched off: `tests/guards` sees to that.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use portcullis::{pb, replica::Pace};
+use portcullis::{
+    domain::usage::{Counted, Counts, Tallied, Whose},
+    pb,
+    replica::Pace,
+};
 use tonic::Code;
 
 use crate::harness::{Headers, Persona, Rows, Server, Setup, WriteLock, message_bytes, refusal};
@@ -211,6 +215,25 @@ async fn a_watcher_of_another_history_is_told() {
     let request = pb::WatchRevocationsRequest { resume_token: token, ..all };
     let end = server.watch(&server.admin, &request).await;
     assert_eq!(refusal(end), (Code::OutOfRange, "HISTORY_FORKED".to_owned()));
+}
+
+#[tokio::test]
+async fn a_batch_of_usage_that_is_sent_twice_counts_once() {
+    let server = Server::start().await;
+    let (key, store) = (server.key().await.key.expect("key"), server.store());
+    let key_id = Some(key.key_id.parse().expect("id"));
+    let whose = Whose { application_id: server.app.parse().expect("id"), key_id };
+    let mut counts = Counts::default();
+    counts[0] = 5;
+    let of = Counted::at(whose, server.now());
+    let batch: Arc<[Tallied]> = [Tallied { of, counts, last_valid: Some(server.now()) }].into();
+    let source = store.begin_usage_source().await.expect("a source");
+    for number in [1, 1, 2, 2, 1, 2] {
+        store.add_usage(source, number, Arc::clone(&batch)).await.expect("added, now or before");
+    }
+    assert_eq!(server.usage(&key.key_id).await.requests, 2 * 5);
+    assert!(store.add_usage(source, 4, Arc::clone(&batch)).await.is_err(), "never past a gap");
+    assert_eq!(server.usage(&key.key_id).await.requests, 2 * 5);
 }
 
 #[tokio::test]

@@ -176,7 +176,7 @@ fn its_table_of_methods_is_that_of_the_protos() {
         };
         let roles: Vec<_> = method.roles.iter().map(|role| role.name()).collect();
         let roles = if method.any_caller { "any".to_owned() } else { roles.join(", ") };
-        vec![method.path.trim_start_matches("/portcullis.v1.").to_owned(), proof.to_owned(), roles]
+        vec![method.name().trim_start_matches("portcullis.v1.").to_owned(), proof.to_owned(), roles]
     });
     assert_eq!(documented, table.collect::<Vec<_>>());
 }

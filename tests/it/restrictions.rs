@@ -255,11 +255,13 @@ async fn a_publishable_key_is_bound_to_a_place_and_holds_no_full_access() {
         permissions: texts(permissions),
         ..create(&server)
     };
-    let refused: [(&[&str], &[&str], &[&str], &[&str]); 9] = [
+    type Texts = &'static [&'static str];
+    let refused: [(Texts, Texts, Texts, Texts); 10] = [
         (&[], &[], &["map:view"], &["referrer_allowlist"]),
         (&["0.0.0.0/0"], &[], &["map:view"], &["ip_allowlist"]),
         (&["192.0.2.1", "::/0"], &[], &["map:view"], &["ip_allowlist"]),
         (&["::ffff:0:0/96"], &[], &["map:view"], &["ip_allowlist"]),
+        (&["0.0.0.0/1", "192.0.0.0/2", "128.0.0.0/2"], &[], &["map:view"], &["ip_allowlist"]),
         (&["::/0"], &["https://example.com"], &["map:view"], &["ip_allowlist"]),
         (&["192.0.2.1"], &[], &["*"], &["permissions"]),
         (&["192.0.2.1"], &[], &["map:view", "*:*"], &["permissions"]),

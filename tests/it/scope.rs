@@ -45,6 +45,14 @@ fn calls(application_id: &str, key_id: &str) -> Vec<(&'static str, Vec<u8>)> {
             pb::GetKeyRequest { application_id: application_id.clone(), key_id: key_id.clone() }.encode_to_vec(),
         ),
         ("KeyService/UpdateKey", pb::UpdateKeyRequest { key: Some(key), ..Default::default() }.encode_to_vec()),
+        (
+            "KeyService/GetRateLimit",
+            pb::GetRateLimitRequest {
+                subject: Some(pb::get_rate_limit_request::Subject::KeyId(key_id.clone())),
+                application_id: application_id.clone(),
+            }
+            .encode_to_vec(),
+        ),
         ("KeyService/RevokeKey", pb::RevokeKeyRequest { application_id, key_id, ..Default::default() }.encode_to_vec()),
     ]
 }

@@ -101,6 +101,7 @@ impl Stage {
                 pb::RemoveServiceAccountKeyRequest { service_account_id, kid: self.account.kid(), wait: 0 }
                     .encode_to_vec()
             }
+            "Check" => crate::envoy_check::asks(&[], &[("x-api-key", "sk_live_no")]).encode_to_vec(),
             // All of them, from the first page, or from the head.
             "ListApplications" | "ListServiceAccounts" | "WatchRevocations" => Vec::new(),
             other => panic!("{other} is new: give it a message"),

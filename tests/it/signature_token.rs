@@ -73,7 +73,9 @@ async fn an_audience_may_be_the_url_of_the_service() {
     let server = Server::start_with(Setup { token_audiences, ..Setup::default() }).await;
     let token = |aud: &str| server.admin.token_with(&server, |claims| claims.aud = Audience::One(aud.to_owned()));
     let base = "https://keys.example.com:7443";
-    for aud in [base, &format!("{base}/"), &format!("{base}/portcullis.v1.KeyService"), "other-name", "portcullis"] {
+    let services = ["portcullis.v1.KeyService", "envoy.service.auth.v3.Authorization"];
+    let [keys, envoy] = services.map(|service| format!("{base}/{service}"));
+    for aud in [base, &format!("{base}/"), &keys, &envoy, "other-name", "portcullis"] {
         list(&server, &token(aud)).await.unwrap_or_else(|status| panic!("{aud}: {status:?}"));
     }
     let bad = [

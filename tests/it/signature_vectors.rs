@@ -107,7 +107,7 @@ proptest! {
                 headers.append(HeaderName::from_static(names[name]), value);
             }
         }
-        match Presented::read(&headers, Timestamp::from_seconds(1_795_219_200)) {
+        match Presented::read(&headers, || Timestamp::from_seconds(1_795_219_200)) {
             Ok(Presented::Nothing) => prop_assert!(headers.is_empty()),
             Ok(Presented::Token(_)) => prop_assert_eq!(headers.len(), 1),
             Ok(Presented::Signed(_)) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis::{pb, replica::Pace};
 use tonic::Code;
 
-use crate::harness::{Rows, Server, Setup, WriteLock, refusal};
+use crate::harness::{Rows, Server, Setup, WriteLock, refusal, verify::about};
 
 /// The loop turns when a mutation rings and at no other time, so that statements can be
 /// counted.
@@ -34,15 +34,31 @@ async fn verify_sends_no_statement_to_the_database_whatever_it_is_asked() {
     server.revoke(&revoked.key.expect("key")).await;
     let foreign = Server::start().await.key().await.secret;
     let malformed = format!("{}0", &good[..good.len() - 1]);
+    let restricted = server.key_with(|request| {
+        request.ip_allowlist = vec!["192.0.2.0/24".to_owned()];
+        request.referrer_allowlist = vec!["*.example.com".to_owned()];
+        request.resource_allowlist = vec!["files/*".to_owned()];
+    });
+    let restricted = pb::VerifyKeyRequest {
+        client_ip: "192.0.2.1".to_owned(),
+        referrer: "https://a.example.com/path".to_owned(),
+        resource: "files/a".to_owned(),
+        ..about(&restricted.await.secret)
+    };
+    let elsewhere = pb::VerifyKeyRequest { client_ip: "198.51.100.1".to_owned(), ..restricted.clone() };
+    let dry = pb::VerifyKeyRequest { dry_run: true, ..elsewhere.clone() };
     let before = settled(&server).await;
     for _ in 0..250 {
         assert_eq!(server.verdict(&good).await, pb::Verdict::Valid);
+        assert_eq!(server.verdict_on(&restricted).await, pb::Verdict::Valid);
+        assert_eq!(server.verdict_on(&elsewhere).await, pb::Verdict::IpNotAllowed);
+        assert_eq!(server.verdict_on(&dry).await, pb::Verdict::IpNotAllowed);
         assert_eq!(server.verdict(&revoked.secret).await, pb::Verdict::Revoked);
         assert_eq!(server.verdict(&foreign).await, pb::Verdict::NotFound);
         let verdict = server.verdict(&malformed).await;
         assert!(verdict == pb::Verdict::Malformed || malformed == good, "{verdict:?}");
     }
-    assert_eq!(server.store().statements(), before, "1,000 verifies, no statement");
+    assert_eq!(server.store().statements(), before, "1,750 verifies, no statement");
     server.key().await;
     assert!(settled(&server).await > before, "and the counter counts");
 }

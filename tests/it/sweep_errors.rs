@@ -46,8 +46,8 @@ fn is_in_the_table(refusal: &Refusal) {
         | Refusal::SlowConsumer(_)
         | Refusal::MessageTooLarge { .. }
         | Refusal::Overloaded
-        | Refusal::FreshnessUnproven
         | Refusal::RevisionNotReached { .. }
+        | Refusal::FreshnessUnproven
         | Refusal::StoreUnavailable
         | Refusal::CommitUnknown
         | Refusal::CommittedNotConfirmed(_)
@@ -118,6 +118,12 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
         (Refusal::SlowConsumer(second), Code::ResourceExhausted, "SLOW_CONSUMER", &[]),
         (Refusal::MessageTooLarge { limit: 9 }, Code::ResourceExhausted, "MESSAGE_TOO_LARGE", &["limit_bytes"]),
         (Refusal::Overloaded, Code::ResourceExhausted, "OVERLOADED", &[]),
+        (
+            Refusal::RevisionNotReached { applied: Revision::new(7) },
+            Code::Unavailable,
+            "REVISION_NOT_REACHED",
+            &["applied_revision"],
+        ),
         (Refusal::FreshnessUnproven, Code::Unavailable, "FRESHNESS_UNPROVEN", &[]),
         (
             Refusal::RevisionNotReached { applied: Revision::new(7) },

@@ -3,13 +3,14 @@
 use portcullis::{auth::METHODS, pb};
 use tonic::{Code, Status};
 
-use crate::harness::{Headers, Persona, Server, exchange, nonce, refusal};
+use crate::harness::{Headers, Persona, Server, exchange, nonce, path, refusal};
 
 use pb::Role::{Editor, Verifier, Viewer, Watcher};
 
 /// Who passes the gate beside ADMIN; nobody named: every proven caller. Written out here, so
 /// that a slip in a proto shows.
-const MATRIX: [(&str, &[pb::Role]); 20] = [
+const MATRIX: [(&str, &[pb::Role]); 21] = [
+    (crate::sweep::CHECK, &[Verifier]),
     ("ApplicationService/CreateApplication", &[pb::Role::Admin]),
     ("ApplicationService/GetApplication", &[Viewer, Editor]),
     ("ApplicationService/ListApplications", &[Viewer, Editor]),
@@ -39,11 +40,11 @@ async fn call(server: &Server, by: &Persona, method: &str, headers: &Headers) ->
         // Its stream would not end by itself.
         return server.watch(by, &pb::WatchRevocationsRequest::default()).await.map(drop);
     }
-    exchange(server, &format!("/portcullis.v1.{method}"), Vec::new(), headers).await.map(drop)
+    exchange(server, &path(method), Vec::new(), headers).await.map(drop)
 }
 
 fn signed(server: &Server, by: &Persona, method: &str) -> Headers {
-    Headers::sign(by, &format!("/portcullis.v1.{method}"), &[], server.now().seconds(), &nonce())
+    Headers::sign(by, &path(method), &[], server.now().seconds(), &nonce())
 }
 
 #[tokio::test]
@@ -55,7 +56,7 @@ async fn each_role_does_what_the_protos_say_and_nothing_more() {
     }
     let before = server.revision().await;
     for (method, roles) in MATRIX {
-        let takes_token = !METHODS.iter().any(|m| m.path.ends_with(&format!(".{method}")) && m.is_mutation());
+        let takes_token = !METHODS.iter().any(|m| m.path == path(method) && m.is_mutation());
         for (role, person) in &people {
             let may = roles.is_empty() || role.is_some_and(|role| role == pb::Role::Admin || roles.contains(&role));
             let mut ways = vec![signed(&server, person, method)];
@@ -86,6 +87,6 @@ fn account(role: Option<pb::Role>) -> pb::ServiceAccount {
 #[test]
 fn the_matrix_misses_no_method() {
     let paths: Vec<_> = METHODS.iter().map(|method| method.path).collect();
-    let written: Vec<_> = MATRIX.iter().map(|(method, _)| format!("/portcullis.v1.{method}")).collect();
+    let written: Vec<_> = MATRIX.iter().map(|(method, _)| path(method)).collect();
     assert_eq!(paths, written);
 }

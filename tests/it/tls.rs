@@ -13,29 +13,58 @@ use crate::{
 const DATABASE: &str = "--database-url=sqlite://keys.db";
 
 /// A server with TLS, an admin, and the certificates of `ca.pem` (its own) and `other.pem`.
-struct Deployment {
-    checkout: Checkout,
-    port: u16,
-    _serve: Process,
+pub(crate) struct Deployment {
+    pub(crate) checkout: Checkout,
+    pub(crate) port: u16,
+    serve: Option<Process>,
 }
 
 impl Deployment {
-    fn start() -> Self {
-        let checkout = Checkout::new();
-        let port = free_port();
-        let url = format!("https://localhost:{port}");
-        write_certificates(&checkout);
+    pub(crate) fn start() -> Self {
+        let mut deployment = Self { checkout: Checkout::new(), port: free_port(), serve: None };
+        let (checkout, url) = (&deployment.checkout, deployment.url());
+        write_certificates(checkout);
         assert_eq!(checkout.run(&["migrate", DATABASE]).good(), "2 migrations applied\n");
         assert_eq!(checkout.run(&["migrate", DATABASE]).good(), "the schema is up to date\n");
         let bootstrap = ["bootstrap", DATABASE, "--out", "admin.json", "--endpoint", &url];
         assert!(checkout.run(&bootstrap).good().starts_with("made the admin sa_"));
-        let (listen, audience) = (format!("0.0.0.0:{port}"), format!("--token-audience={url}"));
-        let tls = ["--tls-cert=server.pem", "--tls-key=server.key"];
-        let mut serve = checkout.portcullis(&["serve", DATABASE, "--listen", &listen, &audience]);
-        let _serve = Process::start(serve.args(tls));
-        let deployment = Self { checkout, port, _serve };
-        deployment.until_it_serves();
+        deployment.serve();
         deployment
+    }
+
+    /// Starts the server, and waits until it answers.
+    pub(crate) fn serve(&mut self) {
+        self.serve_with(&[]);
+    }
+
+    pub(crate) fn serve_with(&mut self, more: &[&str]) {
+        let (listen, audience) = (format!("0.0.0.0:{}", self.port), format!("--token-audience={}", self.url()));
+        let tls = ["--tls-cert=server.pem", "--tls-key=server.key"];
+        let mut serve = self.checkout.portcullis(&["serve", DATABASE, "--listen", &listen, &audience]);
+        self.serve = Some(Process::start(serve.args(tls).args(more)));
+        self.until_it_serves();
+    }
+
+    /// Stops it, as an operator does, and hands out what it logged.
+    pub(crate) fn stop(&mut self) -> String {
+        let ended = self.serve.take().expect("a server that runs").stop();
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        ended.err
+    }
+
+    /// It answers nothing meanwhile, and its connections stand.
+    pub(crate) fn paused<T>(&self, meanwhile: impl FnOnce() -> T) -> T {
+        let serve = self.serve.as_ref().expect("a server that runs");
+        serve.signal("STOP");
+        let done = meanwhile();
+        serve.signal("CONT");
+        done
+    }
+
+    /// As the admin.
+    pub(crate) fn call(&self, method: &str, request: &str) -> String {
+        let arguments = ["call", method, "--credentials=admin.json", "--ca-cert=ca.pem", "-d", request];
+        self.checkout.run(&arguments).good()
     }
 
     fn until_it_serves(&self) {

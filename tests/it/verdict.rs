@@ -4,10 +4,11 @@ use portcullis::pb::{self, Verdict};
 use tonic::Code;
 
 use crate::{
+    concurrency::{held, while_ringing},
     fields::{label, texts},
     harness::{
         Persona, Server, refusal,
-        verify::{about, about_id, rate_limit, ttl},
+        verify::{about, about_id, rate_limit, ttl, update},
         violations,
     },
 };
@@ -277,6 +278,34 @@ async fn a_dry_run_spends_nothing() {
     let answer = server.ask(&server.admin, &whole).await.expect("dry run");
     assert_eq!(answer.failed_checks().collect::<Vec<_>>(), [Verdict::RateLimited, Verdict::QuotaExceeded]);
     assert_eq!(answer.retry_after, None, "it never will pass");
+}
+
+/// The store may be ahead of what this replica decides by.
+#[tokio::test]
+async fn a_dry_run_by_id_rests_on_the_revision_that_one_by_secret_rests_on() {
+    let server = Server::start_with(held()).await;
+    let limits = |limit| vec![rate_limit("minute", limit, 60)];
+    let made = while_ringing(&server, server.key_with(|request| request.rate_limits = limits(5))).await;
+    let key = made.key.expect("key");
+    let dry = pb::VerifyKeyRequest { dry_run: true, ..about(&made.secret) };
+    let before = server.ask(&server.admin, &dry).await.expect("by secret");
+    let wish = pb::Key { disabled: true, rate_limits: limits(4), ..Default::default() };
+    let update = update(&key, &["disabled", "rate_limits"], wish);
+    let update = pb::UpdateKeyRequest { wait: pb::RevokeWait::None.into(), ..update };
+    let _: pb::UpdateKeyResponse = server.signed(&server.admin, "KeyService/UpdateKey", &update).await.expect("update");
+    for question in [&about_id(&key.key_id), &dry] {
+        assert_eq!(server.ask(&server.admin, question).await.expect("dry run"), before);
+    }
+    while_ringing(&server, async {
+        while server.verdict_on(&dry).await == Verdict::Valid {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    for question in [&about_id(&key.key_id), &dry] {
+        let answer = server.ask(&server.admin, question).await.expect("dry run");
+        assert_eq!((answer.verdict(), answer.rate_limits[0].limit), (Verdict::Disabled, 4));
+    }
 }
 
 /// Where several things are wrong with the question itself, all are told, and no verdict.

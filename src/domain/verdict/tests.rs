@@ -7,10 +7,10 @@ fn any_environment() -> impl Strategy<Value = KeyEnvironment> {
     prop_oneof![Just(KeyEnvironment::Live), Just(KeyEnvironment::Test)]
 }
 
-fn some<T: std::str::FromStr>(texts: &'static [&'static str], most: usize) -> impl Strategy<Value = Vec<T>>
+fn some<T>(texts: &'static [&'static str], most: usize) -> impl Strategy<Value = Vec<T>>
 where
+    T: std::str::FromStr + std::fmt::Debug,
     T::Err: std::fmt::Debug,
-    T: std::fmt::Debug,
 {
     let one = select(texts).prop_map(|text| text.parse().expect(text));
     proptest::collection::vec(one, 0..=most)

@@ -4,14 +4,16 @@ use super::{
     common::{note, parse, permissions, texts, timestamp, to_timestamp, ttl},
     limit,
     mask::Mask,
+    usage::to_usage,
 };
 use crate::{
     domain::{
-        key::{Key, KeyEnvironment, KeyPatch, KeyState, KeyType, MAX_LABELS, RevokeReason},
+        key::{KeyEnvironment, KeyPatch, KeyState, KeyType, MAX_LABELS, RevokeReason},
         refusal::{Refusal, Violations},
         restriction::{MAX_ALLOWED, Restrictions},
         text::{Label, Name},
         time::Timestamp,
+        usage::UsedKey,
     },
     grpc::unpack,
     keys::{Expiration, NewKey, RevokeKey, UpdateKey},
@@ -205,7 +207,8 @@ fn reason(number: i32, violations: &mut Violations) -> RevokeReason {
     }
 }
 
-pub(in crate::grpc) fn to_key(key: &Key, now: Timestamp) -> pb::Key {
+pub(in crate::grpc) fn to_key(used: &UsedKey, now: Timestamp) -> pb::Key {
+    let UsedKey { key, usage } = used;
     pb::Key {
         key_id: key.id.to_string(),
         application_id: key.application_id.to_string(),
@@ -226,13 +229,13 @@ pub(in crate::grpc) fn to_key(key: &Key, now: Timestamp) -> pb::Key {
         create_time: Some(to_timestamp(key.create_time)),
         update_time: Some(to_timestamp(key.update_time)),
         expire_time: key.expire_time.map(to_timestamp),
-        last_used_time: None,
-        usage: None,
-        unused: false,
+        last_used_time: usage.last_used_time.map(to_timestamp),
         revoke_time: key.revoked.as_ref().map(|revoked| to_timestamp(revoked.time)),
         revoke_reason: key.revoked.as_ref().map_or(0, |revoked| to_reason(revoked.reason).into()),
         revoke_comment: key.revoked.as_ref().map_or_else(String::new, |revoked| revoked.comment.to_string()),
         created_by: key.created_by.to_string(),
+        usage: to_usage(usage),
+        unused: used.is_unused(now),
         revision: key.revision.number(),
         etag: key.revision.etag(),
     }
@@ -242,14 +245,14 @@ pub(super) fn to_label(label: &Label) -> pb::Label {
     pb::Label { key: label.key().to_owned(), value: label.value().to_owned() }
 }
 
-pub(super) fn to_kind(kind: KeyType) -> pb::KeyType {
+pub(in crate::grpc) fn to_kind(kind: KeyType) -> pb::KeyType {
     match kind {
         KeyType::Secret => pb::KeyType::Secret,
         KeyType::Publishable => pb::KeyType::Publishable,
     }
 }
 
-pub(super) fn to_environment(environment: KeyEnvironment) -> pb::KeyEnvironment {
+pub(in crate::grpc) fn to_environment(environment: KeyEnvironment) -> pb::KeyEnvironment {
     match environment {
         KeyEnvironment::Live => pb::KeyEnvironment::Live,
         KeyEnvironment::Test => pb::KeyEnvironment::Test,

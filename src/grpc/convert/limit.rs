@@ -102,6 +102,6 @@ pub(in crate::grpc) fn to_status(balance: &Balance) -> pb::RateLimitStatus {
     }
 }
 
-fn to_amount(amount: u64) -> i64 {
+pub(in crate::grpc) fn to_amount(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }

@@ -1,5 +1,5 @@
 use super::{
-    common::{parse, permissions, texts, to_duration, to_timestamp},
+    common::{parse, permissions, to_duration, to_timestamp},
     key::{environment, to_environment, to_kind, to_label},
     limit,
 };
@@ -42,7 +42,8 @@ pub(in crate::grpc) fn verify(request: &pb::VerifyKeyRequest) -> Result<VerifyKe
         }
     };
     let subject = v.settle_with(subject)?;
-    Ok(VerifyKey { subject, application_id, facts, cost, min_revision, dry_run: request.dry_run })
+    let dry_run = request.dry_run;
+    Ok(VerifyKey { subject, application_id, facts, cost, min_revision, dry_run, may_cache: true })
 }
 
 pub(in crate::grpc) fn rate_limit(request: &pb::GetRateLimitRequest) -> Result<GetRateLimit, Refusal> {
@@ -112,14 +113,15 @@ pub(in crate::grpc) fn to_answer(answer: &Answer) -> pb::VerifyKeyResponse {
     if let Some(key) = &answer.key {
         response.key_id = key.id.to_string();
         response.application_id = key.application_id.to_string();
-        response.name = key.name.to_string();
+        response.name = String::from(&*key.name);
         response.r#type = to_kind(key.kind).into();
         response.environment = to_environment(key.environment).into();
-        response.permissions = texts(key.permissions.iter());
+        response.permissions = key.permissions.iter().map(|permission| permission.as_str().to_owned()).collect();
         response.labels = key.labels.iter().map(to_label).collect();
         response.expire_time = key.expire_time.map(to_timestamp);
         response.rate_limits = answer.balances.iter().map(limit::to_status).collect();
         response.retry_after = answer.retry_after.map(to_duration);
+        response.cache_ttl = answer.cache_ttl.map(to_duration);
     }
     response
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::limit::Plan;
+use crate::domain::{limit::Plan, restriction::Restrictions};
 
 fn application() -> serde_json::Value {
     serde_json::json!([{"kind": "application", "row": {

@@ -67,9 +67,9 @@ pub(crate) fn message_bytes(message: &impl Message) -> Vec<u8> {
     message.encode_to_vec()
 }
 
-/// `KeyService/GetKey` to `/portcullis.v1.KeyService/GetKey`.
+/// `KeyService/GetKey` to `/portcullis.v1.KeyService/GetKey`. What is a path stays as it is.
 pub(crate) fn path(method: &str) -> String {
-    format!("/portcullis.v1.{method}")
+    if method.starts_with('/') { method.to_owned() } else { format!("/portcullis.v1.{method}") }
 }
 
 /// A signed call.

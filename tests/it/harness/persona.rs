@@ -28,7 +28,7 @@ impl Persona {
 
     /// A token as of the server's time.
     pub(crate) fn token(&self, server: &Server) -> String {
-        self.token_with(server, |_| {})
+        server.token_of(self)
     }
 
     pub(crate) fn token_with(&self, server: &Server, change: impl FnOnce(&mut token::Claims)) -> String {

@@ -131,10 +131,14 @@ impl Process {
         }
     }
 
+    pub(crate) fn signal(&self, signal: &str) {
+        let told = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status().expect("kill");
+        assert!(told.success());
+    }
+
     /// Sends SIGTERM and waits for the end.
     pub(crate) fn stop(mut self) -> Ended {
-        let told = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill");
-        assert!(told.success());
+        self.signal("TERM");
         let deadline = Instant::now() + PATIENCE;
         let code = loop {
             match self.child.try_wait().expect("wait") {

@@ -1,4 +1,4 @@
-use std::{path::PathBuf, time::Duration};
+use std::{collections::HashMap, path::PathBuf, sync::Mutex, time::Duration};
 
 use portcullis::{
     auth, bootstrap,
@@ -51,6 +51,7 @@ impl Default for Setup {
 pub(crate) struct Server {
     running: Running,
     channel: Channel,
+    tokens: Mutex<HashMap<(String, String, i64), String>>,
     pub(crate) setup: Setup,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) admin: Persona,
@@ -98,7 +99,8 @@ impl Server {
         };
         let running = open_again(options).await;
         let channel = Channel::from_shared(running.endpoint()).expect("url").connect_lazy();
-        let server = Self { running, channel, setup, folder, admin, app };
+        let tokens = Mutex::default();
+        let server = Self { running, channel, tokens, setup, folder, admin, app };
         // Past the moments in which a signed VerifyKey is refused, see `src/auth.rs`.
         server.advance(Duration::from_secs(3)).await;
         server
@@ -106,7 +108,7 @@ impl Server {
 
     /// Stops it and starts it again on the same data and clock.
     pub(crate) async fn restart(self) -> Self {
-        let Self { running, setup, folder, admin, app, channel } = self;
+        let Self { running, setup, folder, admin, app, channel, .. } = self;
         drop(channel);
         running.stop();
         running.ended().await.expect("a clean end");
@@ -143,6 +145,13 @@ impl Server {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.setup.clock.now()
+    }
+
+    /// The token of a persona as of now: the same bytes each time, and dear to sign.
+    pub(crate) fn token_of(&self, persona: &Persona) -> String {
+        let as_of = (persona.kid(), persona.email.clone(), self.now().seconds());
+        let mut tokens = self.tokens.lock().expect("tokens");
+        tokens.entry(as_of).or_insert_with(|| persona.token_with(self, |_| {})).clone()
     }
 
     /// Moves the clock on and waits until the replica has seen it.

@@ -1,10 +1,10 @@
 use sea_orm::entity::prelude::*;
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "key_use")]
+#[sea_orm(table_name = "last_use")]
 pub(in crate::store) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub key_id: String,
+    pub id: String,
     pub last_used_time: i64,
 }
 

@@ -1,0 +1,86 @@
+use super::{Word as _, corrupt, environment, limits, list, name, note, parse, texts};
+use crate::{
+    domain::{
+        id::Revision,
+        key::{Key, KeyEnvironment, KeyType, RevokeReason, Revoked},
+        restriction::Restrictions,
+        secret::{HASH_VERSION, SecretHash},
+        text::Label,
+        time::Timestamp,
+    },
+    store::{Error, entity::api_key},
+};
+
+pub(in crate::store) fn key(row: api_key::Model) -> Result<Key, Error> {
+    let labels: Vec<(String, String)> = serde_json::from_value(row.labels).map_err(|e| corrupt("labels", e))?;
+    let labels = labels.iter().map(|(key, value)| Label::parse(key, value).map_err(|e| corrupt("label", e)));
+    let hash: [u8; 32] = row.secret_sha256.try_into().map_err(|_| corrupt("hash of", &row.key_id))?;
+    if row.hash_version != HASH_VERSION {
+        return Err(corrupt("hash version", row.hash_version));
+    }
+    let revoked = match (row.revoke_time, row.revoke_reason) {
+        (Some(time), Some(reason)) => Some(Revoked {
+            time: Timestamp::from_micros(time),
+            reason: RevokeReason::read(&reason)?,
+            comment: note(&row.revoke_comment)?,
+        }),
+        (None, None) => None,
+        _ => return Err(corrupt("half a revocation of", &row.key_id)),
+    };
+    Ok(Key {
+        id: parse(&row.key_id, "key id")?,
+        application_id: parse(&row.application_id, "application id")?,
+        name: name(&row.name)?,
+        description: note(&row.description)?,
+        kind: KeyType::read(&row.key_type)?,
+        environment: KeyEnvironment::read(&row.environment)?,
+        prefix: row.prefix,
+        hash: SecretHash::from_bytes(hash),
+        permissions: list(row.permissions, "permission")?,
+        restrictions: Restrictions {
+            ip_ranges: list(row.ip_allowlist, "IP range")?,
+            referrers: list(row.referrer_allowlist, "referrer")?,
+            resources: list(row.resource_allowlist, "resource")?,
+        },
+        limits: limits::limits(row.rate_limits, row.quotas)?,
+        labels: labels.collect::<Result<_, _>>()?,
+        disabled: row.disabled,
+        create_time: Timestamp::from_micros(row.create_time),
+        update_time: Timestamp::from_micros(row.update_time),
+        expire_time: row.expire_time.map(Timestamp::from_micros),
+        revoked,
+        created_by: parse(&row.created_by, "service account id")?,
+        revision: Revision::new(row.revision),
+    })
+}
+
+pub(in crate::store) fn key_row(key: &Key) -> api_key::Model {
+    let labels: Vec<(&str, &str)> = key.labels.iter().map(|label| (label.key(), label.value())).collect();
+    api_key::Model {
+        key_id: key.id.to_string(),
+        application_id: key.application_id.to_string(),
+        name: key.name.to_string(),
+        description: key.description.to_string(),
+        key_type: key.kind.word().to_owned(),
+        environment: environment(key.environment),
+        prefix: key.prefix.clone(),
+        secret_sha256: key.hash.as_bytes().to_vec(),
+        hash_version: HASH_VERSION,
+        permissions: texts(&key.permissions),
+        labels: serde_json::json!(labels),
+        disabled: key.disabled,
+        create_time: key.create_time.micros(),
+        update_time: key.update_time.micros(),
+        expire_time: key.expire_time.map(Timestamp::micros),
+        revoke_time: key.revoked.as_ref().map(|revoked| revoked.time.micros()),
+        revoke_reason: key.revoked.as_ref().map(|revoked| revoked.reason.word().to_owned()),
+        revoke_comment: key.revoked.as_ref().map_or_else(String::new, |revoked| revoked.comment.to_string()),
+        created_by: key.created_by.to_string(),
+        revision: key.revision.number(),
+        ip_allowlist: texts(&key.restrictions.ip_ranges),
+        referrer_allowlist: texts(&key.restrictions.referrers),
+        resource_allowlist: texts(&key.restrictions.resources),
+        rate_limits: limits::rate_limits_json(&key.limits.rate_limits),
+        quotas: limits::quotas_json(&key.limits.quotas),
+    }
+}
