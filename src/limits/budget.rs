@@ -81,7 +81,9 @@ impl Budget {
     }
 
     /// Follows a change of the limits: what is at hand of a span whose limit was lowered is
-    /// dropped, since more may have been granted than is allowed now.
+    /// dropped, since more may have been granted than is allowed now. A raise and a cut back
+    /// to the same limit, with no call here in between, go unnoticed: what others were granted
+    /// meanwhile and what is at hand here are together within the higher one.
     pub(super) fn follow(&mut self, plan: &Arc<[RateLimit]>, own: &Arc<Limits>) {
         if Arc::ptr_eq(&self.plan, plan) && Arc::ptr_eq(&self.own, own) {
             return;
