@@ -5,7 +5,7 @@ use tonic::Code;
 
 use crate::{
     fields::ids,
-    harness::{Persona, Server, mask, refusal, test_key},
+    harness::{Persona, Server, mask, refusal, test_key, verify::update},
 };
 
 const CREATE: &str = "KeyService/CreateKey";
@@ -224,4 +224,26 @@ async fn nobody_enables_a_key_that_holds_more_than_they_may_grant() {
     server.refuses(&editor, UPDATE, &switch(false), Code::PermissionDenied, "GRANT_EXCEEDED").await;
     let _: pb::UpdateKeyResponse =
         server.signed(&server.admin, UPDATE, &switch(false)).await.expect("who may grant it");
+}
+
+#[tokio::test]
+async fn nobody_lets_a_key_be_used_from_more_that_holds_more_than_they_may_grant() {
+    let server = Server::start().await;
+    let editor = server.admin.hire_role(&server, 1, pb::Role::Editor, &["tasks:*"]).await;
+    let made = server.key_with(|request| {
+        request.permissions = vec!["users:read".to_owned()];
+        request.ip_allowlist = vec!["192.0.2.0/24".to_owned(), "198.51.100.0/24".to_owned()];
+    });
+    let key = made.await.key.expect("key");
+    let bind = |ranges: &[&str]| {
+        let ip_allowlist = ranges.iter().map(ToString::to_string).collect();
+        update(&key, &["ip_allowlist"], pb::Key { ip_allowlist, ..Default::default() })
+    };
+    let narrower = bind(&["192.0.2.0/24"]);
+    let _: pb::UpdateKeyResponse = server.signed(&editor, UPDATE, &narrower).await.expect("who edits may narrow");
+    for wider in [bind(&[]), bind(&["192.0.2.0/24", "0.0.0.0/0"]), bind(&["203.0.113.0/24"])] {
+        server.refuses(&editor, UPDATE, &wider, Code::PermissionDenied, "GRANT_EXCEEDED").await;
+    }
+    let _: pb::UpdateKeyResponse =
+        server.signed(&server.admin, UPDATE, &bind(&[])).await.expect("who may grant what it holds");
 }
