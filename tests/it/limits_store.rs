@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use portcullis::{
+    domain::span::Span,
     entropy::Entropy,
-    store::{DatabaseUrl, Store},
+    store::{DatabaseUrl, Store, Unspent},
 };
 use tokio::task::JoinSet;
 
@@ -83,6 +84,11 @@ async fn what_is_given_back_after_its_window_stays_out_of_the_next() {
     shop.clock.advance(Duration::from_secs(60));
     assert_eq!(other.all(&key).await, 100);
     one.budgets.give_back().await.expect("nothing to give");
+    // One that arrives late is of the window that was.
+    let (span, window_start) = (Span::Seconds(60), shop.clock.now().saturating_sub(Duration::from_secs(60)));
+    let late = Unspent { budget: key.id, span, window_start, amount: 7 };
+    shop.store.give_back(vec![late]).await.expect("passed over");
+    assert_eq!(shop.granted(key.id, "60s").await, 100);
     shop.clock.advance(Duration::from_secs(1));
     assert_eq!(other.all_again(&key).await, 0);
 }
