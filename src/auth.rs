@@ -61,11 +61,25 @@ pub struct Authenticator {
     nonces: NonceMemory,
     tokens: TokenMemory,
     /// RSA takes a tenth of a millisecond and more: so many at a time, off the runtime.
-    checks: Arc<Semaphore>,
-    queue: Queue,
+    checks: Line,
+    /// For kids that nobody has, apart: whoever floods us with them holds up nobody's call.
+    decoy_checks: Line,
     /// Whose signatures nobody makes: an unknown kid costs and answers as a wrong signature.
     decoy: Arc<PublicKey>,
     started: Timestamp,
+}
+
+/// Where signature checks wait.
+#[derive(Debug)]
+struct Line {
+    permits: Arc<Semaphore>,
+    queue: Queue,
+}
+
+impl Line {
+    fn new(at_once: usize) -> Self {
+        Self { permits: Arc::new(Semaphore::new(at_once)), queue: Queue::default() }
+    }
 }
 
 /// A call as it came in.
@@ -97,8 +111,8 @@ impl Authenticator {
             limit: SignedCallLimit::new(settings.signed_calls_per_second),
             nonces: NonceMemory::default(),
             tokens: TokenMemory::default(),
-            checks: Arc::new(Semaphore::new(at_once)),
-            queue: Queue::default(),
+            checks: Line::new(at_once),
+            decoy_checks: Line::new(1),
             started: replica.now(),
             index,
             replica,
@@ -138,7 +152,7 @@ impl Authenticator {
         // Again: the message may have taken its time, and the index must be fresh now.
         self.fresh().await?;
         let known = self.index.signatory(&headers.kid);
-        let key = known.as_ref().map_or_else(|| Arc::clone(&self.decoy), |signatory| Arc::clone(&signatory.public_key));
+        let key = known.as_ref().map(|signatory| Arc::clone(&signatory.public_key));
         self.check_signature(call.method.path, headers, message, key).await?;
         let signatory = known.ok_or(Refusal::SignatureInvalid)?;
         let account = Arc::clone(&signatory.account);

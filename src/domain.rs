@@ -7,6 +7,7 @@
 pub mod account;
 pub mod act;
 pub mod application;
+pub mod balance;
 pub mod event;
 pub mod id;
 pub mod key;

@@ -19,17 +19,17 @@ use std::{
 };
 
 use papaya::HashMap;
-use tokio::sync::{
-    mpsc::{self, error::TrySendError},
-    oneshot,
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
 };
 
-pub use budget::Balance;
 pub use teller::Teller;
 
 use crate::{
     clock::Clock,
     domain::{
+        balance::Balance,
         id::KeyId,
         limit::{Limits, RateLimit},
         refusal::Refusal,
@@ -151,8 +151,8 @@ impl Budgets {
 
     /// Asks the store for what is lacking. Others may be faster in spending it: look again
     /// afterwards. UNAVAILABLE when the store does not answer: it is not known then whether
-    /// the limit is reached.
-    pub async fn fill(&self, lacking: Lacking) -> Result<(), Refusal> {
+    /// the limit is reached. Not after `until`, nor for more than 5 seconds.
+    pub async fn fill(&self, lacking: Lacking, until: Instant) -> Result<(), Refusal> {
         let Lacking { purses, cost } = lacking;
         let filled = async {
             let _turn = purses.turn.lock().await;
@@ -161,13 +161,11 @@ impl Budgets {
             }
             let (told, answer) = oneshot::channel();
             let lack = Lack { purses: Arc::clone(&purses), cost, told: Some(told) };
-            self.lacks.try_send(lack).map_err(|refused| match refused {
-                TrySendError::Full(_) => Refusal::Overloaded,
-                TrySendError::Closed(_) => Refusal::ShuttingDown,
-            })?;
+            self.lacks.send(lack).await.map_err(|_| Refusal::ShuttingDown)?;
             answer.await.unwrap_or(Err(Refusal::ShuttingDown))
         };
-        tokio::time::timeout(PATIENCE, filled).await.unwrap_or(Err(Refusal::StoreUnavailable))
+        let until = until.min(Instant::now() + PATIENCE);
+        tokio::time::timeout_at(until, filled).await.unwrap_or(Err(Refusal::StoreUnavailable))
     }
 
     /// Asks for more, and nobody waits for it.
@@ -191,10 +189,14 @@ impl Budgets {
         if unspent.is_empty() { Ok(()) } else { self.store.give_back(unspent).await }
     }
 
-    /// Forgets keys whose windows are all over.
+    /// Forgets keys whose windows are all over, and that nobody asked about since the last
+    /// sweep: what is on its way must find its purse.
     pub fn sweep(&self) {
         let boottime = self.clock.boottime();
-        self.keys.pin().retain(|_, purses| !purses.lock().is_idle(boottime));
+        self.keys.pin().retain(|_, purses| {
+            let mut budget = purses.lock();
+            budget.was_touched() || !budget.is_idle(boottime)
+        });
     }
 
     fn purses(&self, limited: Limited<'_>) -> Arc<Purses> {

@@ -84,6 +84,8 @@ struct Shared {
     proof: watch::Sender<Proof>,
 }
 
+/// How often the loop is rung for by calls that want a revision at least.
+const REACH_EVERY: Duration = Duration::from_millis(20);
 /// How long a call waits for a revision that it wants at least.
 const BRIEFLY: Duration = Duration::from_secs(2);
 /// How long a call waits for a lease that has lapsed.
@@ -177,8 +179,11 @@ impl Replica {
     pub async fn reach(&self, index: &Index, revision: Revision, until: Instant) -> Result<(), Refusal> {
         let mut proofs = self.proofs();
         let begun = self.shared.clock.boottime();
-        self.shared.bell.notify_one();
         let reached_or_not = async {
+            // However many ask for what is not there: the loop turns for them so often at most.
+            let since = begun.saturating_sub(proofs.borrow().asked_at);
+            tokio::time::sleep(REACH_EVERY.saturating_sub(since)).await;
+            self.shared.bell.notify_one();
             while index.applied() < revision {
                 if proofs.changed().await.is_err() {
                     return;

@@ -208,6 +208,10 @@ impl Tasks {
                 Ok(Ok(())) => ServeError::Lost("the server ended".to_owned()),
                 Err(error) => ServeError::Lost(error.to_string()),
             }),
+            ended = &mut self.flush => Some(match ended {
+                Ok(()) => ServeError::Lost("the loop that adds usage ended".to_owned()),
+                Err(error) => ServeError::Lost(error.to_string()),
+            }),
             ended = &mut self.teller => Some(match ended {
                 Ok(()) => ServeError::Lost("the loop that asks for chunks of limits ended".to_owned()),
                 Err(error) => ServeError::Lost(error.to_string()),
@@ -220,15 +224,15 @@ impl Tasks {
             tracing::warn!("calls or streams did not end in time and are cut off");
             self.server.abort();
         }
-        if let Err(error) = self.budgets.give_back().await {
-            tracing::warn!(%error, "what was in hand of limits was not given back, and is lost until their windows end");
-        }
-        self.teller.abort();
         // The calls have ended: what they counted is all there is.
         self.stops.flush.send_replace(true);
-        if let Err(error) = self.flush.await {
+        if !self.flush.is_finished()
+            && let Err(error) = (&mut self.flush).await
+        {
             tracing::error!(%error, "the last usage may be lost");
         }
+        self.give_back().await;
+        self.teller.abort();
         self.stops.sync.send_replace(true);
         let ended = match ended_by_itself {
             Some(error) => Err(error),
@@ -239,5 +243,15 @@ impl Tasks {
         };
         self.store.close().await;
         ended
+    }
+
+    /// What is in hand of limits. What does not get back in time is lost until its window ends.
+    async fn give_back(&self) {
+        const WITHIN: Duration = Duration::from_secs(5);
+        match tokio::time::timeout(WITHIN, self.budgets.give_back()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "what was in hand of limits was not given back"),
+            Err(_) => tracing::warn!("what was in hand of limits was not given back within {WITHIN:?}"),
+        }
     }
 }

@@ -26,7 +26,7 @@ impl Authenticator {
         path: &'static str,
         headers: &SignedHeaders<'_>,
         message: &[u8],
-        key: Arc<PublicKey>,
+        key: Option<Arc<PublicKey>>,
     ) -> Result<(), Refusal> {
         let text = Signed {
             audience: &self.settings.audience,
@@ -40,13 +40,23 @@ impl Authenticator {
         self.verify(key, text, headers.signature.clone()).await
     }
 
-    /// Checks an RSA signature, off the runtime and so many at a time.
-    pub(super) async fn verify(&self, key: Arc<PublicKey>, text: String, signature: Vec<u8>) -> Result<(), Refusal> {
+    /// Checks an RSA signature, off the runtime and so many at a time. Without a key the decoy
+    /// takes as long.
+    pub(super) async fn verify(
+        &self,
+        key: Option<Arc<PublicKey>>,
+        text: String,
+        signature: Vec<u8>,
+    ) -> Result<(), Refusal> {
         if !guard::on(Guard::Signature) {
             return Ok(());
         }
-        let Some(_waiting) = self.queue.enter(MAX_WAITING) else { return Err(Refusal::Overloaded) };
-        let Ok(_permit) = Arc::clone(&self.checks).acquire_owned().await else { return Err(Refusal::ShuttingDown) };
+        let (key, line) = match key {
+            Some(key) => (key, &self.checks),
+            None => (Arc::clone(&self.decoy), &self.decoy_checks),
+        };
+        let Some(_waiting) = line.queue.enter(MAX_WAITING) else { return Err(Refusal::Overloaded) };
+        let Ok(_permit) = Arc::clone(&line.permits).acquire_owned().await else { return Err(Refusal::ShuttingDown) };
         let good = tokio::task::spawn_blocking(move || key.verify(text.as_bytes(), &signature)).await;
         match good {
             Ok(true) => Ok(()),

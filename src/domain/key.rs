@@ -179,12 +179,18 @@ impl Key {
     }
 
     /// Nobody grants what they lack: neither by adding a permission, nor by waking an
-    /// expired or disabled key that holds it, nor by letting it be used from or for more.
+    /// expired or disabled key that holds it, nor by letting it be used from or for more, or
+    /// for longer. Limits are not permissions: who edits may set them.
     fn may_be_granted(&self, before: &Self, grantable: &[Permission], now: Timestamp) -> Result<(), Refusal> {
         let (was, is) = (before.state(now), self.state(now));
         let wakes = (was != KeyState::Active && is == KeyState::Active)
             || (was == KeyState::Expired && is != KeyState::Expired);
-        let grants_anew = wakes || before.restrictions.is_narrower_than(&self.restrictions);
+        let longer = match (self.expire_time, before.expire_time) {
+            (Some(now), Some(then)) => now > then,
+            (None, then) => then.is_some(),
+            (Some(_), None) => false,
+        };
+        let grants_anew = wakes || longer || before.restrictions.is_narrower_than(&self.restrictions);
         let exceeds = |permission: &&Permission| {
             (grants_anew || !any_covers(&before.permissions, permission)) && !any_covers(grantable, permission)
         };
@@ -236,6 +242,10 @@ impl Key {
                 "the application's plan allows {limit} in {seconds} seconds; a key's own limit may only be lower"
             );
             violations.add(format!("{field}rate_limits[{at}].limit"), what);
+        }
+        for at in self.limits.named_as(plan.rate_limits()) {
+            let what = "the application's plan has a limit of this name over another window; choose another name";
+            violations.add(format!("{field}rate_limits[{at}].name"), what);
         }
         violations.settle()
     }

@@ -93,10 +93,14 @@ pub enum PlanKind {
     Enterprise,
 }
 
-/// Only the plan ENTERPRISE has limits of its own.
+/// The plan ENTERPRISE, and no other, has limits of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("only the plan ENTERPRISE has rate_limits of its own; leave them out, or set the plan")]
-pub struct NotItsOwn;
+pub enum OwnLimitsRefused {
+    #[error("only PLAN_ENTERPRISE has rate_limits of its own; leave them out, or set the plan")]
+    NotItsOwn,
+    #[error("PLAN_ENTERPRISE needs rate_limits of its own; for none at all, set PLAN_UNSPECIFIED")]
+    None,
+}
 
 /// What holds for a key over one span: the lower of its own limit and the plan's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,15 +196,18 @@ impl Plan {
     }
 
     /// Another kind, other limits, or both; `None` stays as it is.
-    pub fn patched(&self, kind: Option<PlanKind>, own: Option<Vec<RateLimit>>) -> Result<Self, NotItsOwn> {
+    pub fn patched(&self, kind: Option<PlanKind>, own: Option<Vec<RateLimit>>) -> Result<Self, OwnLimitsRefused> {
         let kind = kind.unwrap_or(self.kind());
         let plan = match kind {
-            PlanKind::Enterprise => return Ok(Self::Enterprise(own.map_or_else(|| self.own().into(), Into::into))),
+            PlanKind::Enterprise => {
+                let own: Arc<[RateLimit]> = own.map_or_else(|| self.own().into(), Into::into);
+                return if own.is_empty() { Err(OwnLimitsRefused::None) } else { Ok(Self::Enterprise(own)) };
+            }
             PlanKind::None => Self::None,
             PlanKind::Free => Self::Free,
             PlanKind::Professional => Self::Professional,
         };
-        if own.is_some_and(|own| !own.is_empty()) { Err(NotItsOwn) } else { Ok(plan) }
+        if own.is_some_and(|own| !own.is_empty()) { Err(OwnLimitsRefused::NotItsOwn) } else { Ok(plan) }
     }
 
     /// What it allows each key.
@@ -246,6 +253,13 @@ impl Limits {
         self.rate_limits.iter().enumerate().filter_map(|(at, own)| {
             let lower = |of_plan: &&RateLimit| of_plan.window == own.window && of_plan.limit < own.limit;
             plan.iter().find(lower).map(|found| (at, found))
+        })
+    }
+
+    /// Those that bear the name of a limit of the plan over another window.
+    pub fn named_as(&self, plan: &[RateLimit]) -> impl Iterator<Item = usize> {
+        self.rate_limits.iter().enumerate().filter_map(|(at, own)| {
+            plan.iter().any(|of_plan| of_plan.name == own.name && of_plan.window != own.window).then_some(at)
         })
     }
 

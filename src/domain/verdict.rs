@@ -4,6 +4,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use super::{
+    balance::{Balance, exceeded},
     id::{ApplicationId, KeyId},
     key::{KeyEnvironment, KeyType},
     limit::Limits,
@@ -81,7 +82,7 @@ impl Verdict {
     ];
 }
 
-/// Every check that can fail on a key that was found, but for limits, in order: the state of the
+/// Every check that can fail on a key that was found, but for its limits, in order: the state of the
 /// key before what it is asked for, so that a dead key says so whatever it was asked for.
 const CHECKS: [Verdict; 8] = [
     Verdict::Revoked,
@@ -94,16 +95,18 @@ const CHECKS: [Verdict; 8] = [
     Verdict::ResourceNotAllowed,
 ];
 
-/// All that is wrong, but for limits, in order. Lazy: who wants the first pays for the first.
-pub fn failing(key: &KeyFacts, facts: &Facts, now: Timestamp) -> impl Iterator<Item = Verdict> {
-    CHECKS.into_iter().filter(move |check| fails(*check, key, facts, now))
+/// All that is wrong, in order. Lazy: who wants the first pays for the first. `balances` is
+/// how the key's limits stand for this call; none of them before they are asked about, since
+/// what is wrong before limits spends nothing.
+pub fn failing(key: &KeyFacts, facts: &Facts, balances: &[Balance], now: Timestamp) -> impl Iterator<Item = Verdict> {
+    let checks = CHECKS.into_iter().filter(move |check| fails(*check, key, facts, now));
+    checks.chain(std::iter::once_with(|| exceeded(balances)).flatten())
 }
 
-/// Decides over a key that was found. Limits come behind it: a call that is refused here
-/// spends nothing.
+/// Decides over a key that was found: the first thing that is wrong, or VALID.
 #[must_use]
-pub fn decide(key: &KeyFacts, facts: &Facts, now: Timestamp) -> Verdict {
-    failing(key, facts, now).next().unwrap_or(Verdict::Valid)
+pub fn decide(key: &KeyFacts, facts: &Facts, balances: &[Balance], now: Timestamp) -> Verdict {
+    failing(key, facts, balances, now).next().unwrap_or(Verdict::Valid)
 }
 
 fn fails(check: Verdict, key: &KeyFacts, facts: &Facts, now: Timestamp) -> bool {

@@ -165,7 +165,8 @@ impl KeyApi {
         request: &Request<pb::GetRateLimitRequest>,
     ) -> Result<pb::GetRateLimitResponse, Refusal> {
         let caller = unpack::caller(request)?;
-        let limits = self.keys.rate_limit(caller, &verify::rate_limit(request.get_ref())?).await?;
+        let limits =
+            self.keys.rate_limit(caller, &verify::rate_limit(request.get_ref())?, unpack::deadline(request)).await?;
         Ok(pb::GetRateLimitResponse {
             key_id: limits.key_id.to_string(),
             rate_limits: limits.balances.iter().map(limit::to_status).collect(),

@@ -1,11 +1,13 @@
+use tokio::time::Instant;
+
 use super::{Keys, Subject};
 use crate::{
     auth::Caller,
     domain::{
+        balance::Balance,
         id::{ApplicationId, KeyId, Revision},
         refusal::Refusal,
     },
-    limits::Balance,
 };
 
 /// Whose limits are wanted.
@@ -26,12 +28,12 @@ pub struct RateLimits {
 
 impl Keys {
     /// Where a key stands in its limits, for a next call of cost 1. Spends nothing.
-    pub async fn rate_limit(&self, caller: &Caller, get: &GetRateLimit) -> Result<RateLimits, Refusal> {
+    pub async fn rate_limit(&self, caller: &Caller, get: &GetRateLimit, until: Instant) -> Result<RateLimits, Refusal> {
         if let Some(application) = get.application_id {
             caller.must_see(application)?;
         }
         let found = self.find(caller, get.subject, get.application_id).await?.map_err(|_| Refusal::KeyNotFound)?;
-        let balances = self.balances(&found, 1).await?;
+        let balances = self.balances(&found, 1, until).await?;
         Ok(RateLimits { key_id: found.key.id, balances, revision: found.revision })
     }
 }

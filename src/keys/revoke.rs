@@ -40,13 +40,14 @@ impl Keys {
                 let before = tx.key(revoke.application_id, revoke.key_id).await?;
                 let mut after = before.clone();
                 if !after.revoke(revoke.reason, revoke.comment, tx.now()) {
-                    return Ok((tx.used(after).await?, false));
+                    return Ok((after, false));
                 }
                 before.revision.must_match(&revoke.etag)?;
                 tx.save_key(Some(before), after.clone(), Some(Cause::Revoked));
-                Ok((tx.used(after).await?, true))
+                Ok((after, true))
             })
             .await?;
-        self.replica.confirm_change(committed, patience).await
+        let (key, revision) = self.replica.confirm_change(committed, patience).await?;
+        Ok((self.with_usage(key).await, revision))
     }
 }

@@ -45,7 +45,7 @@ impl Keys {
                 }
                 let mut after = before.clone();
                 match after.update(update.patch, &actor.grantable, tx.now())? {
-                    Changed::No => Ok((tx.used(after).await?, false)),
+                    Changed::No => Ok((after, false)),
                     Changed::Yes(cause) => {
                         // Those that a downgrade of the plan left above it may stay.
                         if after.limits.rate_limits != before.limits.rate_limits {
@@ -53,11 +53,12 @@ impl Keys {
                             after.must_be_within(&application.plan, "key.")?;
                         }
                         tx.save_key(Some(before), after.clone(), cause);
-                        Ok((tx.used(after).await?, true))
+                        Ok((after, true))
                     }
                 }
             })
             .await?;
-        self.replica.confirm_change(committed, patience).await
+        let (key, revision) = self.replica.confirm_change(committed, patience).await?;
+        Ok((self.with_usage(key).await, revision))
     }
 }

@@ -3,10 +3,12 @@ use crate::{
     auth::Caller,
     domain::{
         id::Revision,
+        key::Key,
         refusal::Refusal,
         time::Timestamp,
-        usage::{Series, UsageRange, Whose},
+        usage::{KeyUsage, Series, UsageRange, UsedKey, Whose},
     },
+    store::Snapshot,
 };
 
 /// How much a key, or all of an application, was used.
@@ -40,6 +42,20 @@ impl Keys {
                 Ok((UsageReport { series, last_used_time }, snapshot.revision()))
             })
             .await
+    }
+
+    /// A key that was changed, and how it was used. Read behind the mutation, which is done:
+    /// it must not fail, nor seem to, for a statistic.
+    pub(super) async fn with_usage(&self, key: Key) -> UsedKey {
+        let (now, found) = (self.replica.now(), key.clone());
+        let read = async move |snapshot: Snapshot| snapshot.used(found.application_id, vec![found], now).await;
+        match self.store.read(self.index.applied(), read).await.map(|mut used| used.pop()) {
+            Ok(Some(used)) => used,
+            other => {
+                tracing::warn!(refusal = ?other.err(), "the usage of a key that was changed could not be read");
+                UsedKey { key, usage: KeyUsage::default() }
+            }
+        }
     }
 
     /// Counts a decided call. A text that is no key counts for the application that was

@@ -8,13 +8,14 @@ use crate::{
     domain::{
         account::Role,
         application::Application,
+        balance::{Balance, exceeded, retry_after},
         id::{ApplicationId, KeyId, Revision},
         refusal::Refusal,
         secret::SecretHash,
         time::Timestamp,
         verdict::{Facts, KeyFacts, Verdict, decide, failing},
     },
-    limits::{Balance, Limited, Spending},
+    limits::{Limited, Spending},
 };
 
 /// Is this key good for this request?
@@ -73,12 +74,12 @@ const TRIES: u32 = 64;
 impl Keys {
     /// Answers from memory, inside the lease only; no lock that all calls share. The store
     /// is asked only for the first call of a limit's window, and for more of it.
-    /// Waits for `min_revision` briefly, not after `until`, which is asked only then.
+    /// Waits for `min_revision` briefly, not after `until`, which is asked only when there is something to wait for.
     pub async fn verify(
         &self,
         caller: &Caller,
         question: &VerifyKey,
-        until: impl FnOnce() -> Instant + Send,
+        until: impl Fn() -> Instant + Send,
     ) -> Result<Answer, Refusal> {
         let answer = self.answer(caller, question, until).await?;
         self.count(question, &answer);
@@ -89,7 +90,7 @@ impl Keys {
         &self,
         caller: &Caller,
         question: &VerifyKey,
-        until: impl FnOnce() -> Instant + Send,
+        until: impl Fn() -> Instant + Send,
     ) -> Result<Answer, Refusal> {
         may_ask(caller, question)?;
         if self.index.applied() < question.min_revision {
@@ -101,14 +102,15 @@ impl Keys {
                 Ok(found) => found,
                 Err((verdict, revision)) => return Ok(Answer::without_key(verdict, revision, question)),
             };
-            let verdict = decide(&found.key, &question.facts, self.replica.now());
             if question.dry_run {
-                return self.rehearse(found, question).await;
+                return self.rehearse(found, question, until()).await;
             }
+            // Limits last: what is refused before them spends nothing.
+            let verdict = decide(&found.key, &question.facts, &[], self.replica.now());
             if verdict != Verdict::Valid {
                 // A refused call is told how its limits stand, but neither fails nor waits long for it.
-                let told = tokio::time::timeout(TOLD_WITHIN, self.balances(&found, question.cost)).await;
-                return Ok(found.answer(verdict, told.unwrap_or(Ok(Vec::new())).unwrap_or_default()));
+                let told = self.balances(&found, question.cost, Instant::now() + TOLD_WITHIN).await;
+                return Ok(found.answer(verdict, told.unwrap_or_default()));
             }
             match self.budgets.spend(found.limited(), question.cost) {
                 Spending::Spent(balances) => {
@@ -116,18 +118,17 @@ impl Keys {
                     return Ok(Answer { cache_ttl, ..found.answer(Verdict::Valid, balances) });
                 }
                 Spending::Exceeded(balances) => return Ok(found.exceeded(balances, question.cost, self.replica.now())),
-                Spending::Lacking(lacking) => self.budgets.fill(lacking).await?,
+                Spending::Lacking(lacking) => self.budgets.fill(lacking, until()).await?,
             }
         }
         Err(Refusal::Overloaded)
     }
 
     /// All that is wrong, with nothing spent.
-    async fn rehearse(&self, found: Found, question: &VerifyKey) -> Result<Answer, Refusal> {
-        let balances = self.balances(&found, question.cost).await?;
+    async fn rehearse(&self, found: Found, question: &VerifyKey, until: Instant) -> Result<Answer, Refusal> {
+        let balances = self.balances(&found, question.cost, until).await?;
         let now = self.replica.now();
-        let mut failed_checks: Vec<_> = failing(&found.key, &question.facts, now).collect();
-        failed_checks.extend(exceeded(&balances));
+        let failed_checks: Vec<_> = failing(&found.key, &question.facts, &balances, now).collect();
         let verdict = failed_checks.first().copied().unwrap_or(Verdict::Valid);
         let answer = match verdict {
             Verdict::RateLimited | Verdict::QuotaExceeded => found.exceeded(balances, question.cost, now),
@@ -168,12 +169,12 @@ impl Keys {
         Ok(found.and_then(|key| self.index.key(&key.hash)))
     }
 
-    /// How the limits of a key stand for a call of `cost`.
-    pub(super) async fn balances(&self, found: &Found, cost: u64) -> Result<Vec<Balance>, Refusal> {
+    /// How the limits of a key stand for a call of `cost`; waits for the store until then.
+    pub(super) async fn balances(&self, found: &Found, cost: u64, until: Instant) -> Result<Vec<Balance>, Refusal> {
         for _ in 0..TRIES {
             match self.budgets.look(found.limited(), cost) {
                 Ok(balances) => return Ok(balances),
-                Err(lacking) => self.budgets.fill(lacking).await?,
+                Err(lacking) => self.budgets.fill(lacking, until).await?,
             }
         }
         Err(Refusal::Overloaded)
@@ -198,13 +199,9 @@ impl Found {
         }
     }
 
-    /// Refused by a limit before a quota, and until the last of them begins anew.
     fn exceeded(self, balances: Vec<Balance>, cost: u64, now: Timestamp) -> Answer {
         let verdict = exceeded(&balances).next().unwrap_or(Verdict::RateLimited);
-        let over = || balances.iter().filter(|balance| balance.exceeded);
-        let ever = over().all(|balance| cost <= balance.limit);
-        let retry_after = over().map(|balance| balance.reset_time.since(now)).max().filter(|_| ever);
-        Answer { retry_after, ..self.answer(verdict, balances) }
+        Answer { retry_after: retry_after(&balances, cost, now), ..self.answer(verdict, balances) }
     }
 }
 
@@ -213,12 +210,6 @@ impl Answer {
         let failed_checks = if question.dry_run { vec![verdict] } else { Vec::new() };
         Self { verdict, key: None, balances: Vec::new(), retry_after: None, cache_ttl: None, revision, failed_checks }
     }
-}
-
-fn exceeded(balances: &[Balance]) -> impl Iterator<Item = Verdict> {
-    let any = |quota: bool| balances.iter().any(|balance| balance.exceeded && balance.is_quota == quota);
-    let verdicts = [(any(false), Verdict::RateLimited), (any(true), Verdict::QuotaExceeded)];
-    verdicts.into_iter().filter_map(|(exceeded, verdict)| exceeded.then_some(verdict))
 }
 
 /// Who has a key's text may ask about it as a verifier; who has its id alone, as a viewer.

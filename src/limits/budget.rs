@@ -6,9 +6,10 @@ use std::{sync::Arc, time::Duration};
 use super::pace::Pace;
 use crate::{
     domain::{
+        balance::Balance,
         id::KeyId,
         limit::{Allowance, Limits, RateLimit, allowances},
-        span::{Span, TimeWindow},
+        span::TimeWindow,
         time::Timestamp,
     },
     store::{Ask, AskSpan, Grant, Unspent},
@@ -17,19 +18,6 @@ use crate::{
 /// How often a limit that is used up is asked for again: a replica that stops gives back
 /// what it did not spend.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-
-/// How a limit or quota stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Balance {
-    pub name: Arc<str>,
-    pub limit: u64,
-    pub remaining: u64,
-    pub reset_time: Timestamp,
-    /// A quota, and not a rate limit.
-    pub is_quota: bool,
-    /// Whether the call that was asked about is too much for it.
-    pub exceeded: bool,
-}
 
 /// What can be said of a call without asking the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +38,8 @@ pub(super) struct Budget {
     plan: Arc<[RateLimit]>,
     own: Arc<Limits>,
     spans: Vec<Purse>,
+    /// Since the last sweep.
+    touched: bool,
 }
 
 /// One span: what is known of its window, and what is at hand.
@@ -75,7 +65,7 @@ struct Held {
 
 impl Budget {
     pub(super) fn new(plan: &Arc<[RateLimit]>, own: &Arc<Limits>) -> Self {
-        let mut budget = Self { plan: Arc::clone(plan), own: Arc::clone(own), spans: Vec::new() };
+        let mut budget = Self { plan: Arc::clone(plan), own: Arc::clone(own), spans: Vec::new(), touched: true };
         budget.renew();
         budget
     }
@@ -85,6 +75,7 @@ impl Budget {
     /// to the same limit, with no call here in between, go unnoticed: what others were granted
     /// meanwhile and what is at hand here are together within the higher one.
     pub(super) fn follow(&mut self, plan: &Arc<[RateLimit]>, own: &Arc<Limits>) {
+        self.touched = true;
         if Arc::ptr_eq(&self.plan, plan) && Arc::ptr_eq(&self.own, own) {
             return;
         }
@@ -150,8 +141,8 @@ impl Budget {
                 name: Arc::clone(&purse.allowance.name),
                 limit: purse.allowance.limit,
                 remaining,
+                span: purse.allowance.span,
                 reset_time: held.window.end,
-                is_quota: matches!(purse.allowance.span, Span::Day | Span::Month),
                 exceeded: remaining < cost,
             })
         };
@@ -193,6 +184,11 @@ impl Budget {
             Some(Unspent { budget, span: purse.allowance.span, window_start: held.window.start, amount: held.chunk })
         });
         unspent.collect()
+    }
+
+    /// Whether it was followed since this was asked last.
+    pub(super) fn was_touched(&mut self) -> bool {
+        std::mem::take(&mut self.touched)
     }
 
     /// Whether every window that is known is over.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many asks one transaction answers at most.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 
 /// A key whose purses lack something, and how much a call needs.
 #[derive(Debug)]

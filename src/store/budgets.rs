@@ -93,7 +93,9 @@ impl Store {
     /// Takes back what a spender that stops has not spent; to be sent once, after it was
     /// dropped there, since a repeat would hand it out twice. What is of a window that is
     /// over stays.
-    pub async fn give_back(&self, unspent: Vec<Unspent>) -> Result<(), Error> {
+    pub async fn give_back(&self, mut unspent: Vec<Unspent>) -> Result<(), Error> {
+        // In the order in which all spenders lock rows.
+        unspent.sort_by_cached_key(|unspent| (unspent.budget.to_string(), unspent.span.to_string()));
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_ledger().await?;
             for Unspent { budget, span, window_start, amount } in unspent {
@@ -146,7 +148,8 @@ async fn lock_rows(db: &impl ConnectionTrait, asks: &[Ask]) -> Result<Rows, Erro
     }
     let empty = rows.values().map(|row| row.clone().into_active_model().reset_all());
     let key = [budget::Column::Budget, budget::Column::Span];
-    let there = OnConflict::columns(key).do_nothing().to_owned();
+    // An update that changes nothing, and not nothing: it locks the row that is there.
+    let there = OnConflict::columns(key).update_column(budget::Column::Budget).to_owned();
     budget::Entity::insert_many(empty).on_conflict(there).exec_without_returning(db).await?;
     let budgets: Vec<&String> = rows.keys().map(|(budget, _)| budget).collect();
     let found = budget::Entity::find().filter(budget::Column::Budget.is_in(budgets));

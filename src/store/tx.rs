@@ -8,7 +8,6 @@ use super::{
     entity::event_log,
     keys,
     requests::{self, Earlier},
-    usage,
 };
 use crate::{
     domain::{
@@ -19,7 +18,6 @@ use crate::{
         key::Key,
         refusal::Refusal,
         time::Timestamp,
-        usage::UsedKey,
     },
     signing::Kid,
 };
@@ -56,15 +54,16 @@ pub(super) enum Save {
 }
 
 impl Inner {
-    /// Whether verifiers may have been told more than will hold. What saves nothing may repeat
-    /// something that did.
+    /// Whether verifiers may have been told more than will hold: by what this changes, or by
+    /// what it may repeat or add to, an earlier change whose caller did not wait to the end.
     pub(super) fn narrows(&self) -> bool {
         let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let narrows = |save: &Save| match save {
-            Save::Key { cause, .. } | Save::Application { cause, .. } => cause.is_some(),
+        let changes = |save: &Save| match save {
+            Save::Key { before, .. } => before.is_some(),
+            Save::Application { before, .. } => before.is_some(),
             Save::Account { .. } => false,
         };
-        notes.saves.is_empty() || notes.saves.iter().any(narrows)
+        notes.saves.is_empty() || notes.saves.iter().any(changes)
     }
 }
 
@@ -88,11 +87,6 @@ impl Tx {
 
     pub async fn key(&self, application: ApplicationId, key: KeyId) -> Result<Key, Refusal> {
         keys::find(&self.inner.db, application, key, true).await?.ok_or(Refusal::KeyNotFound)
-    }
-
-    /// How the key was used until now.
-    pub async fn used(&self, key: Key) -> Result<UsedKey, Refusal> {
-        Ok(usage::used_one(&self.inner.db, key, self.now()).await?)
     }
 
     pub async fn application(&self, id: ApplicationId) -> Result<Application, Refusal> {

@@ -33,7 +33,6 @@ async fn a_plan_limits_each_key_of_its_application() {
         (Plan::Free, &[], vec![("minute", 100, 99), ("hour", 1000, 999)]),
         (Plan::Professional, &[], vec![("minute", 500, 499), ("hour", 10_000, 9999)]),
         (Plan::Enterprise, &own, vec![("burst", 20, 19)]),
-        (Plan::Enterprise, &[], vec![]),
     ] {
         server.set_plan(plan, own).await;
         let key = server.key().await;
@@ -263,6 +262,9 @@ async fn only_enterprise_has_limits_of_its_own() {
         server.refuses_fields(method, &change(plan, &own, &["plan", "rate_limits"]), &field).await;
     }
     server.refuses_fields(method, &change(Plan::Enterprise, &own, &["rate_limits"]), &field).await;
+    for none in [change(Plan::Enterprise, &[], &["plan"]), change(Plan::Enterprise, &[], &["plan", "rate_limits"])] {
+        server.refuses_fields(method, &none, &field).await; // it would limit nothing, unnoticed
+    }
     server.set_plan(Plan::Enterprise, &own).await;
     let editor = server.admin.hire_role(&server, 1, pb::Role::Editor, &["tasks:read"]).await;
     let answer = server.signed::<_, ()>(&editor, method, &change(Plan::Enterprise, &[], &["rate_limits"])).await;

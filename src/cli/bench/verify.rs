@@ -56,6 +56,12 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 impl Verify {
     pub(super) fn run(self, mut out: Out) -> Result<ExitCode, Failure> {
+        // Its key and its token are good for an hour.
+        if 2.0 * f64::from(self.rounds + 1) * self.seconds > 3000.0 {
+            return Err(Failure::usage(
+                "rounds of so many seconds take longer than 50 minutes: ask for fewer or shorter ones",
+            ));
+        }
         if profile() == "debug" {
             note("warning: this is a debug build, whose times say nothing: use a release build");
         }

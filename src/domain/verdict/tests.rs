@@ -2,6 +2,7 @@ use proptest::{prelude::*, sample::select};
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::span::Span;
 
 fn any_environment() -> impl Strategy<Value = KeyEnvironment> {
     prop_oneof![Just(KeyEnvironment::Live), Just(KeyEnvironment::Test)]
@@ -69,9 +70,24 @@ prop_compose! {
     }
 }
 
+fn any_balances() -> impl Strategy<Value = Vec<Balance>> {
+    let span = select(vec![Span::Seconds(1), Span::Seconds(60), Span::Day, Span::Month]);
+    let balance = (span, any::<bool>()).prop_map(|(span, exceeded)| {
+        let (name, reset_time) = ("l".into(), Timestamp::from_micros(30));
+        Balance { name, limit: 5, remaining: u64::from(!exceeded), span, reset_time, exceeded }
+    });
+    proptest::collection::vec(balance, 0..3)
+}
+
 /// The naive model: every failing check with its rank, in the documented order.
-fn model(key: &KeyFacts, facts: &Facts, now: i64) -> Vec<Verdict> {
+fn model(key: &KeyFacts, facts: &Facts, balances: &[Balance], now: i64) -> Vec<Verdict> {
     let mut failing = Vec::new();
+    for balance in balances.iter().filter(|balance| balance.exceeded) {
+        failing.push(match balance.span {
+            Span::Seconds(_) => (9, Verdict::RateLimited),
+            Span::Day | Span::Month => (10, Verdict::QuotaExceeded),
+        });
+    }
     let allowed = &key.restrictions;
     if !allowed.resources.is_empty() {
         match &facts.resource {
@@ -117,11 +133,13 @@ fn model(key: &KeyFacts, facts: &Facts, now: i64) -> Vec<Verdict> {
 
 proptest! {
     #[test]
-    fn decide_is_the_naive_model(key in any_key(), facts in any_facts(), now in 0_i64..20) {
+    fn decide_is_the_naive_model(
+        key in any_key(), facts in any_facts(), balances in any_balances(), now in 0_i64..20,
+    ) {
         let at = Timestamp::from_micros(now);
-        let expected = model(&key, &facts, now);
-        prop_assert_eq!(decide(&key, &facts, at), expected.first().copied().unwrap_or(Verdict::Valid));
-        prop_assert_eq!(failing(&key, &facts, at).collect::<Vec<_>>(), expected);
+        let expected = model(&key, &facts, &balances, now);
+        prop_assert_eq!(decide(&key, &facts, &balances, at), expected.first().copied().unwrap_or(Verdict::Valid));
+        prop_assert_eq!(failing(&key, &facts, &balances, at).collect::<Vec<_>>(), expected);
     }
 
     #[test]
@@ -131,8 +149,8 @@ proptest! {
         let now = Timestamp::from_micros(now);
         let mut less = key.clone();
         less.permissions = key.permissions.iter().enumerate().filter(|(i, _)| *i != drop).map(|(_, p)| p.clone()).collect();
-        if decide(&less, &facts, now) == Verdict::Valid {
-            prop_assert_eq!(decide(&key, &facts, now), Verdict::Valid);
+        if decide(&less, &facts, &[], now) == Verdict::Valid {
+            prop_assert_eq!(decide(&key, &facts, &[], now), Verdict::Valid);
         }
     }
 
@@ -145,8 +163,8 @@ proptest! {
             1 => less.referrer = None,
             _ => less.resource = None,
         }
-        if decide(&key, &less, now) == Verdict::Valid {
-            prop_assert_eq!(decide(&key, &facts, now), Verdict::Valid);
+        if decide(&key, &less, &[], now) == Verdict::Valid {
+            prop_assert_eq!(decide(&key, &facts, &[], now), Verdict::Valid);
         }
     }
 }

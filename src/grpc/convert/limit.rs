@@ -1,12 +1,15 @@
+use std::time::Duration;
+
 use std::collections::HashSet;
 
 use super::common::{duration, to_duration, to_timestamp};
 use crate::{
     domain::{
+        balance::Balance,
         limit::{Amount, LimitName, Limits, MAX_RATE_LIMITS, Quota, QuotaPeriod, RateLimit, Window},
         refusal::Violations,
+        span::Span,
     },
-    limits::Balance,
     pb,
 };
 
@@ -65,7 +68,7 @@ pub(in crate::grpc) fn quotas(quotas: &[pb::Quota], field: &str, violations: &mu
             Ok(pb::QuotaPeriod::Day) => QuotaPeriod::Day,
             Ok(pb::QuotaPeriod::Month) => QuotaPeriod::Month,
             Ok(pb::QuotaPeriod::Unspecified) | Err(_) => {
-                violations.add(period_field, "must be DAY or MONTH");
+                violations.add(period_field, "must be QUOTA_PERIOD_DAY or QUOTA_PERIOD_MONTH");
                 continue;
             }
         };
@@ -81,7 +84,7 @@ pub(in crate::grpc) fn to_rate_limit(limit: &RateLimit) -> pb::RateLimit {
     pb::RateLimit {
         name: limit.name.as_str().to_owned(),
         limit: to_amount(limit.limit.get()),
-        window: Some(to_duration(std::time::Duration::from_secs(limit.window.seconds().into()))),
+        window: Some(to_duration(Duration::from_secs(limit.window.seconds().into()))),
     }
 }
 
@@ -99,6 +102,10 @@ pub(in crate::grpc) fn to_status(balance: &Balance) -> pb::RateLimitStatus {
         limit: to_amount(balance.limit),
         remaining: to_amount(balance.remaining),
         reset_time: Some(to_timestamp(balance.reset_time)),
+        window: match balance.span {
+            Span::Seconds(length) => Some(to_duration(Duration::from_secs(length.into()))),
+            Span::Day | Span::Month => None,
+        },
     }
 }
 

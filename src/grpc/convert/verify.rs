@@ -37,7 +37,7 @@ pub(in crate::grpc) fn verify(request: &pb::VerifyKeyRequest) -> Result<VerifyKe
             None
         }
         None => {
-            v.add("secret", "is required");
+            v.add("secret", "this is required, or a key_id with dry_run");
             None
         }
     };

@@ -44,12 +44,27 @@ impl<'a> Headers<'a> {
         self.get(AUTHORIZATION).is_some_and(|value| scheme_and_rest(&value).0.eq_ignore_ascii_case("bearer"))
     }
 
+    /// Whether somebody behind us may read a key out of `authorization`.
+    pub(super) fn may_hold_bearer(&self) -> bool {
+        self.get(AUTHORIZATION).is_some_and(|value| may_hold_bearer(&value))
+    }
+
     /// What stands behind `Bearer`.
     pub(super) fn bearer(&self) -> Option<String> {
         let value = self.get(AUTHORIZATION).filter(|_| self.has_bearer())?;
         let (_, rest) = scheme_and_rest(&value);
         Some(rest.to_owned()).filter(|rest| !rest.is_empty())
     }
+}
+
+/// Whether a value may be read as `Bearer` and a key by somebody who reads less strictly than
+/// we do: behind a comma, or with a tab.
+fn may_hold_bearer(value: &str) -> bool {
+    value.split(',').any(|part| {
+        let (scheme, rest) = part.trim_start().split_at_checked(6).unwrap_or_default();
+        scheme.eq_ignore_ascii_case("bearer")
+            && !rest.starts_with(|c: char| !c.is_ascii_whitespace() && !c.is_ascii_control())
+    })
 }
 
 /// RFC 9110 §11.4: one space or more between them.
@@ -120,5 +135,23 @@ pub(super) mod tests {
         let mut http = raw(&[("x-api-key", "k")]);
         http.header_map.as_mut().expect("raw").headers[0].raw_value = vec![b'k', 0xff];
         assert_eq!(Headers::of(&http).get(API_KEY).as_deref(), Some("k\u{fffd}"));
+    }
+
+    #[test]
+    fn what_a_lax_reader_may_take_for_a_bearer_is_known() {
+        for held in [
+            "Bearer k",
+            "bearer k",
+            "BEARER\tk",
+            "Basic YQ==, Bearer k",
+            "Basic YQ==,bearer\u{b}k",
+            "Bearer",
+            "Bearer\u{c}k",
+        ] {
+            assert!(may_hold_bearer(held), "{held:?}");
+        }
+        for not in ["", "Basic YQ==", "Bearers k", "Bearer=k", "Digest bearer"] {
+            assert!(!may_hold_bearer(not), "{not:?}");
+        }
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn to_remove(set: &[(&'static str, String)], sent: &Headers<'_>) -> V
     let is_set = |name: &str| set.iter().any(|(known, _)| *known == name);
     let mut names: Vec<_> = ALL.iter().filter(|name| !is_set(name)).map(|name| (*name).to_owned()).collect();
     names.push(API_KEY.to_owned());
-    if sent.has_bearer() {
+    if sent.may_hold_bearer() {
         names.push(AUTHORIZATION.to_owned());
     }
     let look_alikes = sent.names().map(str::to_ascii_lowercase).filter(|name| {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::limits::Balance;
+use crate::domain::balance::Balance;
 
 /// What a client is told of its limits: of the one that it feels. That is the last to be whole
 /// again of those that refused it, else the one of which the least is left.
@@ -25,11 +25,12 @@ fn whole_seconds(wait: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::span::Span;
     use crate::domain::time::Timestamp;
 
     fn balance(limit: u64, remaining: u64, reset: i64, exceeded: bool) -> Balance {
         let reset_time = Timestamp::from_seconds(reset);
-        Balance { name: "limit".into(), limit, remaining, reset_time, is_quota: false, exceeded }
+        Balance { name: "limit".into(), limit, remaining, reset_time, span: Span::Seconds(60), exceeded }
     }
 
     fn told(balances: &[Balance]) -> [String; 3] {

@@ -39,11 +39,6 @@ pub(in crate::store) async fn used(
     Ok(keys.into_iter().map(with_usage).collect())
 }
 
-pub(in crate::store) async fn used_one(db: &impl ConnectionTrait, key: Key, now: Timestamp) -> Result<UsedKey, Error> {
-    let used = used(db, key.application_id, vec![key], now).await?.pop();
-    used.ok_or_else(|| Error::Corrupt("a key without usage".to_owned()))
-}
-
 /// This day and month.
 async fn counted(
     db: &impl ConnectionTrait,
@@ -63,14 +58,15 @@ async fn counted(
         .await?;
     let mut usages: HashMap<String, KeyUsage> = HashMap::new();
     for row in rows {
-        let (count, verdict) = (count(row.requests)?, codec::read_verdict(&row.verdict)?);
+        // A verdict that only a newer version knows refuses, whatever it is.
+        let (count, verdict) = (count(row.requests)?, codec::read_verdict(&row.verdict).ok());
         let usage = usages.entry(row.key_id).or_default();
         let add = |to: &mut u64| *to = to.saturating_add(count);
         if (row.unit.as_str(), row.start) == month {
             add(&mut usage.requests_this_month);
         } else if (row.unit.as_str(), row.start) == day {
             add(&mut usage.requests_today);
-            if verdict != Verdict::Valid {
+            if verdict != Some(Verdict::Valid) {
                 add(&mut usage.denied_today);
             }
         }

@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Duration};
 use portcullis::{
     clock::Clock,
     domain::{
+        balance::Balance,
         id::KeyId,
         limit::{Amount, LimitName, Limits, RateLimit, Window},
         time::Timestamp,
     },
     entropy::Entropy,
-    limits::{Balance, Budgets, Limited, Spending},
+    limits::{Budgets, Limited, Spending},
     store::{DatabaseUrl, Store},
 };
 use tokio::task::JoinHandle;
@@ -97,7 +98,7 @@ impl Spender {
             match self.budgets.spend(limited, cost) {
                 Spending::Spent(_) => return true,
                 Spending::Exceeded(_) => return false,
-                Spending::Lacking(lacking) => self.budgets.fill(lacking).await.expect("the store is there"),
+                Spending::Lacking(lacking) => self.budgets.fill(lacking, patience()).await.expect("the store is there"),
             }
         }
         panic!("neither passed nor refused");
@@ -127,9 +128,13 @@ impl Spender {
         for _ in 0..64 {
             match self.budgets.look(Limited { key: key.id, plan: &none, own: &key.own }, 1) {
                 Ok(balances) => return balances,
-                Err(lacking) => self.budgets.fill(lacking).await.expect("the store is there"),
+                Err(lacking) => self.budgets.fill(lacking, patience()).await.expect("the store is there"),
             }
         }
         panic!("never known");
     }
+}
+
+fn patience() -> tokio::time::Instant {
+    tokio::time::Instant::now() + std::time::Duration::from_secs(30)
 }

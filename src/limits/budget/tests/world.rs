@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::super::*;
 use crate::domain::limit::{Amount, LimitName, Quota, QuotaPeriod, Window};
+use crate::domain::span::Span;
 
 /// 2026-11-21T00:00:00Z.
 const BEGIN: i64 = 1_795_219_200_000_000;
