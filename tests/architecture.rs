@@ -64,7 +64,11 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     ("env::var", &["guard"], "settings come through clap"),
     ("env = \"", &["config", "telemetry", "cli"], "settings are declared in config"),
     ("SystemTime::now", &["clock", "client/fresh"], "only the clock reads a clock"),
-    ("Instant::now", &["watch", "grpc", "replica", "telemetry", "client"], "only tokio's, for waiting"),
+    (
+        "Instant::now",
+        &["watch", "grpc", "replica", "telemetry", "client", "limits", "keys/verify"],
+        "only tokio's, for waiting",
+    ),
     ("rand::", &["entropy", "client/fresh"], "only entropy draws"),
     ("OsRng", &["signing/private_key"], "only entropy draws, but for the rsa crate's own kind"),
     ("Act {", &["auth", "domain/act"], "only auth says who acts"),

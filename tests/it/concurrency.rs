@@ -1,14 +1,25 @@
 //! Many callers at once, callers that go away, and callers in a hurry.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use portcullis::{domain::id::Revision, pb, replica::Pace};
+use portcullis::{
+    domain::id::Revision,
+    pb::{self, key_service_client::KeyServiceClient},
+    replica::Pace,
+};
 use prost::Message as _;
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::harness::{Dice, Headers, Persona, Rows, Server, Setup, WriteLock, reason, refusal, uuid};
+use crate::harness::{Dice, Headers, Persona, Rows, Server, Setup, WriteLock, reason, refusal, test_key, uuid};
 
 fn revoke_request(key: &pb::Key, wait: pb::RevokeWait) -> pb::RevokeKeyRequest {
     pb::RevokeKeyRequest {
@@ -276,4 +287,45 @@ async fn readers_that_take_their_time_hold_up_no_writer_and_no_lease() {
         assert!(read.await.expect("task").expect("read"));
     }
     more().await.expect("and there is room again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_made_up_kids_holds_up_no_proven_call() {
+    // More than there are places to wait.
+    const CONNECTIONS: usize = 6;
+    const CALLS_EACH: usize = 200;
+    let server = Arc::new(Server::start().await);
+    let made = server.key().await;
+    // Well-formed, dated now, and signed by a key that nobody registered.
+    let stranger = Persona { key: test_key(7), ..server.admin.clone() };
+    let token = stranger.token(&server);
+    let over = Arc::new(AtomicBool::new(false));
+    let mut flood = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let channel = server.another_channel();
+        for _ in 0..CALLS_EACH {
+            let (channel, token, over) = (channel.clone(), token.clone(), Arc::clone(&over));
+            flood.spawn(async move {
+                let mut answered = 0;
+                while !over.load(Ordering::Relaxed) {
+                    let mut request = tonic::Request::new(pb::VerifyKeyRequest::default());
+                    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("ASCII"));
+                    let refused =
+                        KeyServiceClient::new(channel.clone()).verify_key(request).await.expect_err("refused");
+                    assert!(["TOKEN_INVALID", "OVERLOADED"].contains(&reason(&refused).as_str()), "{refused}");
+                    answered += 1;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                answered
+            });
+        }
+    }
+    for _ in 0..5 {
+        let key = server.key().await.key.expect("key");
+        server.revoke(&key).await;
+    }
+    assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Valid);
+    over.store(true, Ordering::Relaxed);
+    let answered: usize = flood.join_all().await.into_iter().sum();
+    assert!(answered >= CONNECTIONS * CALLS_EACH, "it was a flood: {answered}");
 }

@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::{
-    harness::{Headers, Rows, Server, Setup, WriteLock, mask, reason, refusal},
+    harness::{Headers, Rows, Server, Setup, WriteLock, mask, reason, refusal, verify::update},
     sweep::CHECK,
 };
 
@@ -306,6 +306,31 @@ async fn a_revocation_everywhere_waits_for_what_was_handed_out() {
 }
 
 #[tokio::test]
+async fn a_change_to_a_key_waits_also_for_what_an_earlier_one_has_yet_to_take_away() {
+    let server = Arc::new(Server::start_with(quick_loop()).await);
+    let_cache(&server, Duration::from_secs(2)).await;
+    let made = server.key().await;
+    let key = made.key.expect("key");
+    assert_eq!(cache_ttl(&server, &made.secret).await, Some(Duration::from_secs(2)));
+    let disable = |description: &str, wait: pb::RevokeWait| {
+        let wish = pb::Key { disabled: true, description: description.to_owned(), ..Default::default() };
+        pb::UpdateKeyRequest { wait: wait.into(), ..update(&key, &["disabled", "description"], wish) }
+    };
+    let first = disable("", pb::RevokeWait::Replicas);
+    let _: pb::UpdateKeyResponse = server.signed(&server.admin, "KeyService/UpdateKey", &first).await.expect("update");
+    // Not a repeat: it changes one thing more, and takes nothing away by itself.
+    let second = disable("why", pb::RevokeWait::Everywhere);
+    let changing = Arc::clone(&server);
+    let mut everywhere = tokio::spawn(async move {
+        changing.signed::<_, pb::UpdateKeyResponse>(&changing.admin, "KeyService/UpdateKey", &second).await
+    });
+    assert!(timeout(TURNS, &mut everywhere).await.is_err(), "a verifier may still answer VALID");
+    server.setup.clock.advance(Duration::from_millis(2_200));
+    let changed = timeout(SOON, everywhere).await.expect("then it is over").expect("task").expect("update");
+    assert_eq!(changed.key.expect("key").state(), pb::KeyState::Disabled);
+}
+
+#[tokio::test]
 async fn an_envoy_keeps_nothing_and_no_revocation_waits_for_it() {
     let server = Arc::new(Server::start_with(quick_loop()).await);
     let_cache(&server, Duration::from_secs(5)).await;
@@ -324,12 +349,12 @@ async fn what_takes_nothing_away_waits_for_no_cache() {
     let made = server.key().await;
     let key = made.key.expect("key");
     assert!(cache_ttl(&server, &made.secret).await.is_some());
+    timeout(SOON, let_cache(&server, Duration::from_secs(7))).await.expect("a longer time is told at once");
     let mut everywhere = revoking(&server, &key);
     until_applied(&server, &made.secret).await;
     // Behind one that waits, of the same application.
     let other = timeout(SOON, server.key()).await.expect("a create is good at once");
     assert_eq!(server.verdict(&other.secret).await, pb::Verdict::Valid);
-    timeout(SOON, let_cache(&server, Duration::from_secs(7))).await.expect("a longer time is told at once");
     let viewer = server.admin.hire_role(&server, 1, pb::Role::Viewer, &[]);
     timeout(SOON, viewer).await.expect("accounts are no part of what is kept");
     assert!(timeout(TURNS, &mut everywhere).await.is_err());
@@ -386,7 +411,15 @@ async fn where_nothing_is_kept_a_revocation_takes_no_more_syncs_than_it_did() {
     let made = create_unconfirmed(&server).await;
     verify_from(&server, &made.secret, made.revision).await.expect("applied");
     let rows = Rows::of(&server.database_path()).await;
-    let before = syncs(&server).await;
+    // The turn that says what was applied may be under way still.
+    let mut before = syncs(&server).await;
+    loop {
+        tokio::time::sleep(TURNS).await;
+        match syncs(&server).await {
+            same if same == before => break,
+            more => before = more,
+        }
+    }
     let everywhere = revoking(&server, &made.key.expect("key"));
     while rows.number("SELECT seq FROM log_head").await == made.revision {
         tokio::time::sleep(Duration::from_millis(5)).await;

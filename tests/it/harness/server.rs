@@ -131,6 +131,11 @@ impl Server {
         self.channel.clone()
     }
 
+    /// A connection of its own.
+    pub(crate) fn another_channel(&self) -> Channel {
+        Channel::from_shared(self.running.endpoint()).expect("url").connect_lazy()
+    }
+
     pub(crate) fn running(&self) -> &Running {
         &self.running
     }
