@@ -57,6 +57,9 @@ fn a_good_key_passes_and_the_upstream_hears_whose_it_is_but_never_the_key() {
         assert_eq!(upstream.header("cookie"), ["a=b"], "what is not ours goes on");
         assert_eq!(upstream.header("x-request-id"), reply.header("x-request-id"));
     }
+    // Nor where nobody is asked about it.
+    let unasked = gateway.get("/healthz", &[("authorization", &bearer), ("x-api-key", &secret)]);
+    assert!(!unasked.body.contains(&secret), "{}", unasked.body);
     // Another scheme is the upstream's own affair.
     let both = gateway.get("/tasks", &[("authorization", "Basic dTpw"), ("x-api-key", &secret)]).upstream();
     assert_eq!(both.header("authorization"), ["Basic dTpw"]);
