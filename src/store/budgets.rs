@@ -125,7 +125,7 @@ impl Store {
         .await
     }
 
-    /// How often chunks were handed out: the only statements that Verify causes.
+    /// How often chunks were handed out: the only statements that a VerifyKey waits for.
     #[must_use]
     pub fn hand_outs(&self) -> u64 {
         self.inner.hand_outs.load(Ordering::SeqCst)
