@@ -7,8 +7,10 @@
 //! ```
 //!
 //! What leaves the process holds a method name of ours, a status code, a duration, a
-//! request id and the peer's address; no metadata, no message, no text that the caller
-//! chose but the request id, which is 1 to 64 of `[A-Za-z0-9._-]`.
+//! request id and the peer's address; no metadata, no message of a call, no text that the
+//! caller chose but the request id, which is 1 to 64 of `[A-Za-z0-9._-]`. A refusal's line has
+//! its words too, which repeat at most what was read as an id, a permission, an address or an
+//! origin: never a text that was not understood.
 //!
 //! Spans are exported for calls that [`Sampler`] picked before anything was built for
 //! them. The sampled flag of a caller's `traceparent` is never asked: whoever could set
@@ -26,7 +28,7 @@ mod settings;
 mod trace;
 
 pub use budget::Budget;
-pub use call::{Method, MethodKind};
+pub use call::{Method, MethodKind, Refused};
 pub use init::{Guard, InitError, init, subscriber};
 pub use request_id::{InvalidRequestId, RequestId, RequestIdFuture, RequestIdLayer, RequestIdService};
 pub use rpc_layer::{Methods, RpcBody, RpcFuture, RpcLayer, RpcService};

@@ -131,7 +131,9 @@ pub enum Refusal {
     #[error("the server has too much to do; try again")]
     Overloaded,
 
-    #[error("this replica has not reached the min_revision, it is at {applied}; try again, or another replica")]
+    #[error(
+        "this replica is at {applied} and has not reached the min_revision, or the revision is of another history; try again, or another replica"
+    )]
     RevisionNotReached { applied: Revision },
     #[error("this replica cannot prove that it is fresh; fail closed, and try again or another replica")]
     FreshnessUnproven,
@@ -140,7 +142,7 @@ pub enum Refusal {
     #[error("it may have been written; repeat it, signed anew, with the same request_id if it has one")]
     CommitUnknown,
     #[error(
-        "it is written as revision {0}, but not every replica is known to answer by it yet; repeat it, signed anew, to wait again"
+        "it is written as revision {0}, but not every replica is known to answer by it yet, or a verifier may still keep an answer from before; repeat it, signed anew, to wait again"
     )]
     CommittedNotConfirmed(Revision),
     #[error("this replica is going away; another answers")]

@@ -55,7 +55,7 @@ impl EnvoyApi {
         };
         let found = self.keys.verify(caller, &question.verify, || unpack::deadline(request)).await?;
         let limits = limits::headers(&found.balances, found.retry_after);
-        match (Denial::of(found.verdict), &found.key) {
+        match (Denial::of(found.verdict, found.retry_after), &found.key) {
             (Some(denial), _) => Ok(answer::denied(denial, limits, request_id.as_str())),
             (None, Some(key)) => Ok(answer::allowed(key, &question.sent, limits)),
             (None, None) => Err(Refusal::Internal), // good, and nobody's: no such answer is made

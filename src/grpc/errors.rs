@@ -1,5 +1,5 @@
 //! Every error says why: those that tonic makes by itself get a reason, and each gets the
-//! request id.
+//! request id. The log is told why, too.
 
 use std::{
     future::Future,
@@ -13,10 +13,13 @@ use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt as _;
 use tower::{Layer, Service};
 
-use super::{frame::MAX_MESSAGE, status::status};
+use super::{
+    frame::MAX_MESSAGE,
+    status::{reason_of, status},
+};
 use crate::{
     domain::refusal::{Refusal, Violations},
-    telemetry::RequestId,
+    telemetry::{Refused, RequestId},
 };
 
 /// Puts [`Errors`] around a service.
@@ -75,10 +78,21 @@ where
         let response = ready!(this.answer.poll(context))?;
         let failed = Status::from_header_map(response.headers()).filter(|status| status.code() != Code::Ok);
         Poll::Ready(Ok(match (failed, this.request_id) {
-            (Some(failed), Some(request_id)) => complete(failed, request_id).into_http(),
+            (Some(failed), Some(request_id)) => refused(complete(failed, request_id)),
             _ => response,
         }))
     }
+}
+
+/// The answer, with what the call's log line says beside the code. Only the words of a reason
+/// of ours: those of a library may hold anything.
+fn refused(status: Status) -> Response<Body> {
+    let refused = reason_of(&status).map(|reason| Refused { reason, message: status.message().to_owned() });
+    let mut response = status.into_http();
+    if let Some(refused) = refused {
+        response.extensions_mut().insert(refused);
+    }
+    response
 }
 
 /// A status with a reason and the request id.

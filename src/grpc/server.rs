@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::{self, AuthorizationServer};
 use tokio::sync::watch;
 use tonic::{
     service::Routes,
@@ -180,6 +180,8 @@ fn known_method(path: &str) -> Option<telemetry::Method> {
         return Some(telemetry::Method { name, kind: telemetry::MethodKind::HotRead });
     };
     let kind = match method {
+        // Envoy tells nobody why it was refused.
+        method if method.name().starts_with(authorization_server::SERVICE_NAME) => telemetry::MethodKind::ProxyRead,
         auth::Method { nonce_in_memory: true, .. } => telemetry::MethodKind::HotRead,
         method if method.is_mutation() => telemetry::MethodKind::Mutation,
         _ => telemetry::MethodKind::Read,

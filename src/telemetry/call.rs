@@ -27,6 +27,18 @@ pub enum MethodKind {
     /// As `Read`; besides, log lines of its handler carry no request id unless DEBUG is on for
     /// `portcullis::rpc`, because nothing is built for a call that will log nothing.
     HotRead,
+    /// As `HotRead`; besides, a line at WARN for every refusal, because its caller is a proxy that
+    /// shows nobody what it was told.
+    ProxyRead,
+}
+
+/// Why a call was refused. In the extensions of the answer, for the call's line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// As in `TOKEN_INVALID`.
+    pub reason: &'static str,
+    /// What the caller is told. It holds nothing that a log must not hold.
+    pub message: String,
 }
 
 impl Method {
@@ -53,7 +65,7 @@ pub(super) struct Call {
     method: Method,
     request_id: Option<RequestId>,
     started: Instant,
-    code: Option<Code>,
+    ended: bool,
     /// `None` on the hot path.
     spans: Option<Box<Spans>>,
     budgets: &'static Budgets,
@@ -70,11 +82,12 @@ struct Spans {
 impl Call {
     pub(super) fn begin<B>(method: Method, sampler: Sampler, budgets: &'static Budgets, request: &Request<B>) -> Self {
         let request_id = request.extensions().get::<RequestId>().cloned();
-        let in_context = method.kind != MethodKind::HotRead || enabled!(target: RPC_TARGET, Level::DEBUG);
+        let is_hot = matches!(method.kind, MethodKind::HotRead | MethodKind::ProxyRead);
+        let in_context = !is_hot || enabled!(target: RPC_TARGET, Level::DEBUG);
         let sampled = sampler.pick();
         let spans =
             (in_context || sampled).then(|| Box::new(Spans::open(method, request_id.as_ref(), sampled, request)));
-        Self { method, request_id, started: Instant::now(), code: None, spans, budgets }
+        Self { method, request_id, started: Instant::now(), ended: false, spans, budgets }
     }
 
     /// Makes the call's spans the current ones.
@@ -83,12 +96,20 @@ impl Call {
     }
 
     /// Ends the call with this code.
-    pub(super) fn finish(mut self, code: Code) {
-        self.code = Some(code);
+    pub(super) fn finish(mut self, code: Code, refused: Option<&Refused>) {
+        self.end(code, refused);
+    }
+
+    fn end(&mut self, code: Code, refused: Option<&Refused>) {
+        self.ended = true;
+        self.write(code, refused);
+        if let Some(spans) = &self.spans {
+            trace::finish(&spans.trace, code);
+        }
     }
 
     /// Writes the line, if anybody wants it.
-    fn write(&self, code: Code) {
+    fn write(&self, code: Code, refused: Option<&Refused>) {
         macro_rules! line {
             ($level:ident, $budget:expr) => {
                 // Asked first: a call that writes nothing reads no clock.
@@ -103,6 +124,9 @@ impl Call {
                         request_id = self.request_id.as_ref().map(RequestId::as_str),
                         method = self.method.name,
                         code = code.name(),
+                        reason = refused.map(|refused| refused.reason),
+                        // `message` is the line's own text.
+                        status_message = refused.map(|refused| refused.message.as_str()),
                         duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                         trace_id = self.spans.as_deref().and_then(|s| s.trace_id).map(tracing::field::display),
                         lines_left_out = (left_out > 0).then_some(left_out),
@@ -115,6 +139,8 @@ impl Call {
         }
         if code.is_server_fault() {
             line!(WARN, self.budgets.server_faults.take());
+        } else if refused.is_some() && self.method.kind == MethodKind::ProxyRead {
+            line!(WARN, self.budgets.client_errors.take());
         } else if code != Code::OK {
             line!(INFO, self.budgets.client_errors.take());
         } else if self.method.kind == MethodKind::Mutation {
@@ -127,20 +153,16 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let code = self.code.unwrap_or_else(|| match std::thread::panicking() {
-            true => Code::INTERNAL,
-            false => Code::CANCELLED,
-        });
-        self.write(code);
-        if let Some(spans) = &self.spans {
-            trace::finish(&spans.trace, code);
+        if !self.ended {
+            let code = if std::thread::panicking() { Code::INTERNAL } else { Code::CANCELLED };
+            self.end(code, None);
         }
     }
 }
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("method", &self.method).field("code", &self.code).finish_non_exhaustive()
+        f.debug_struct("Call").field("method", &self.method).field("ended", &self.ended).finish_non_exhaustive()
     }
 }
 

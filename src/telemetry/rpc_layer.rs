@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::{
-    Method, Sampler,
+    Method, Refused, Sampler,
     call::{Budgets, Call},
     code::Code,
 };
@@ -25,8 +25,10 @@ pub type Methods = fn(&str) -> Option<Method>;
 /// A call ends with the `grpc-status` of its answer, in the headers or in the trailers. One
 /// that is dropped before ends as CANCELLED (INTERNAL while panicking), one whose answer has
 /// no `grpc-status` as UNKNOWN. Lines: WARN for UNKNOWN, INTERNAL, UNAVAILABLE and DATA_LOSS,
-/// INFO for other errors and for mutations, DEBUG for the rest. Errors write at most 50 lines
-/// a second of each of these two sorts; the next one says how many were left out.
+/// INFO for other errors and for mutations, DEBUG for the rest; WARN for any refusal of a
+/// [`ProxyRead`](super::MethodKind::ProxyRead). Errors of the server and of its callers write at
+/// most 50 lines a second each; the next one says how many were left out. An answer that is an
+/// error from the start, with [`Refused`] among its extensions, is written with its reason.
 #[derive(Debug, Clone, Copy)]
 pub struct RpcLayer {
     methods: Methods,
@@ -112,7 +114,8 @@ where
             },
             Err(_) => Some(Code::UNKNOWN),
         };
-        finish(&mut call, code);
+        let refused = answer.as_ref().ok().and_then(|response| response.extensions().get());
+        finish(&mut call, code, refused);
         Poll::Ready(answer.map(|response| response.map(|inner| RpcBody { inner, call })))
     }
 }
@@ -138,7 +141,7 @@ impl<B: Body> Body for RpcBody<B> {
             Some(Ok(frame)) => frame.trailers_ref().map(|trailers| Code::of(trailers).unwrap_or(Code::UNKNOWN)),
             Some(Err(_)) | None => Some(Code::UNKNOWN),
         };
-        finish(&mut call, code);
+        finish(&mut call, code, None);
         *this.call = call;
         Poll::Ready(frame)
     }
@@ -170,11 +173,11 @@ fn within<T>(slot: &mut Option<Call>, poll: impl FnOnce() -> Poll<T>) -> Poll<(T
 }
 
 /// Ends the call if the code is known by now.
-fn finish(call: &mut Option<Call>, code: Option<Code>) {
+fn finish(call: &mut Option<Call>, code: Option<Code>, refused: Option<&Refused>) {
     if let Some(code) = code
         && let Some(call) = call.take()
     {
-        call.finish(code);
+        call.finish(code, refused);
     }
 }
 

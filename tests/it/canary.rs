@@ -4,7 +4,7 @@ use std::path::Path;
 
 use portcullis::{client::CallFailed, pb};
 
-use crate::harness::{Deployment, Headers, Server, watch::from};
+use crate::harness::{Deployment, Headers, Server, mask, watch::from};
 
 /// A text that must not be found, and its parts.
 struct Canary {
@@ -63,6 +63,11 @@ async fn no_file_of_the_real_program_ever_holds_a_secret_not_even_its_log_at_tra
     let failed = caller.call::<_, pb::VerifyKeyResponse>("KeyService/VerifyKey", &wrong).await.expect_err("wrong");
     let wrong = pb::VerifyKeyRequest { application_id: "x".to_owned(), ..verify(&foreign) };
     let failed_too = caller.call::<_, pb::VerifyKeyResponse>("KeyService/VerifyKey", &wrong).await.expect_err("wrong");
+    // A refusal's words are logged, and a secret may stand where it never should.
+    let misplaced =
+        pb::UpdateKeyRequest { key: Some(key.clone()), update_mask: mask(&[&made.secret]), ..Default::default() };
+    let misplaced = caller.call::<_, pb::UpdateKeyResponse>("KeyService/UpdateKey", &misplaced).await;
+    let misplaced = misplaced.expect_err("no field of a key");
     let dry = pb::VerifyKeyRequest { dry_run: true, referrer: made.secret.clone(), ..verify(&made.secret) };
     let dry: pb::VerifyKeyResponse = caller.call("KeyService/VerifyKey", &dry).await.expect("dry run");
     assert_eq!(dry.verdict(), pb::Verdict::Valid);
@@ -78,7 +83,7 @@ async fn no_file_of_the_real_program_ever_holds_a_secret_not_even_its_log_at_tra
     assert!(looked_at.iter().any(|(name, bytes)| name.ends_with("-wal") && !bytes.is_empty()), "{looked_at:?}");
     assert!(process.terminate().await.success());
     looked_at.extend(files(deployment.folder.path()));
-    for failed in [&failed, &failed_too] {
+    for failed in [&failed, &failed_too, &misplaced] {
         let CallFailed::Status(status) = failed else { panic!("{failed}") };
         looked_at.push(("a status".to_owned(), format!("{status:?} {:?}", status.metadata()).into_bytes()));
         looked_at.push(("its details".to_owned(), status.details().to_vec()));
@@ -94,6 +99,7 @@ async fn no_file_of_the_real_program_ever_holds_a_secret_not_even_its_log_at_tra
     };
     assert!(holds("-wal", &key.prefix) && holds("-wal", &key.key_id));
     assert!(holds("log", "TRACE") && holds("log", "VerifyKey") && holds("log", "RevokeKey"));
+    assert!(holds("log", "paths[0] cannot be updated"));
 }
 
 #[tokio::test]

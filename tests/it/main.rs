@@ -41,6 +41,7 @@ mod open_services;
 mod peers;
 mod promises;
 mod readme;
+mod refused_log;
 mod request_id;
 mod restrictions;
 mod restrictions_update;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use envoy_types::pb::{
     envoy::{
         config::core::v3::{HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction},
@@ -38,8 +40,9 @@ impl Denial {
     pub(super) const ROUTE_INVALID: Self =
         Self { status: 500, kind: "ROUTE_INVALID", message: "this route is not set up correctly; nothing passes it" };
 
-    /// `None` for the one verdict that admits.
-    pub(super) fn of(verdict: Verdict) -> Option<Self> {
+    /// `None` for the one verdict that admits. A limit that tells no time to retry is below what
+    /// the call costs.
+    pub(super) fn of(verdict: Verdict, retry_after: Option<Duration>) -> Option<Self> {
         let (status, message) = match verdict {
             Verdict::Valid => return None,
             Verdict::Malformed => (401, "this is not an API key"),
@@ -52,6 +55,9 @@ impl Denial {
             Verdict::IpNotAllowed => (403, "this API key may not be used from this address"),
             Verdict::ReferrerNotAllowed => (403, "this API key may not be used from this page"),
             Verdict::ResourceNotAllowed => (403, "this API key may not be used for this resource"),
+            Verdict::RateLimited | Verdict::QuotaExceeded if retry_after.is_none() => {
+                (429, "this call costs more than the API key's limit allows")
+            }
             Verdict::RateLimited => (429, "this API key has used up its limit for now"),
             Verdict::QuotaExceeded => (429, "this API key has used up its quota"),
         };
@@ -147,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_denial_never_carries_the_code_that_admits() {
-        assert_eq!(Denial::of(Verdict::Valid), None);
+        assert_eq!(Denial::of(Verdict::Valid, None), None);
         let verdicts = [
             (401, "MALFORMED"),
             (401, "NOT_FOUND"),
@@ -163,7 +169,8 @@ mod tests {
             (429, "QUOTA_EXCEEDED"),
         ];
         assert_eq!(Verdict::ALL.len(), verdicts.len() + 1);
-        let of_keys = Verdict::ALL.into_iter().filter_map(Denial::of).zip(verdicts);
+        let later = Some(Duration::from_secs(1));
+        let of_keys = Verdict::ALL.into_iter().filter_map(|verdict| Denial::of(verdict, later)).zip(verdicts);
         let of_keys = of_keys.map(|(denial, (http, kind))| (denial, http, kind));
         let others = [
             (Denial::KEY_MISSING, 401, "KEY_MISSING"),
@@ -177,6 +184,15 @@ mod tests {
             assert_eq!(headers[0], ("content-type".to_owned(), "application/json".to_owned()));
             assert_eq!(headers.iter().any(|(name, _)| name == "www-authenticate"), http == 401, "{kind}");
             assert_eq!(headers.last(), Some(&("x-ratelimit-limit".to_owned(), "7".to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_call_that_will_never_pass_is_not_told_to_come_again() {
+        for verdict in [Verdict::RateLimited, Verdict::QuotaExceeded] {
+            let message = |retry_after| Denial::of(verdict, retry_after).expect("a denial").message;
+            assert_eq!(message(None), "this call costs more than the API key's limit allows");
+            assert!(message(Some(Duration::ZERO)).starts_with("this API key has used up its "), "{verdict:?}");
         }
     }
 }

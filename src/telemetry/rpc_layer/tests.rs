@@ -20,12 +20,14 @@ use super::*;
 const CREATE: &str = "/portcullis.v1.KeyService/CreateKey";
 const GET: &str = "/portcullis.v1.KeyService/GetKey";
 const VERIFY: &str = "/portcullis.v1.KeyService/VerifyKey";
+const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 
 fn methods(path: &str) -> Option<Method> {
     let (name, kind) = match path {
         CREATE => (&CREATE[1..], MethodKind::Mutation),
         GET => (&GET[1..], MethodKind::Read),
         VERIFY => (&VERIFY[1..], MethodKind::HotRead),
+        CHECK => (&CHECK[1..], MethodKind::ProxyRead),
         _ => return None,
     };
     Some(Method { name, kind })
@@ -37,6 +39,13 @@ type ToyBody = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;
 /// An answer whose status is in its headers.
 fn in_headers(code: &'static str) -> Answer {
     Response::builder().header("grpc-status", code).body(Empty::new().boxed_unsync()).expect("response")
+}
+
+/// As `in_headers`, with why.
+fn refused(code: &'static str) -> Answer {
+    let mut answer = in_headers(code);
+    answer.extensions_mut().insert(Refused { reason: "TOKEN_INVALID", message: "it is\nover".to_owned() });
+    answer
 }
 
 /// An answer whose status is in its trailers.
@@ -142,6 +151,48 @@ fn at_info_mutations_and_failures_are_written() {
     assert!(first["duration_us"].is_u64());
     let message = first["message"].as_str().expect("message");
     assert!(message.starts_with("portcullis.v1.KeyService/CreateKey answered OK in "), "{message}");
+}
+
+#[test]
+fn a_refused_call_s_line_says_why_and_no_other_line_does() {
+    let lines = logged("debug", async |layer| {
+        for path in [CREATE, GET, VERIFY] {
+            call(layer, path, refused("16")).await;
+        }
+        call(layer, GET, in_headers("16")).await;
+        call(layer, CREATE, in_trailers("0")).await;
+    });
+    let json = lines.json();
+    assert_eq!(json.len(), 5);
+    for line in &json[..3] {
+        assert_eq!((&line["level"], &line["reason"]), (&"INFO".into(), &"TOKEN_INVALID".into()), "{line}");
+        assert_eq!(line["status_message"], "it is\nover", "{line}");
+    }
+    for line in &json[3..] {
+        assert!(line.get("reason").is_none() && line.get("status_message").is_none(), "{line}");
+    }
+}
+
+#[test]
+fn what_a_proxy_is_refused_is_a_warning_and_within_the_callers_budget() {
+    let lines = logged("info", async |layer| {
+        call(layer, CHECK, refused("16")).await;
+        call(layer, CHECK, refused("14")).await;
+        call(layer, CHECK, in_headers("0")).await;
+        let mut gone = layer.layer(service_fn(async |_: Request<()>| pending::<Result<Answer, Infallible>>().await));
+        drop(gone.call(request(CHECK)));
+    });
+    let levels = [("WARN", "UNAUTHENTICATED"), ("WARN", "UNAVAILABLE"), ("INFO", "CANCELLED")];
+    assert_eq!(lines.outcomes(), levels.map(|(level, code)| outcome(level, CHECK, code)));
+    let lines = logged("info", async |layer| {
+        for _ in 0..2_000 {
+            call(layer, CHECK, refused("16")).await;
+        }
+        call(layer, CHECK, refused("14")).await;
+    });
+    let written = lines.outcomes();
+    assert!((51..=151).contains(&written.len()), "{}", written.len());
+    assert_eq!(written.last(), Some(&outcome("WARN", CHECK, "UNAVAILABLE")), "a server that fails is not hidden");
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) struct Deployment {
 /// `portcullis serve`, as it is shipped.
 pub(crate) struct Process {
     child: Child,
-    endpoint: String,
+    pub(crate) endpoint: String,
     credentials: PathBuf,
 }
 
