@@ -171,6 +171,28 @@ async fn waking_an_expired_key_is_granting_what_it_holds() {
 }
 
 #[tokio::test]
+async fn nobody_prolongs_a_key_that_holds_more_than_they_may_grant() {
+    let server = Server::start().await;
+    let editor = server.admin.hire_role(&server, 1, pb::Role::Editor, &["tasks:*"]).await;
+    let ends = |minutes: i64| {
+        let time = prost_types::Timestamp { seconds: server.now().seconds() + 60 * minutes, nanos: 0 };
+        pb::Key { expire_time: Some(time), ..Default::default() }
+    };
+    let made = server.key_with(|request| {
+        request.permissions = vec!["users:write".to_owned()];
+        request.expiration = ends(30).expire_time.map(pb::create_key_request::Expiration::ExpireTime);
+    });
+    let key = made.await.key.expect("key");
+    let until = |wish| update(&key, &["expire_time"], wish);
+    let _: pb::UpdateKeyResponse = server.signed(&editor, UPDATE, &until(ends(20))).await.expect("sooner");
+    for longer in [until(ends(21)), until(pb::Key::default())] {
+        server.refuses(&editor, UPDATE, &longer, Code::PermissionDenied, "GRANT_EXCEEDED").await;
+    }
+    let _: pb::UpdateKeyResponse =
+        server.signed(&server.admin, UPDATE, &until(pb::Key::default())).await.expect("who may grant it");
+}
+
+#[tokio::test]
 async fn a_key_without_permissions_inherits_its_makers_short_of_full_access() {
     let server = Server::start().await;
     let all = ["tasks:*", "*", "users:read", "admin:*", "*:*", "*:read"];
