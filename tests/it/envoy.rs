@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::harness::envoy::{Gateway, Reply};
+use crate::gateway::{Gateway, Reply};
 
 fn reader() -> Value {
     json!({"permissions": ["tasks:read"]})

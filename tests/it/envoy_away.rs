@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::envoy::Gateway;
+use crate::gateway::Gateway;
 
 #[test]
 fn nothing_passes_while_the_server_is_away_and_good_keys_pass_when_it_is_back() {

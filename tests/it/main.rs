@@ -30,6 +30,7 @@ mod fields_masks;
 mod fields_pages;
 mod fields_request_id;
 mod fields_secret;
+mod gateway;
 mod harness;
 mod keys;
 mod limits;

@@ -38,7 +38,11 @@ step_buf() {
   "$BUF" format --diff --exit-code proto
 }
 
-step_clippy() { clippy --workspace; }
+step_clippy() {
+  clippy --workspace
+  # Not among all targets, since it is not of every run's tests: that it builds is seen here.
+  cargo check --test soak --locked
+}
 step_clippy_client() { clippy --no-default-features --features client; }
 step_clippy_guards() { clippy --features guards-off; }
 

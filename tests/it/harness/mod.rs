@@ -6,7 +6,6 @@ mod call;
 mod database;
 pub(crate) mod dev;
 mod dice;
-pub(crate) mod envoy;
 pub(crate) mod limits;
 mod lock;
 mod persona;

@@ -16,11 +16,14 @@ use portcullis::{
 
 use serde_json::json;
 
-use super::{
-    dev::field,
-    program::{Process, free_port, run, tool},
+use crate::{
+    clients::source,
+    harness::{
+        dev::field,
+        program::{Process, free_port, run, tool},
+    },
+    tls::Deployment,
 };
-use crate::{clients::source, tls::Deployment};
 
 /// How long Envoy, or a server behind it, may take to be there.
 const PATIENCE: Duration = Duration::from_secs(60);
