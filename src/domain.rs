@@ -27,3 +27,4 @@ pub mod time;
 pub mod token;
 pub mod usage;
 pub mod verdict;
+pub mod webhook;

@@ -85,6 +85,8 @@ pub mod index;
 pub mod keys;
 #[cfg(feature = "server")]
 pub mod limits;
+#[cfg(feature = "server")]
+pub mod notify;
 pub mod pb;
 #[cfg(feature = "server")]
 pub mod replica;

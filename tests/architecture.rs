@@ -46,6 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("index", &["domain", "guard", "signing"]),
     ("keys", &["auth", "domain", "entropy", "guard", "index", "limits", "replica", "store", "usage"]),
     ("limits", &["clock", "domain", "store"]),
+    ("notify", &["domain"]),
     ("pb", &[]),
     ("replica", &["clock", "domain", "guard", "index", "store", "tail"]),
     ("signing", &[]),
