@@ -8,6 +8,7 @@ pub mod account;
 pub mod act;
 pub mod application;
 pub mod balance;
+pub mod delivery;
 pub mod event;
 pub mod id;
 pub mod key;

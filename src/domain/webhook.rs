@@ -1,186 +1,231 @@
 //! Webhooks: who wants to be told of what, and where.
 
-use std::{fmt, net::IpAddr};
+mod url;
 
-use url::{Host, Url};
+use std::{fmt, time::Duration};
 
-/// Where a webhook's deliveries go: `https://` or `http://`, a host, and nothing that a
-/// request does not carry. Read as browsers read it, so that no other reading of an address
-/// gets by what is checked here.
+pub use self::url::{UrlRefused, WebhookUrl};
+use super::{
+    event::{Changed, set},
+    id::{ApplicationId, Revision, Versioned, WebhookId},
+    text::Note,
+    time::Timestamp,
+};
+
+/// A receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    pub id: WebhookId,
+    /// None: of all applications.
+    pub application_id: Option<ApplicationId>,
+    pub url: WebhookUrl,
+    /// What it is told of. Empty: everything.
+    pub event_types: Vec<EventType>,
+    pub description: Note,
+    pub disabled: Option<Disabled>,
+    pub secret: Sealed,
+    /// Signs too, until then: a receiver learns the new one meanwhile.
+    pub old_secret: Option<(Sealed, Timestamp)>,
+    pub create_time: Timestamp,
+    pub update_time: Timestamp,
+    pub revision: Revision,
+}
+
+/// Why nothing is sent there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disabled {
+    /// By an administrator.
+    Administrator,
+    /// Every attempt of a day failed.
+    Failing,
+    /// It answered 410: it wants nothing more.
+    Gone,
+}
+
+/// A secret as it is stored: encrypted.
 #[derive(Clone, PartialEq, Eq)]
-pub struct WebhookUrl(Url);
+pub struct Sealed(pub Vec<u8>);
 
-/// Why a text is not a [`WebhookUrl`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum UrlRefused {
-    #[error("must be a URL such as https://example.com/hooks/portcullis")]
-    Malformed,
-    #[error("must begin with https://")]
-    Scheme,
-    #[error("must hold no user name or password: what is signed proves itself")]
-    UserInfo,
-    #[error("must hold no fragment (#): it is not sent")]
-    Fragment,
-    #[error("has {0} bytes; at most {limit} are allowed", limit = WebhookUrl::LIMIT)]
-    TooLong(usize),
-}
-
-impl WebhookUrl {
-    pub const LIMIT: usize = 2048;
-
-    pub fn parse(text: &str) -> Result<Self, UrlRefused> {
-        if text.len() > Self::LIMIT {
-            return Err(UrlRefused::TooLong(text.len()));
-        }
-        // The parser passes over them; whoever wrote them meant something else.
-        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err(UrlRefused::Malformed);
-        }
-        let url = Url::parse(text).map_err(|_| UrlRefused::Malformed)?;
-        if !matches!(url.scheme(), "https" | "http") {
-            return Err(UrlRefused::Scheme);
-        }
-        if !url.username().is_empty() || url.password().is_some() || text.contains('@') && has_at(text) {
-            return Err(UrlRefused::UserInfo);
-        }
-        if url.fragment().is_some() {
-            return Err(UrlRefused::Fragment);
-        }
-        if url.as_str().len() > Self::LIMIT {
-            return Err(UrlRefused::TooLong(url.as_str().len()));
-        }
-        match (url.host(), url.port()) {
-            (None, _) | (_, Some(0)) => Err(UrlRefused::Malformed),
-            _ => Ok(Self(url)),
-        }
-    }
-
-    #[must_use]
-    pub fn is_https(&self) -> bool {
-        self.0.scheme() == "https"
-    }
-
-    /// The name, or the address as it is written in a URL.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        self.0.host_str().unwrap_or_default()
-    }
-
-    /// The address, where the host is one, in whatever form it was written.
-    #[must_use]
-    pub fn address(&self) -> Option<IpAddr> {
-        match self.0.host()? {
-            Host::Domain(_) => None,
-            Host::Ipv4(address) => Some(address.into()),
-            Host::Ipv6(address) => Some(address.into()),
-        }
-    }
-
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.0.port_or_known_default().unwrap_or(443)
-    }
-
-    /// What stands in a request's `Host`: the port where it is not the scheme's own.
-    #[must_use]
-    pub fn authority(&self) -> String {
-        match self.0.port() {
-            Some(port) => format!("{}:{port}", self.host()),
-            None => self.host().to_owned(),
-        }
-    }
-
-    #[must_use]
-    pub fn path_and_query(&self) -> &str {
-        &self.0[url::Position::BeforePath..url::Position::AfterQuery]
-    }
-
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-}
-
-/// Whether there is an `@` before the path: `https://@example.com` has an empty user name.
-fn has_at(text: &str) -> bool {
-    let rest = text.split_once("//").map_or(text, |(_, rest)| rest);
-    rest.split(['/', '\\', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
-}
-
-impl fmt::Debug for WebhookUrl {
-    /// Without its path: services put secrets there.
+impl fmt::Debug for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}/..", self.0.scheme(), self.authority())
+        f.write_str("Sealed(..)")
+    }
+}
+
+/// A type of notice, `key.created` for instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EventType(&'static str);
+
+/// Not a type of notice.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is not a type of event; these are: {}", EventType::ALL.join(", "))]
+pub struct NoEventType;
+
+impl EventType {
+    /// All that can be asked for. `webhook.test` is sent to whom it is asked for only.
+    pub const ALL: [&str; 13] = [
+        "key.created",
+        "key.updated",
+        "key.revoked",
+        "key.rotated",
+        "key.expiring",
+        "key.expired",
+        "key.renewed",
+        "key.unused",
+        "key.leaked",
+        "key.suspicious",
+        "limit.exceeded",
+        "quota.exceeded",
+        WEBHOOK_DISABLED,
+    ];
+
+    pub fn parse(text: &str) -> Result<Self, NoEventType> {
+        Self::ALL.into_iter().find(|known| *known == text).map(Self).ok_or(NoEventType)
+    }
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+/// A webhook was disabled because nothing arrived there.
+pub const WEBHOOK_DISABLED: &str = "webhook.disabled";
+/// What `TestWebhook` sends.
+pub const WEBHOOK_TEST: &str = "webhook.test";
+
+/// Of one application, or of all of them together.
+pub const MAX_WEBHOOKS: u64 = 20;
+/// How long an old secret signs beside the new one, where nothing else is wanted, and at most.
+pub const USUAL_SECRET_OVERLAP: Duration = Duration::from_hours(24);
+pub const MAX_SECRET_OVERLAP: Duration = Duration::from_hours(7 * 24);
+
+/// New values for the fields that an update names.
+#[derive(Debug, Clone, Default)]
+pub struct WebhookPatch {
+    pub url: Option<WebhookUrl>,
+    pub event_types: Option<Vec<EventType>>,
+    pub description: Option<Note>,
+    pub disabled: Option<bool>,
+}
+
+impl Versioned for Webhook {
+    fn changed_by(&mut self, revision: Revision) {
+        self.revision = revision;
+    }
+}
+
+impl Webhook {
+    pub fn update(&mut self, patch: WebhookPatch, now: Timestamp) -> Changed {
+        let before = self.clone();
+        let WebhookPatch { url, event_types, description, disabled } = patch;
+        set(&mut self.url, url);
+        set(&mut self.event_types, event_types);
+        set(&mut self.description, description);
+        match disabled {
+            Some(false) => self.disabled = None,
+            // Why it is disabled already says more.
+            Some(true) => self.disabled = self.disabled.or(Some(Disabled::Administrator)),
+            None => {}
+        }
+        self.touch_if_changed(&before, now)
+    }
+
+    /// What is sealed as `secret` signs from now on; the one before it for so long too.
+    pub fn rotate(&mut self, secret: Sealed, overlap: Duration, now: Timestamp) {
+        let until = now.checked_add(overlap).unwrap_or(Timestamp::MAX);
+        let old = std::mem::replace(&mut self.secret, secret);
+        self.old_secret = (!overlap.is_zero()).then_some((old, until));
+        self.update_time = now;
+    }
+
+    /// What signs at `now`: the newest first.
+    pub fn signing(&self, now: Timestamp) -> impl Iterator<Item = &Sealed> {
+        let old = self.old_secret.as_ref().filter(|(_, until)| now < *until).map(|(old, _)| old);
+        std::iter::once(&self.secret).chain(old)
+    }
+
+    /// Until when the old secret signs, if it does.
+    #[must_use]
+    pub fn old_secret_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.old_secret.as_ref().map(|(_, until)| *until).filter(|until| now < *until)
+    }
+
+    /// Whether it wants to hear of this.
+    #[must_use]
+    pub fn wants(&self, kind: &str) -> bool {
+        self.event_types.is_empty() || self.event_types.iter().any(|wanted| wanted.as_str() == kind)
+    }
+
+    fn touch_if_changed(&mut self, before: &Self, now: Timestamp) -> Changed {
+        if self == before {
+            return Changed::No;
+        }
+        self.update_time = now;
+        Changed::Yes(None)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use uuid::Uuid;
 
     use super::*;
 
-    #[test]
-    fn urls_are_kept_in_one_form() {
-        for (text, kept, authority, path) in [
-            ("https://example.com", "https://example.com/", "example.com", "/"),
-            ("HTTPS://Example.COM:443/a?b=c", "https://example.com/a?b=c", "example.com", "/a?b=c"),
-            (
-                "http://example.com:8080/a b".trim_end_matches(" b"),
-                "http://example.com:8080/a",
-                "example.com:8080",
-                "/a",
-            ),
-            ("https://bücher.example/", "https://xn--bcher-kva.example/", "xn--bcher-kva.example", "/"),
-            ("https://[2001:DB8::1]:8443/x", "https://[2001:db8::1]:8443/x", "[2001:db8::1]:8443", "/x"),
-            ("https://0x7f.1/", "https://127.0.0.1/", "127.0.0.1", "/"),
-            ("https://example.com/a@b", "https://example.com/a@b", "example.com", "/a@b"),
-        ] {
-            let url = WebhookUrl::parse(text).expect(text);
-            assert_eq!(
-                (url.as_str(), url.authority().as_str(), url.path_and_query()),
-                (kept, authority, path),
-                "{text}"
-            );
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    fn webhook() -> Webhook {
+        Webhook {
+            id: WebhookId::new(Uuid::nil()),
+            application_id: None,
+            url: WebhookUrl::parse("https://example.com/").expect("url"),
+            event_types: Vec::new(),
+            description: Note::default(),
+            disabled: None,
+            secret: Sealed(vec![1]),
+            old_secret: None,
+            create_time: at(1_000),
+            update_time: at(1_000),
+            revision: Revision::default(),
         }
     }
 
     #[test]
-    fn what_is_refused_is_told_why() {
-        for (text, why) in [
-            ("", UrlRefused::Malformed),
-            ("example.com/hook", UrlRefused::Malformed),
-            ("https://", UrlRefused::Malformed),
-            ("https://example.com:0/", UrlRefused::Malformed),
-            ("https://example.com/a b", UrlRefused::Malformed),
-            ("https://example.com/\r\nX: y", UrlRefused::Malformed),
-            ("https://exa\tmple.com/", UrlRefused::Malformed),
-            ("ftp://example.com/", UrlRefused::Scheme),
-            ("file:///etc/passwd", UrlRefused::Scheme),
-            ("gopher://127.0.0.1:25/", UrlRefused::Scheme),
-            ("https://user@example.com/", UrlRefused::UserInfo),
-            ("https://user:pass@example.com/", UrlRefused::UserInfo),
-            ("https://@example.com/", UrlRefused::UserInfo),
-            ("https://example.com/#x", UrlRefused::Fragment),
-        ] {
-            assert_eq!(WebhookUrl::parse(text).expect_err(text), why, "{text}");
-        }
-        let long = format!("https://example.com/{}", "a".repeat(WebhookUrl::LIMIT));
-        assert!(matches!(WebhookUrl::parse(&long), Err(UrlRefused::TooLong(_))));
+    fn the_old_secret_signs_beside_the_new_one_for_a_while() {
+        let mut webhook = webhook();
+        webhook.rotate(Sealed(vec![2]), Duration::from_secs(10), at(2_000));
+        let signing = |webhook: &Webhook, now| webhook.signing(at(now)).map(|sealed| sealed.0[0]).collect::<Vec<_>>();
+        assert_eq!(signing(&webhook, 2_009), [2, 1]);
+        assert_eq!(webhook.old_secret_until(at(2_009)), Some(at(2_010)));
+        assert_eq!(signing(&webhook, 2_010), [2]);
+        assert_eq!(webhook.old_secret_until(at(2_010)), None);
+        webhook.rotate(Sealed(vec![3]), Duration::ZERO, at(2_005));
+        assert_eq!(signing(&webhook, 2_005), [3], "at once: the old one may be known to others");
     }
 
     #[test]
-    fn its_path_is_not_shown() {
-        let url = WebhookUrl::parse("https://hooks.example.com/T0/secret").expect("url");
-        assert_eq!(format!("{url:?}"), "https://hooks.example.com/..");
+    fn it_wants_what_it_names_or_everything() {
+        let all = webhook();
+        let some = Webhook { event_types: vec![EventType::parse("key.revoked").expect("type")], ..webhook() };
+        for kind in EventType::ALL {
+            assert!(all.wants(kind));
+            assert_eq!(some.wants(kind), kind == "key.revoked");
+        }
+        assert!(EventType::parse("key.*").is_err());
+        assert!(EventType::parse("webhook.test").is_err());
     }
 
-    proptest! {
-        #[test]
-        fn what_is_kept_reads_back_as_itself(text in "https?://[a-z0-9.@:\\[\\]%-]{1,20}(/[ -~]{0,20})?") {
-            if let Ok(url) = WebhookUrl::parse(&text) {
-                prop_assert_eq!(WebhookUrl::parse(url.as_str()), Ok(url));
-            }
-        }
+    #[test]
+    fn enabling_forgets_why_and_disabling_keeps_it() {
+        let mut webhook = Webhook { disabled: Some(Disabled::Failing), ..webhook() };
+        let disabled = |disabled| WebhookPatch { disabled: Some(disabled), ..WebhookPatch::default() };
+        assert_eq!(webhook.update(disabled(true), at(2_000)), Changed::No);
+        assert_eq!(webhook.disabled, Some(Disabled::Failing));
+        assert_eq!(webhook.update(disabled(false), at(2_000)), Changed::Yes(None));
+        assert_eq!((webhook.disabled, webhook.update_time), (None, at(2_000)));
+        assert_eq!(webhook.update(disabled(true), at(3_000)), Changed::Yes(None));
+        assert_eq!(webhook.disabled, Some(Disabled::Administrator));
     }
 }
