@@ -19,9 +19,7 @@ pub(super) async fn put(
         return Ok(());
     }
     let last = notice::Entity::find().order_by_desc(notice::Column::Seq).limit(1).all(db).await?.pop();
-    let mut seq = last.map_or(0, |last| last.seq);
-    for notice in notices {
-        seq += 1;
+    for (notice, seq) in notices.iter().zip(last.map_or(0, |last| last.seq) + 1..) {
         let row = notice::Model {
             notice_id: entropy.uuid(now)?,
             seq,
