@@ -35,6 +35,9 @@
 //! watch      streams of revocations                                      → auth, store, index, tail, replica, domain
 //! grpc       the wire: gate, statuses, conversions                       → all of the above, pb, telemetry
 //! telemetry  logs, traces, request ids                                   → nothing
+//! jobs       what is done when its time has come                         → store, domain
+//! notify     sends webhooks and mail: the courier, what it may reach     → store, domain, clock, entropy
+//! webhooks   who is told, where; one file a call                         → auth, store, index, replica, notify, domain, …
 //! housekeeping   forgets what nobody needs any more                      → store, replica
 //! bootstrap  the first admin, beside the database                        → accounts, applications, store, domain
 //! config     settings; the only reader of the environment                → the types that it fills
@@ -82,6 +85,8 @@ mod housekeeping;
 #[cfg(feature = "server")]
 pub mod index;
 #[cfg(feature = "server")]
+pub mod jobs;
+#[cfg(feature = "server")]
 pub mod keys;
 #[cfg(feature = "server")]
 pub mod limits;
@@ -103,3 +108,5 @@ pub mod telemetry;
 pub mod usage;
 #[cfg(feature = "server")]
 pub mod watch;
+#[cfg(feature = "server")]
+pub mod webhooks;

@@ -13,14 +13,17 @@ use crate::{
     entropy::Entropy,
     grpc::{Bound, Listen, ListenRefused, Parts},
     housekeeping,
+    jobs::{self, Jobs},
     keys::Keys,
     limits::Budgets,
+    notify::{self, Courier, Messenger, SettingsRefused, mail::Mailer},
     replica::{Joined, Pace, Replica, Stopped},
     signing::PublicKeyRefused,
     store::{DatabaseUrl, OpenError, Store},
     telemetry::Sampler,
     usage::Usage,
     watch::{Limits, Watches},
+    webhooks::Webhooks,
 };
 
 /// Everything that a server is made of.
@@ -33,6 +36,8 @@ pub struct Options {
     pub limits: Limits,
     /// How far back a watcher may resume.
     pub history: Duration,
+    /// Who is told of what happens.
+    pub notify: notify::Settings,
     /// How long calls and streams may take to end.
     pub drain: Duration,
     pub clock: Clock,
@@ -49,6 +54,8 @@ pub enum ServeError {
     Open(#[from] OpenError),
     #[error("this replica cannot serve any more: {0}")]
     Stopped(#[from] Stopped),
+    #[error(transparent)]
+    Notify(#[from] SettingsRefused),
     #[error("the built-in decoy key: {0}")]
     Decoy(#[from] PublicKeyRefused),
     #[error("a part of the server ended unexpectedly: {0}")]
@@ -63,6 +70,7 @@ pub struct Running {
     store: Store,
     replica: Replica,
     usage: Usage,
+    jobs: Jobs,
     stop: watch::Sender<bool>,
     ended: JoinHandle<Result<(), ServeError>>,
 }
@@ -95,6 +103,11 @@ impl Running {
         &self.usage
     }
 
+    #[must_use]
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
     /// Tells it to end: it refuses new calls, ends its streams with a last bookmark, and
     /// leaves.
     pub fn stop(&self) {
@@ -118,7 +131,8 @@ impl Running {
 
 /// Starts a server; it is fresh when this returns.
 pub async fn start(options: Options) -> Result<Running, ServeError> {
-    let Options { database, listen, auth, pace, limits, history, drain, clock, entropy, sampler } = options;
+    let Options { database, listen, auth, pace, limits, history, notify, drain, clock, entropy, sampler } = options;
+    let mailer = notify.mail.clone().map(Mailer::new).transpose().map_err(SettingsRefused::from)?;
     let bound = Bound::bind(&listen).await?;
     let (address, has_tls) = (bound.address(), bound.has_tls());
     let store = Store::open(&database, clock.clone(), entropy.clone()).await?;
@@ -128,12 +142,22 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let sync = tokio::spawn(sync.run(said(stopped)));
     first_sync(&replica).await?;
 
-    let (budgets, teller) = Budgets::new(store.clone(), clock);
+    let (budgets, teller) = Budgets::new(store.clone(), clock.clone());
     let budgets = Arc::new(budgets);
     let teller = tokio::spawn(teller.run());
     let (usage, flush) = Usage::new(store.clone());
     let (stop_flush, stopped) = watch::channel(false);
     let flush = tokio::spawn(flush.run(said(stopped)));
+
+    let jobs = jobs::Running::new(store.clone(), entropy.uuid(replica.now()).map_err(OpenError::from)?);
+    let handles = jobs.handles();
+
+    let messenger = Messenger::new(&notify, clock);
+    let sender = entropy.uuid(replica.now()).map_err(OpenError::from)?;
+    let (s, e) = (store.clone(), entropy.clone());
+    let courier = Courier::new(s, messenger.clone(), mailer, e, sender, notify.every);
+    let (stop_courier, stopped) = watch::channel(false);
+    let courier = tokio::spawn(courier.run(said(stopped)));
 
     let (drain_now, draining) = watch::channel(false);
     let part = || (store.clone(), Arc::clone(&index), replica.clone());
@@ -144,19 +168,23 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let (s, i, r) = part();
     let accounts = Accounts::new(s, i, r, entropy.clone());
     let (s, i, r) = part();
+    let webhooks = Webhooks::new(s, i, r, entropy.clone(), messenger);
+    let (s, i, r) = part();
     let watches = Watches::new(s, i, tail, r, entropy.clone(), log_id, limits, draining.clone());
     let (s, i, r) = part();
     let auth = Arc::new(Authenticator::new(i, r, s, auth)?);
-    let parts = Parts { auth, keys, watches, applications, accounts, replica: replica.clone(), entropy, sampler };
+    let parts =
+        Parts { auth, keys, watches, applications, accounts, webhooks, replica: replica.clone(), entropy, sampler };
 
     let server = tokio::spawn(bound.serve(parts, draining));
     let cleaning = tokio::spawn(housekeeping::run(store.clone(), replica.clone(), Arc::clone(&budgets), history));
     let (stop, told) = watch::channel(false);
-    let stops = Stops { server: drain_now, flush: stop_flush, sync: stop_sync };
-    let tasks = Tasks { store: store.clone(), budgets, server, sync, flush, cleaning, teller, stops, drain };
+    let stops = Stops { server: drain_now, courier: stop_courier, flush: stop_flush, sync: stop_sync };
+    let tasks =
+        Tasks { store: store.clone(), budgets, server, sync, flush, cleaning, teller, jobs, courier, stops, drain };
     let ended = tokio::spawn(tasks.run(told));
     tracing::info!(%address, tls = has_tls, keys = index.key_count(), "serving");
-    Ok(Running { address, has_tls, store, replica, usage, stop, ended })
+    Ok(Running { address, has_tls, store, replica, usage, jobs: handles, stop, ended })
 }
 
 /// Nothing is answered before the first turn of the loop, so nothing listens before it.
@@ -183,6 +211,8 @@ struct Tasks {
     flush: JoinHandle<()>,
     cleaning: JoinHandle<()>,
     teller: JoinHandle<()>,
+    jobs: jobs::Running,
+    courier: JoinHandle<()>,
     stops: Stops,
     drain: Duration,
 }
@@ -190,6 +220,7 @@ struct Tasks {
 /// What tells each part to end.
 struct Stops {
     server: watch::Sender<bool>,
+    courier: watch::Sender<bool>,
     flush: watch::Sender<bool>,
     sync: watch::Sender<bool>,
 }
@@ -216,13 +247,25 @@ impl Tasks {
                 Ok(()) => ServeError::Lost("the loop that asks for chunks of limits ended".to_owned()),
                 Err(error) => ServeError::Lost(error.to_string()),
             }),
+            ended = &mut self.courier => Some(match ended {
+                Ok(()) => ServeError::Lost("the courier ended".to_owned()),
+                Err(error) => ServeError::Lost(error.to_string()),
+            }),
+            lost = self.jobs.lost() => Some(ServeError::Lost(lost)),
         };
         self.cleaning.abort();
         tracing::info!("draining");
         self.stops.server.send_replace(true);
+        self.jobs.end().await;
         if !self.server.is_finished() && tokio::time::timeout(self.drain, &mut self.server).await.is_err() {
             tracing::warn!("calls or streams did not end in time and are cut off");
             self.server.abort();
+        }
+        self.stops.courier.send_replace(true);
+        if !self.courier.is_finished()
+            && let Err(error) = (&mut self.courier).await
+        {
+            tracing::error!(%error, "the courier did not end; what it carried is told again at the next start");
         }
         // The calls have ended: what they counted is all there is.
         self.stops.flush.send_replace(true);

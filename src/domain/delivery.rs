@@ -52,11 +52,18 @@ pub struct DeliveryFilter {
 /// What came of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attempt {
-    Delivered { status: Option<u16> },
+    Delivered {
+        status: Option<u16>,
+    },
     /// To be tried again, if it was not the last time.
-    Failed { status: Option<u16>, why: String },
+    Failed {
+        status: Option<u16>,
+        why: String,
+    },
     /// Not to be tried again: the receiver will never take this one.
-    Refused { why: String },
+    Refused {
+        why: String,
+    },
     /// The receiver wants nothing more at all.
     Gone,
 }

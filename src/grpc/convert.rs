@@ -7,6 +7,8 @@ pub(super) mod common;
 pub(super) mod key;
 pub(super) mod limit;
 pub(super) mod mask;
+pub(super) mod upkeep;
 pub(super) mod usage;
 pub(super) mod verify;
 pub(super) mod watch;
+pub(super) mod webhook;

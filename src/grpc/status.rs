@@ -35,10 +35,14 @@ fn code_and_reason(refusal: &Refusal) -> (Code, ErrorReason) {
         Refusal::ApplicationNotFound => (Code::NotFound, R::ApplicationNotFound),
         Refusal::ServiceAccountNotFound => (Code::NotFound, R::ServiceAccountNotFound),
         Refusal::ServiceAccountKeyNotFound => (Code::NotFound, R::ServiceAccountKeyNotFound),
+        Refusal::WebhookNotFound => (Code::NotFound, R::WebhookNotFound),
+        Refusal::WebhookSecretAlreadyReturned(_) => (Code::AlreadyExists, R::SecretAlreadyReturned),
         Refusal::SecretAlreadyReturned(_) => (Code::AlreadyExists, R::SecretAlreadyReturned),
         Refusal::ServiceAccountKeyExists(_) => (Code::AlreadyExists, R::ServiceAccountKeyExists),
         Refusal::KeyRevoked => (Code::FailedPrecondition, R::KeyRevoked),
         Refusal::LastAdminKey => (Code::FailedPrecondition, R::LastAdminKey),
+        Refusal::SecretsKeyMissing => (Code::FailedPrecondition, R::SecretsKeyMissing),
+        Refusal::TooManyWebhooks(_) => (Code::FailedPrecondition, R::TooManyWebhooks),
         Refusal::EtagMismatch => (Code::Aborted, R::EtagMismatch),
         Refusal::ResumeTokenExpired { .. } => (Code::OutOfRange, R::ResumeTokenExpired),
         Refusal::HistoryForked => (Code::OutOfRange, R::HistoryForked),
@@ -118,6 +122,7 @@ impl From<Refusal> for Status {
 fn metadata(refusal: &Refusal) -> HashMap<String, String> {
     let pair = match refusal {
         Refusal::SecretAlreadyReturned(key_id) => ("key_id", key_id.to_string()),
+        Refusal::WebhookSecretAlreadyReturned(id) => ("webhook_id", id.to_string()),
         Refusal::ServiceAccountKeyExists(id) => ("service_account_id", id.to_string()),
         Refusal::TimestampOutOfWindow { server_time, .. } => ("server_time", server_time.to_string()),
         Refusal::ResumeTokenExpired { oldest } => ("oldest_revision", oldest.to_string()),

@@ -1,7 +1,11 @@
 //! One POST: to where it may go, within its time, and the answer's status is all that is
 //! believed of it. No redirect is followed, no proxy is asked, nothing is kept between two.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -20,7 +24,10 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsConnector,
-    rustls::{self, ClientConfig, pki_types::ServerName},
+    rustls::{
+        self, ClientConfig, RootCertStore,
+        pki_types::{CertificateDer, ServerName},
+    },
 };
 
 use super::reach::Reach;
@@ -51,16 +58,10 @@ pub enum Outcome {
 #[derive(Debug, Clone)]
 pub struct Poster {
     reach: Arc<Reach>,
-    tls: TlsConfig,
-}
-
-#[derive(Clone)]
-struct TlsConfig(Arc<ClientConfig>);
-
-impl std::fmt::Debug for TlsConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TlsConfig(..)")
-    }
+    /// Besides the system's.
+    roots: Arc<[CertificateDer<'static>]>,
+    /// Made when it is first needed: the system's roots are many to read.
+    tls: Arc<OnceLock<Arc<ClientConfig>>>,
 }
 
 /// From the look-up of the name to the end of the answer.
@@ -78,13 +79,23 @@ const HEADERS: usize = 64;
 
 impl Poster {
     #[must_use]
-    pub fn new(reach: Arc<Reach>, roots: rustls::RootCertStore) -> Self {
+    pub fn new(reach: Arc<Reach>, roots: Vec<CertificateDer<'static>>) -> Self {
+        Self { reach, roots: roots.into(), tls: Arc::default() }
+    }
+
+    fn tls(&self) -> Result<Arc<ClientConfig>, String> {
+        if let Some(config) = self.tls.get() {
+            return Ok(Arc::clone(config));
+        }
+        let mut roots = RootCertStore::empty();
+        // Those that do not read are passed over: a system has some that nobody needs.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots.add_parsable_certificates(self.roots.iter().cloned());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        // Ring's provider has a suite for every version that is safe.
-        let config = config.map(|config| config.with_root_certificates(roots).with_no_client_auth());
-        let config = config.unwrap_or_else(|error| unreachable!("rustls with ring: {error}"));
-        Self { reach, tls: TlsConfig(Arc::new(config)) }
+        let config = config.map_err(|error| format!("TLS: {error}"))?;
+        let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+        Ok(Arc::clone(self.tls.get_or_init(|| config)))
     }
 
     #[must_use]
@@ -110,7 +121,7 @@ impl Poster {
         }
         let host = url.host().trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned()).map_err(|_| "no certificate can name this host".to_owned())?;
-        let connector = TlsConnector::from(Arc::clone(&self.tls.0));
+        let connector = TlsConnector::from(self.tls()?);
         let stream = connector.connect(name, stream).await.map_err(|error| format!("TLS: {error}"))?;
         exchange(stream, request(url, post)?).await
     }

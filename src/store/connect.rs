@@ -5,7 +5,7 @@ use std::{
     str::FromStr,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -16,7 +16,7 @@ use sea_orm::{
     TransactionOptions, TransactionTrait as _,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
-use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, MutexGuard, Notify, Semaphore, SemaphorePermit};
 
 use super::{Error, OpenError, lock::FileLock};
 use crate::{clock::Clock, domain::time::Timestamp, entropy::Entropy};
@@ -80,6 +80,10 @@ pub(super) struct Inner {
     latest_micros: AtomicI64,
     statements: Arc<AtomicU64>,
     pub(super) hand_outs: AtomicU64,
+    /// Whether there is a server that takes mail.
+    pub(super) mail: AtomicBool,
+    /// Something is to be told.
+    pub(super) told: Notify,
     _lock: FileLock,
 }
 
@@ -125,6 +129,8 @@ impl Store {
             latest_micros: AtomicI64::new(i64::MIN),
             statements,
             hand_outs: AtomicU64::new(0),
+            mail: AtomicBool::new(false),
+            told: Notify::new(),
             _lock: lock,
         };
         let store = Self { inner: Arc::new(inner) };

@@ -6,17 +6,19 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Error, KeyFilter, Store, accounts, applications, keys, log, usage};
+use super::{Error, KeyFilter, Store, accounts, applications, deliveries, keys, log, usage, webhooks};
 use crate::domain::{
     account::{Scope, ServiceAccount},
     application::Application,
+    delivery::{Delivery, DeliveryFilter},
     event::Position,
-    id::{ApplicationId, KeyId, Revision, ServiceAccountId},
+    id::{ApplicationId, KeyId, Revision, ServiceAccountId, WebhookId},
     key::Key,
     page::PageRequest,
     refusal::Refusal,
     time::Timestamp,
     usage::{Series, UsageRange, UsedKey, Whose},
+    webhook::Webhook,
 };
 
 /// One moment of the database.
@@ -153,6 +155,28 @@ impl Snapshot {
         page: &PageRequest,
     ) -> Result<Vec<Application>, Refusal> {
         Ok(applications::list(&self.tx, scope, name_prefix, page).await?)
+    }
+
+    /// `None`: of all applications.
+    pub async fn webhook(&self, application: Option<ApplicationId>, id: WebhookId) -> Result<Webhook, Refusal> {
+        webhooks::find(&self.tx, application, id, false).await?.ok_or(Refusal::WebhookNotFound)
+    }
+
+    pub async fn webhooks(
+        &self,
+        application: Option<ApplicationId>,
+        page: &PageRequest,
+    ) -> Result<Vec<Webhook>, Refusal> {
+        Ok(webhooks::list(&self.tx, application, page).await?)
+    }
+
+    pub async fn deliveries(
+        &self,
+        webhook: WebhookId,
+        filter: &DeliveryFilter,
+        page: &PageRequest,
+    ) -> Result<Vec<Delivery>, Refusal> {
+        Ok(deliveries::list(&self.tx, webhook, filter, page).await?)
     }
 
     pub async fn account(&self, id: ServiceAccountId) -> Result<ServiceAccount, Refusal> {

@@ -1,11 +1,11 @@
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
 use sea_orm::DatabaseTransaction;
 
-use super::{Error, Store, Tx, accounts, audit, log, nonces, requests, tx};
+use super::{Error, Store, Tx, accounts, audit, log, nonces, notices, requests, tx};
 use crate::domain::{
     account::ServiceAccount,
     act::{Act, Signer},
@@ -83,10 +83,11 @@ impl Store {
     /// Numbers the mutation, writes it, and commits.
     async fn finish(&self, act: &Act, inner: tx::Inner) -> Result<Revision, Error> {
         let tx::Inner { db, now, notes, .. } = inner;
-        let tx::Notes { saves, made } = notes.into_inner().unwrap_or_default();
+        let tx::Notes { saves, notices, made } = notes.into_inner().unwrap_or_default();
         if let (Some((request, resource_id)), Some(signer)) = (made, &act.signer) {
             requests::put(&db, signer.account_id, &request, resource_id, now).await?;
         }
+        let rings = !notices.is_empty() || saves.iter().any(|save| matches!(save, tx::Save::Webhook { .. }));
         let audit_id = self.inner.entropy.uuid(now)?;
         let (mut before, mut after) = (Vec::new(), Vec::new());
         let revision = if saves.is_empty() {
@@ -97,15 +98,20 @@ impl Store {
             for save in saves {
                 let written = save.write(&db, revision).await?;
                 before.extend(written.before);
-                after.push(written.after);
-                changes.push(written.change);
+                after.extend(written.after);
+                changes.extend(written.change);
             }
             let event_id = self.inner.entropy.uuid(now)?;
             log::append(&db, tx::event_row(revision, event_id, now, &changes)?).await?;
             revision
         };
+        let mail = self.inner.mail.load(Ordering::Relaxed);
+        notices::put(&db, &self.inner.entropy, now, &notices, mail).await?;
         audit::put(&db, audit_id, act, now, audit::Outcome::Done { revision, before, after }).await?;
         db.commit().await.map_err(Error::CommitUnknown)?;
+        if rings {
+            self.inner.told.notify_one();
+        }
         Ok(revision)
     }
 }
