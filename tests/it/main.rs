@@ -72,3 +72,6 @@ mod watch;
 mod watch_end;
 mod watch_resume;
 mod watch_slow;
+mod webhooks;
+mod webhooks_delivery;
+mod webhooks_receivers;

@@ -12,6 +12,7 @@ mod persona;
 mod process;
 pub(crate) mod program;
 mod raw;
+pub(crate) mod receiver;
 mod refused;
 mod rows;
 mod server;
@@ -20,6 +21,7 @@ mod stalled;
 mod usage;
 pub(crate) mod verify;
 pub(crate) mod watch;
+pub(crate) mod webhook;
 
 pub(crate) use bent::{all_refused, create_message, good_create, must_pass, raw_refusal};
 pub(crate) use call::{Headers, exchange, message_bytes, nonce, path, reason, violations};
@@ -32,6 +34,7 @@ pub(crate) use raw::{RawClient, Wire, frame, frame_with, header_map};
 pub(crate) use refused::mask;
 pub(crate) use server::{Server, Setup};
 pub(crate) use stalled::{SlowClient, SlowWatch};
+pub(crate) use webhook::Hook;
 
 /// The gRPC code and the reason that a call was refused with.
 pub(crate) fn refusal<T: std::fmt::Debug>(answer: Result<T, tonic::Status>) -> (tonic::Code, String) {
