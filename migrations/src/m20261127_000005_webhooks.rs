@@ -81,7 +81,7 @@ fn indexes() -> Vec<IndexCreateStatement> {
         // Whether something goes before it.
         index("delivery_by_order", "delivery", &["destination", "state", "order_key", "seq"]),
         // For lists.
-        index("delivery_by_destination", "delivery", &["destination", "delivery_id"]),
+        index("delivery_by_destination", "delivery", &["destination", "seq"]),
         // What is to be kept of notices.
         index("delivery_by_notice", "delivery", &["notice_id"]),
     ]

@@ -24,6 +24,8 @@ pub enum DeliveryState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     pub id: DeliveryId,
+    /// Its place among those of its webhook.
+    pub number: i64,
     pub webhook_id: WebhookId,
     pub notice_id: NoticeId,
     pub application_id: Option<ApplicationId>,

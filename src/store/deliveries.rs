@@ -22,7 +22,6 @@ use crate::{
     domain::{
         delivery::{Delivery, DeliveryFilter, DeliveryState},
         id::{DeliveryId, WebhookId},
-        page::PageRequest,
         time::Timestamp,
     },
     entropy::Entropy,
@@ -91,7 +90,8 @@ pub(super) async fn list(
     db: &impl ConnectionTrait,
     webhook: WebhookId,
     filter: &DeliveryFilter,
-    page: &PageRequest,
+    after: Option<i64>,
+    size: u64,
 ) -> Result<Vec<Delivery>, Error> {
     use delivery::Column as C;
     let mut query = delivery::Entity::find().filter(C::Destination.eq(webhook.to_string()));
@@ -101,10 +101,11 @@ pub(super) async fn list(
     if let Some(key) = filter.key_id {
         query = query.filter(C::OrderKey.eq(key.to_string()));
     }
-    if let Some(after) = &page.after {
-        query = query.filter(C::DeliveryId.gt(after));
+    if let Some(after) = after {
+        query = query.filter(C::Seq.gt(after));
     }
-    let rows = query.order_by_asc(C::DeliveryId).limit(page.size + 1).all(db).await?;
+    // Each notice once: ids of the same millisecond have no order.
+    let rows = query.order_by_asc(C::Seq).limit(size).all(db).await?;
     rows.into_iter().map(codec::delivery).collect()
 }
 

@@ -176,7 +176,8 @@ impl Snapshot {
         filter: &DeliveryFilter,
         page: &PageRequest,
     ) -> Result<Vec<Delivery>, Refusal> {
-        Ok(deliveries::list(&self.tx, webhook, filter, page).await?)
+        let after = page.after.as_deref().map(str::parse).transpose().map_err(|_| Refusal::PageTokenInvalid)?;
+        Ok(deliveries::list(&self.tx, webhook, filter, after, page.size + 1).await?)
     }
 
     pub async fn account(&self, id: ServiceAccountId) -> Result<ServiceAccount, Refusal> {

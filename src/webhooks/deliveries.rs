@@ -31,7 +31,7 @@ impl Webhooks {
                 let ListWebhookDeliveries { application_id, webhook_id, filter, page } = list;
                 snapshot.webhook(application_id, webhook_id).await?;
                 let deliveries = snapshot.deliveries(webhook_id, &filter, &page).await?;
-                Ok((page.page(deliveries, |delivery| delivery.id.to_string()), snapshot.revision()))
+                Ok((page.page(deliveries, |delivery| delivery.number.to_string()), snapshot.revision()))
             })
             .await
     }

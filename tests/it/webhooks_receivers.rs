@@ -4,6 +4,7 @@ use std::{net::ToSocketAddrs as _, time::Duration};
 
 use portcullis::pb;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 use tokio_rustls::rustls::{
     self,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
@@ -15,7 +16,7 @@ use crate::harness::{
 };
 
 /// An authority, and a server's certificate of it for 127.0.0.1.
-fn certificates() -> (CertificateDer<'static>, rustls::ServerConfig) {
+pub(crate) fn certificates() -> (CertificateDer<'static>, rustls::ServerConfig) {
     let mut authority = CertificateParams::new(Vec::<String>::new()).expect("parameters");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority_key = KeyPair::generate().expect("key");
@@ -136,8 +137,13 @@ async fn tls_is_believed_by_the_operators_authority_and_by_no_other() {
     let elsewhere = receiver.url.replace("127.0.0.1", "localhost");
     let answer = tried(&server, &elsewhere).await;
     assert!(answer.error.contains("TLS"), "of another name: {}", answer.error);
-    let plain = Receiver::start().await;
-    let answer = tried(&server, &plain.url.replace("http:", "https:")).await;
+    let plain = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("https://{}/", plain.local_addr().expect("address"));
+    tokio::spawn(async move {
+        let (mut stream, _) = plain.accept().await.expect("a connection");
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("written");
+    });
+    let answer = tried(&server, &url).await;
     assert!(answer.error.contains("TLS"), "no TLS at all: {}", answer.error);
 }
 

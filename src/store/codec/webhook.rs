@@ -65,6 +65,7 @@ pub(in crate::store) fn delivery(row: delivery::Model) -> Result<Delivery, Error
     let next = Timestamp::from_micros(row.next_attempt_time.max(row.create_time));
     Ok(Delivery {
         id: parse(&row.delivery_id, "delivery id")?,
+        number: row.seq,
         webhook_id: parse(&row.destination, "webhook id")?,
         notice_id: NoticeId::new(row.notice_id),
         application_id: optional(&row.application_id, "application id")?,

@@ -11,7 +11,7 @@ use portcullis::notify::{Settings, reach::Reach, vault::Vault};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpListener,
-    sync::mpsc,
+    sync::{Notify, mpsc},
     task::JoinHandle,
 };
 use tokio_rustls::{TlsAcceptor, rustls};
@@ -34,6 +34,8 @@ pub(crate) enum Reply {
     Endless,
     /// Nothing, and the connection stays open.
     Hold,
+    /// A 200, when the test says so.
+    When(Arc<Notify>),
 }
 
 /// Listens on a port of loopback.
@@ -42,6 +44,7 @@ pub(crate) struct Receiver {
     pub(crate) url: String,
     received: mpsc::Receiver<Received>,
     reply: Arc<Mutex<Reply>>,
+    left: Arc<Notify>,
     server: JoinHandle<()>,
 }
 
@@ -67,34 +70,45 @@ impl Receiver {
         Self::start_at(0, Some(certificate)).await
     }
 
+    /// With TLS, on a port that another listener had.
+    pub(crate) async fn start_tls_at(port: u16, certificate: rustls::ServerConfig) -> Self {
+        Self::start_at(port, Some(certificate)).await
+    }
+
     async fn start_at(port: u16, tls: Option<rustls::ServerConfig>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a port");
         let scheme = if tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}/hook", listener.local_addr().expect("address"));
         let (send, received) = mpsc::channel(1000);
         let reply = Arc::new(Mutex::new(Reply::Status(200)));
-        let how = Arc::clone(&reply);
+        let (how, left) = (Arc::clone(&reply), Arc::new(Notify::new()));
+        let gone = Arc::clone(&left);
         let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (send, how, tls) = (send.clone(), Arc::clone(&how), tls.clone());
+                let (send, how, tls, gone) = (send.clone(), Arc::clone(&how), tls.clone(), Arc::clone(&gone));
                 tokio::spawn(async move {
                     match tls {
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                answer(stream, send, how).await;
+                                answer(stream, send, how, gone).await;
                             }
                         }
-                        None => answer(stream, send, how).await,
+                        None => answer(stream, send, how, gone).await,
                     }
                 });
             }
         });
-        Self { url, received, reply, server }
+        Self { url, received, reply, left, server }
     }
 
     pub(crate) fn replies(&self, reply: Reply) {
         *self.reply.lock().expect("reply") = reply;
+    }
+
+    /// Waits until the other side has closed a connection that it got its answer on.
+    pub(crate) async fn left(&self) {
+        tokio::time::timeout(Duration::from_secs(20), self.left.notified()).await.expect("it stays");
     }
 
     /// The next request. Fails the test after 20 seconds of silence.
@@ -159,13 +173,13 @@ impl Received {
     }
 }
 
-async fn answer<S>(mut stream: S, send: mpsc::Sender<Received>, how: Arc<Mutex<Reply>>)
+async fn answer<S>(mut stream: S, send: mpsc::Sender<Received>, how: Arc<Mutex<Reply>>, gone: Arc<Notify>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Some(received) = read(&mut stream).await else { return };
     let reply = how.lock().expect("reply").clone();
-    let held = matches!(reply, Reply::Hold);
+    let held = matches!(reply, Reply::Hold | Reply::When(_));
     let told = send.send(received).await;
     if told.is_err() {
         return;
@@ -183,11 +197,16 @@ where
             while stream.write_all(&[b'x'; 16 * 1024]).await.is_ok() {}
         }
         Reply::Hold => {}
+        Reply::When(told) => {
+            told.notified().await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        }
     }
     if held {
         // Until the other side goes.
         let mut byte = [0];
         let _ = stream.read(&mut byte).await;
+        gone.notify_one();
     }
     let _ = stream.shutdown().await;
 }
