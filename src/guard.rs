@@ -37,6 +37,12 @@ pub enum Guard {
     Edge,
     /// What was granted of a limit counts, whoever asks.
     Budget,
+    /// What is to be told stays to be told until it is marked as told.
+    Outbox,
+    /// What happened to one key is told in its order.
+    Order,
+    /// A webhook leads to public addresses only.
+    Reach,
 }
 
 #[cfg(not(feature = "guards-off"))]

@@ -11,6 +11,8 @@ mod update;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 pub use create::{Made, NewWebhook};
 pub use delete::DeleteWebhook;
 pub use deliveries::ListWebhookDeliveries;
@@ -42,12 +44,16 @@ pub struct Webhooks {
     replica: Replica,
     entropy: Entropy,
     messenger: Messenger,
+    /// Places for those who wait for the answer to a test.
+    tests: Semaphore,
 }
+
+const TESTS: usize = 16;
 
 impl Webhooks {
     #[must_use]
     pub fn new(store: Store, index: Arc<Index>, replica: Replica, entropy: Entropy, messenger: Messenger) -> Self {
-        Self { store, index, replica, entropy, messenger }
+        Self { store, index, replica, entropy, messenger, tests: Semaphore::new(TESTS) }
     }
 
     /// A new secret, and as it is stored for this webhook.

@@ -3,7 +3,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::domain::{network::IpRange, webhook::WebhookUrl};
+use crate::{
+    domain::{network::IpRange, webhook::WebhookUrl},
+    guard::{self, Guard},
+};
 
 /// What the operator allows.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +41,7 @@ impl Reach {
     }
 
     pub fn check_address(&self, address: IpAddr) -> Result<(), OutOfReach> {
-        if self.allowed.iter().any(|range| range.holds(address)) {
+        if self.allowed.iter().any(|range| range.holds(address)) || !guard::on(Guard::Reach) {
             return Ok(());
         }
         match address.to_canonical() {

@@ -67,6 +67,8 @@ pub(super) struct Inner {
     sync: DatabaseConnection,
     /// Budgets and usage: neither waits for a connection behind the calls.
     ledger: DatabaseConnection,
+    /// What is to be told: neither waits for it, nor it for them.
+    outbox: DatabaseConnection,
     /// Writers in the order of their coming. SQLite has one writer at a time, and waits
     /// for it by polling, which is unfair.
     turn: Mutex<()>,
@@ -115,10 +117,12 @@ impl Store {
         let writer = connect(url, 1, &statements).await?;
         let sync = connect(url, 1, &Arc::default()).await?;
         let ledger = connect(url, 1, &Arc::default()).await?;
+        let outbox = connect(url, 1, &Arc::default()).await?;
         let inner = Inner {
             pool,
             sync,
             ledger,
+            outbox,
             turn: Mutex::new(()),
             queue: Mutex::new(()),
             waiting: Semaphore::new(WAITING),
@@ -173,7 +177,9 @@ impl Store {
     /// Closes the connections. SQLite then folds its log into the database file, so that the
     /// one file is all there is.
     pub async fn close(&self) {
-        for connection in [&self.inner.sync, &self.inner.ledger, &self.inner.writer, &self.inner.pool] {
+        for connection in
+            [&self.inner.sync, &self.inner.ledger, &self.inner.outbox, &self.inner.writer, &self.inner.pool]
+        {
             if let Err(error) = connection.close_by_ref().await {
                 tracing::warn!(%error, "the database did not close");
             }
@@ -198,6 +204,16 @@ impl Store {
     pub(super) async fn begin_ledger(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
         let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None };
         Ok((turn, self.inner.ledger.begin_with_options(immediate()).await?))
+    }
+
+    pub(super) async fn begin_outbox(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
+        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None };
+        Ok((turn, self.inner.outbox.begin_with_options(immediate()).await?))
+    }
+
+    /// A look at what is to be told: it waits for nobody who writes.
+    pub(super) async fn look_at_outbox(&self) -> Result<DatabaseTransaction, DbErr> {
+        self.inner.outbox.begin().await
     }
 
     /// Begins a transaction that sees one moment and writes nothing.

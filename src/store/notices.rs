@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use sea_orm::{
     ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryOrder as _, QuerySelect as _,
@@ -47,14 +47,15 @@ pub(super) async fn put(
             key_id: told.key_id().map(|id| id.to_string()),
             payload: codec::payload(told, now),
         };
-        if !hearers.contains_key(&application) {
-            hearers.insert(application, hearers_of(db, application, mail).await?);
-        }
-        let webhooks = hearers[&application].webhooks.iter().filter(|webhook| webhook.wants(told.kind()));
+        let hearers = match hearers.entry(application) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(hearers_of(db, application, mail).await?),
+        };
+        let webhooks = hearers.webhooks.iter().filter(|webhook| webhook.wants(told.kind()));
         for webhook in webhooks {
             deliveries::put(db, entropy, &row, Channel::Webhook, webhook.id.to_string()).await?;
         }
-        for mailbox in &hearers[&application].mailboxes {
+        for mailbox in &hearers.mailboxes {
             deliveries::put(db, entropy, &row, Channel::Mail, mailbox.clone()).await?;
         }
         notice::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(db).await?;

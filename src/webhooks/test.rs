@@ -30,6 +30,7 @@ pub struct Tested {
 impl Webhooks {
     /// Sends one message by the same way as all others, once, and waits for the answer.
     pub async fn test(&self, act: Act, test: TestWebhook, patience: Patience) -> Result<(Tested, Revision), Refusal> {
+        let _place = self.tests.try_acquire().map_err(|_| Refusal::Overloaded)?;
         let committed = self
             .store
             .write(act, async move |tx| {

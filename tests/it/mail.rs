@@ -6,7 +6,11 @@ use portcullis::{notify::mail, pb};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
 
-use crate::harness::{Rows, Server, Setup, mask, smtp::MailServer};
+use crate::harness::{
+    Rows, Server, Setup, mask,
+    receiver::{Receiver, Reply},
+    smtp::MailServer,
+};
 
 /// A server whose application is written about to these addresses.
 async fn server(settings: mail::Settings, addresses: &[&str]) -> Server {
@@ -188,4 +192,18 @@ async fn without_a_mail_server_nothing_waits_for_one() {
     server.key().await;
     let rows = Rows::of(&server.database_path()).await;
     assert_eq!(rows.number("SELECT count(*) FROM delivery").await, 0);
+}
+
+#[tokio::test]
+async fn that_a_webhook_was_disabled_is_written_too() {
+    let Some(mut mails) = MailServer::start(&["none", "0"]).await else { return };
+    let server = server(mails.settings(), &["ops@example.org"]).await;
+    let gone = Receiver::start().await;
+    gone.replies(Reply::Status(410));
+    let hook = server.hook(&gone.url).await;
+    server.key().await;
+    let both = [mails.next().await, mails.next().await];
+    let told = both.iter().find(|mail| text(mail, "subject").contains("webhook.disabled")).expect("told of it");
+    assert_eq!(text(told, "subject"), "[Portcullis] webhook.disabled: 127.0.0.1");
+    assert!(text(told, "text").contains(&hook.webhook.webhook_id) && text(told, "text").contains("reason: gone"));
 }

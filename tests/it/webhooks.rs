@@ -41,7 +41,7 @@ async fn a_webhook_is_made_once_shown_listed_changed_and_deleted() {
 
     let again = server.signed::<_, ()>(&server.admin, CREATE, &request).await;
     assert_eq!(refusal(again), (Code::AlreadyExists, "SECRET_ALREADY_RETURNED".to_owned()));
-    assert_eq!(list(&server, &server.admin, &server.app).await.expect("list"), [hook.webhook.clone()]);
+    assert_eq!(list(&server, &server.admin, &server.app).await.expect("list"), std::slice::from_ref(&hook.webhook));
     let server = server.restart().await;
     assert_eq!(server.shown(&hook).await, hook.webhook);
 

@@ -14,6 +14,7 @@ use crate::{
         time::Timestamp,
         webhook::Webhook,
     },
+    guard::{self, Guard},
     store::{
         Error, Store, codec,
         entity::{delivery, notice, webhook},
@@ -63,13 +64,15 @@ impl Store {
         self.detached(async move |store| {
             let now = store.database_time();
             let due = {
-                let _place = store.inner.reads.acquire().await.map_err(|_| Error::Overloaded)?;
-                destinations(&store.begin_read().await?, &slots, now).await?
+                let tx = store.look_at_outbox().await?;
+                let due = destinations(&tx, &slots, now).await?;
+                tx.commit().await?;
+                due
             };
             if due.is_empty() {
                 return Ok(Vec::new());
             }
-            let (_turn, tx) = store.begin_ledger().await?;
+            let (_turn, tx) = store.begin_outbox().await?;
             let mut claimed = Vec::new();
             for destination in due {
                 let busy = slots.busy.get(&destination).copied().unwrap_or(0);
@@ -86,7 +89,7 @@ impl Store {
     /// Lets go of what this sender has claimed and not sent.
     pub async fn release_deliveries(&self, sender: Sender) -> Result<(), Error> {
         self.detached(async move |store| {
-            let (_turn, tx) = store.begin_ledger().await?;
+            let (_turn, tx) = store.begin_outbox().await?;
             delivery::Entity::update_many()
                 .col_expr(delivery::Column::ClaimedBy, Expr::value(Option::<uuid::Uuid>::None))
                 .col_expr(delivery::Column::ClaimedUntil, Expr::value(0_i64))
@@ -103,12 +106,13 @@ impl Store {
 fn is_due(now: Timestamp) -> Condition {
     use delivery::Column as C;
     let until = now.checked_add(CLAIM).unwrap_or(now).micros();
+    let is_first = guard::on(Guard::Order).then(|| Expr::exists(earlier()).not());
     Condition::all()
         .add(C::State.eq(codec::state(DeliveryState::Pending)))
         .add(C::NextAttemptTime.lte(now.micros()))
         // A claim that lasts longer than any can is of before a clock was set back.
         .add(Condition::any().add(C::ClaimedUntil.lte(now.micros())).add(C::ClaimedUntil.gt(until)))
-        .add(Expr::exists(earlier()).not())
+        .add_option(is_first)
 }
 
 fn earlier() -> SelectStatement {
@@ -159,12 +163,14 @@ async fn claim(
     let due = delivery::Entity::find().filter(C::Destination.eq(destination)).filter(is_due(now));
     let due = due.order_by_asc(C::NextAttemptTime).order_by_asc(C::Seq).limit(room as u64).all(db).await?;
     let until = now.checked_add(CLAIM).unwrap_or(now).micros();
+    let still = if guard::on(Guard::Outbox) { DeliveryState::Pending } else { DeliveryState::Delivered };
     let mut claimed = Vec::new();
     for row in due {
         // Another sender may have come first, where the engine lets two write at once.
         let mine = delivery::Entity::update_many()
             .col_expr(C::ClaimedBy, Expr::value(Some(sender)))
             .col_expr(C::ClaimedUntil, Expr::value(until))
+            .col_expr(C::State, Expr::value(codec::state(still)))
             .filter(C::DeliveryId.eq(&row.delivery_id))
             .filter(C::State.eq(codec::state(DeliveryState::Pending)))
             .filter(C::ClaimedUntil.eq(row.claimed_until))

@@ -39,6 +39,10 @@ pub enum Marked {
 /// All attempts take a day, more or less: nothing arrived for this long and longer.
 const ALL_DAY: Duration = Duration::from_secs(20 * 3600);
 
+/// In which its webhook is disabled; if the process dies before that, an attempt after this
+/// comes to the same end.
+const MEANWHILE: Duration = Duration::from_secs(300);
+
 impl Store {
     /// Says what came of sending; `fraction`, from 0 to 1, is jitter. To be told again if the
     /// commit is unknown.
@@ -50,7 +54,7 @@ impl Store {
         fraction: f64,
     ) -> Result<Marked, Error> {
         self.detached(async move |store| {
-            let (_turn, tx) = store.begin_ledger().await?;
+            let (_turn, tx) = store.begin_outbox().await?;
             let now = store.database_time();
             let row = delivery::Entity::find_by_id(id.to_string()).lock_exclusive().all(&tx).await?.pop();
             let marked = match row {
@@ -92,6 +96,7 @@ async fn mark(
     };
     (row.last_status, row.last_error) = (status.map(i32::from), why.to_owned());
     let is_webhook = row.channel == Channel::Webhook.word();
+    let later = now.checked_add(MEANWHILE).unwrap_or(now).micros();
     let marked = match attempt {
         Attempt::Delivered { .. } => {
             row.state = codec::state(DeliveryState::Delivered).to_owned();
@@ -102,7 +107,10 @@ async fn mark(
             row.state = codec::state(DeliveryState::Failed).to_owned();
             Marked::GivenUp { attempts }
         }
-        Attempt::Gone => Marked::NothingArrives,
+        Attempt::Gone => {
+            row.next_attempt_time = later;
+            Marked::NothingArrives
+        }
         Attempt::Failed { .. } => {
             let since = if is_webhook { failing(db, &row.destination, now).await? } else { None };
             match backoff::delay(attempts, fraction) {
@@ -110,7 +118,10 @@ async fn mark(
                     row.next_attempt_time = now.checked_add(after).unwrap_or(now).micros();
                     Marked::Again { attempts, after }
                 }
-                None if since.is_some_and(|since| now.since(since) >= ALL_DAY) => Marked::NothingArrives,
+                None if since.is_some_and(|since| now.since(since) >= ALL_DAY) => {
+                    row.next_attempt_time = later;
+                    Marked::NothingArrives
+                }
                 None => {
                     row.state = codec::state(DeliveryState::Failed).to_owned();
                     Marked::GivenUp { attempts }
