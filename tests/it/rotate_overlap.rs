@@ -112,7 +112,7 @@ async fn the_end_is_shown_as_a_revocation_from_its_moment_on() {
     let old = server.get_key(&pair.old.key_id).await;
     assert_eq!((old.state(), old.revoke_reason()), (KeyState::Revoked, RevokeReason::Superseded));
     assert_eq!((old.revoke_time, old.revoke_comment.as_str()), (end, ""));
-    assert_eq!(listed(&server, |_| {}).await, [pair.new.key_id.clone()]);
+    assert_eq!(listed(&server, |_| {}).await, std::slice::from_ref(&pair.new.key_id));
     let mut all = listed(&server, |list| list.show_revoked = true).await;
     all.sort();
     let mut both = [pair.old.key_id.clone(), pair.new.key_id];

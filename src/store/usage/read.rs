@@ -58,7 +58,7 @@ struct OfChain {
 }
 
 /// Of this day and month, the counts of all keys of these chains. Each column of the primary key
-/// by itself, so that it finds the rows.
+/// by itself, so that it finds the rows; a join alone would look through those of the application.
 pub(super) fn counts(
     application: ApplicationId,
     chains: HashSet<KeyId>,
@@ -68,8 +68,8 @@ pub(super) fn counts(
     let of_key = usage_count::Entity::belongs_to(api_key::Entity).from(C::KeyId).to(api_key::Column::KeyId).into();
     usage_count::Entity::find()
         .join(JoinType::InnerJoin, of_key)
-        .filter(api_key::Column::Chain.is_in(chains.into_iter().map(|chain| chain.to_string())))
         .filter(C::ApplicationId.eq(application.to_string()))
+        .filter(C::KeyId.in_subquery(keys_of(chains)))
         .filter(C::Unit.is_in(starts.map(|(unit, _)| codec::unit(unit))))
         .filter(C::Start.is_in(starts.map(|(_, start)| start)))
         .select_only()
@@ -139,7 +139,7 @@ pub(in crate::store) async fn chain(
         let (key, start) = (codec::key_id(&row.key_id)?, Timestamp::from_micros(row.start));
         usage.add(key, start, codec::read_verdict(&row.verdict)?, count(row.requests)?);
     }
-    for row in last_use::Entity::find().filter(last_use::Column::Id.in_subquery(keys_of(chain))).all(db).await? {
+    for row in last_use::Entity::find().filter(last_use::Column::Id.in_subquery(keys_of([chain]))).all(db).await? {
         usage.used(codec::key_id(&row.id)?, Timestamp::from_micros(row.last_used_time));
     }
     Ok(usage)
@@ -153,14 +153,15 @@ pub(super) fn chain_counts(
     use usage_count::Column as C;
     usage_count::Entity::find()
         .filter(C::ApplicationId.eq(application.to_string()))
-        .filter(C::KeyId.in_subquery(keys_of(chain)))
+        .filter(C::KeyId.in_subquery(keys_of([chain])))
         .filter(C::Unit.eq(codec::unit(range.unit)))
         .filter(C::Start.gte(range.start.micros()))
         .filter(C::Start.lt(range.end.micros()))
 }
 
-fn keys_of(chain: KeyId) -> SelectStatement {
-    let keys = api_key::Entity::find().filter(api_key::Column::Chain.eq(chain.to_string()));
+fn keys_of(chains: impl IntoIterator<Item = KeyId>) -> SelectStatement {
+    let chains = chains.into_iter().map(|chain| chain.to_string());
+    let keys = api_key::Entity::find().filter(api_key::Column::Chain.is_in(chains));
     keys.select_only().column(api_key::Column::KeyId).into_query()
 }
 
