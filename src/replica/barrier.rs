@@ -74,6 +74,15 @@ impl Replica {
         }
     }
 
+    /// Rings for the loop, and waits for nobody: of what the service does by itself. Nobody was
+    /// told that it is done, and every replica answers by the time itself, before and after.
+    pub fn announce<T>(&self, committed: Committed<T>) -> T {
+        if self.shared.pace.doorbell {
+            self.shared.bell.notify_one();
+        }
+        committed.value
+    }
+
     /// As [`Replica::confirm`], for a thing that the mutation may have left as it was.
     pub async fn confirm_change<T: Versioned>(
         &self,

@@ -194,6 +194,11 @@ impl Store {
         Ok((turn, self.inner.ledger.begin_with_options(immediate()).await?))
     }
 
+    /// For a look that is no call's.
+    pub(super) fn ledger(&self) -> &DatabaseConnection {
+        &self.inner.ledger
+    }
+
     /// Begins a transaction that sees one moment and writes nothing.
     pub(super) async fn begin_read(&self) -> Result<DatabaseTransaction, DbErr> {
         self.inner.pool.begin().await

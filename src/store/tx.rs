@@ -1,3 +1,5 @@
+mod upkeep;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::{DatabaseTransaction, prelude::Json};
@@ -8,6 +10,7 @@ use super::{
     entity::event_log,
     keys,
     requests::{self, Earlier},
+    timers,
 };
 use crate::{
     domain::{
@@ -22,6 +25,8 @@ use crate::{
     },
     signing::Kid,
 };
+
+pub(super) use upkeep::Aside;
 
 /// A transaction that is deciding: it reads, and notes what is to be saved. What it read
 /// cannot change before it commits, since SQLite has one writer at a time; an engine with
@@ -45,6 +50,7 @@ pub(super) struct Inner {
 pub(super) struct Notes {
     pub(super) saves: Vec<Save>,
     pub(super) notices: Vec<Notice>,
+    pub(super) asides: Vec<Aside>,
     pub(super) made: Option<(CreateRequest, String)>,
 }
 
@@ -159,13 +165,19 @@ pub(super) struct Written {
 }
 
 impl Save {
-    /// Writes the row as of `revision`.
-    pub(super) async fn write(self, db: &DatabaseTransaction, revision: Revision) -> Result<Written, Error> {
+    /// Writes the row as of `revision`, and when something is due for it.
+    pub(super) async fn write(
+        self,
+        db: &DatabaseTransaction,
+        revision: Revision,
+        now: Timestamp,
+    ) -> Result<Written, Error> {
         match self {
             Self::Key { before, mut after, cause } => {
                 after.revision = revision;
                 let row = codec::key_row(&after);
                 keys::put(db, row.clone()).await?;
+                timers::follow(db, before.as_deref(), &after, now).await?;
                 let before = before.map(|key| json(&codec::key_row(&key))).transpose()?;
                 let (cause, after) = (cause.map(codec::cause), json(&row)?);
                 Ok(Written { change: codec::ChangeRow::Key { row: Box::new(row), cause }, before, after })

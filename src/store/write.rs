@@ -83,19 +83,21 @@ impl Store {
     /// Numbers the mutation, writes it, and commits.
     async fn finish(&self, act: &Act, inner: tx::Inner) -> Result<Revision, Error> {
         let tx::Inner { db, now, notes, .. } = inner;
-        let tx::Notes { saves, notices, made } = notes.into_inner().unwrap_or_default();
+        let tx::Notes { saves, notices, asides, made } = notes.into_inner().unwrap_or_default();
         if let (Some((request, resource_id)), Some(signer)) = (made, &act.signer) {
             requests::put(&db, signer.account_id, &request, resource_id, now).await?;
         }
         let audit_id = self.inner.entropy.uuid(now)?;
         let (mut before, mut after) = (Vec::new(), Vec::new());
+        // What nobody asked for, and what changed nothing, is no act.
+        let is_act = act.signer.is_some() || !saves.is_empty();
         let revision = if saves.is_empty() {
             log::touch_head(&db).await?
         } else {
             let revision = log::next_revision(&db).await?;
             let mut changes = Vec::with_capacity(saves.len());
             for save in saves {
-                let written = save.write(&db, revision).await?;
+                let written = save.write(&db, revision, now).await?;
                 before.extend(written.before);
                 after.push(written.after);
                 changes.push(written.change);
@@ -105,7 +107,12 @@ impl Store {
             revision
         };
         notices::put(&db, &self.inner.entropy, now, &notices).await?;
-        audit::put(&db, audit_id, act, now, audit::Outcome::Done { revision, before, after }).await?;
+        for aside in asides {
+            aside.write(&db, now).await?;
+        }
+        if is_act {
+            audit::put(&db, audit_id, act, now, audit::Outcome::Done { revision, before, after }).await?;
+        }
         db.commit().await.map_err(Error::CommitUnknown)?;
         Ok(revision)
     }
