@@ -33,6 +33,8 @@ pub enum Guard {
     Usage,
     /// Nothing un-revokes a key.
     Sticky,
+    /// A key that was rotated ends with its overlap.
+    Overlap,
     /// A revocation waits for the answers that verifiers may give by themselves.
     Edge,
     /// What was granted of a limit counts, whoever asks.

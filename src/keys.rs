@@ -6,6 +6,7 @@ mod get;
 mod list;
 mod rate_limit;
 mod revoke;
+mod rotate;
 mod update;
 mod usage;
 mod verify;
@@ -16,17 +17,21 @@ pub use create::{Created, Expiration, NewKey};
 pub use list::ListKeys;
 pub use rate_limit::{GetRateLimit, RateLimits};
 pub use revoke::RevokeKey;
+pub use rotate::{RotateKey, Rotated};
 pub use update::UpdateKey;
 pub use usage::{GetKeyUsage, UsageReport};
 pub use verify::{Answer, Subject, VerifyKey};
 
 use crate::{
     domain::{
+        account::ServiceAccount,
         key::Key,
+        permission::Permission,
         refusal::{Refusal, Violations},
         time::Timestamp,
     },
     entropy::Entropy,
+    guard::{self, Guard},
     index::Index,
     limits::Budgets,
     replica::Replica,
@@ -65,6 +70,16 @@ fn must_be_ahead(field: &str, expire_time: Option<Timestamp>, now: Timestamp) ->
         Some(at) if at <= now => {
             let what = format!("must be after now, {now}; to end a key now, revoke or disable it");
             Err(Refusal::FieldInvalid(Violations::one(field, what)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Who gets a key's text must be able to grant all that it is good for.
+fn must_grant(actor: &ServiceAccount, permissions: &[Permission]) -> Result<(), Refusal> {
+    match permissions.iter().find(|permission| !actor.may_grant(permission)) {
+        Some(permission) if guard::on(Guard::Grant) => {
+            Err(Refusal::GrantExceeded(format!("the permission {permission}")))
         }
         _ => Ok(()),
     }

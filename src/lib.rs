@@ -21,7 +21,7 @@
 //! # The rooms, and what each may know
 //!
 //! ```text
-//! domain     rules: keys, accounts, permissions, verdicts, events        → signing (kids)
+//! domain     rules: keys, accounts, permissions, verdicts, events        → signing (kids), guard
 //! signing    what is signed and how, for both sides                      → nothing
 //! clock, entropy, guard                                                  → leaves
 //! store      rows, the log, the one way to write                         → domain, signing, clock, entropy, guard

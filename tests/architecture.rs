@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("client", &["pb", "signing"]),
     ("clock", &["domain"]),
     ("config", &["auth", "grpc", "replica", "signing", "store", "watch"]),
-    ("domain", &["signing"]),
+    ("domain", &["guard", "signing"]),
     ("entropy", &["domain"]),
     (
         "grpc",

@@ -51,6 +51,13 @@ impl KeyService for KeyApi {
         Ok(Response::new(self.update(request).await?))
     }
 
+    async fn rotate_key(
+        &self,
+        request: Request<pb::RotateKeyRequest>,
+    ) -> Result<Response<pb::RotateKeyResponse>, Status> {
+        Ok(Response::new(self.rotate(&request).await?))
+    }
+
     async fn revoke_key(
         &self,
         request: Request<pb::RevokeKeyRequest>,
@@ -144,6 +151,13 @@ impl KeyApi {
         let (patience, update) = unpack::both(patience, key::update(request.into_inner()))?;
         let (updated, revision) = self.keys.update(act, update, patience).await?;
         Ok(pb::UpdateKeyResponse { key: Some(key::to_key(&updated, self.replica.now())), revision: revision.number() })
+    }
+
+    async fn rotate(&self, request: &Request<pb::RotateKeyRequest>) -> Result<pb::RotateKeyResponse, Refusal> {
+        let (act, patience) = (unpack::act(request)?, unpack::patience(request, request.get_ref().wait));
+        let (patience, rotate) = unpack::both(patience, key::rotate(request.get_ref()))?;
+        let (rotated, revision) = self.keys.rotate(act, rotate, patience).await?;
+        Ok(key::to_rotated(&rotated, revision, self.replica.now()))
     }
 
     async fn revoke(&self, request: Request<pb::RevokeKeyRequest>) -> Result<pb::RevokeKeyResponse, Refusal> {

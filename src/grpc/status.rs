@@ -38,6 +38,7 @@ fn code_and_reason(refusal: &Refusal) -> (Code, ErrorReason) {
         Refusal::SecretAlreadyReturned(_) => (Code::AlreadyExists, R::SecretAlreadyReturned),
         Refusal::ServiceAccountKeyExists(_) => (Code::AlreadyExists, R::ServiceAccountKeyExists),
         Refusal::KeyRevoked => (Code::FailedPrecondition, R::KeyRevoked),
+        Refusal::KeyAlreadyRotated(_) => (Code::FailedPrecondition, R::KeyAlreadyRotated),
         Refusal::LastAdminKey => (Code::FailedPrecondition, R::LastAdminKey),
         Refusal::EtagMismatch => (Code::Aborted, R::EtagMismatch),
         Refusal::ResumeTokenExpired { .. } => (Code::OutOfRange, R::ResumeTokenExpired),
@@ -117,7 +118,7 @@ impl From<Refusal> for Status {
 
 fn metadata(refusal: &Refusal) -> HashMap<String, String> {
     let pair = match refusal {
-        Refusal::SecretAlreadyReturned(key_id) => ("key_id", key_id.to_string()),
+        Refusal::SecretAlreadyReturned(key_id) | Refusal::KeyAlreadyRotated(key_id) => ("key_id", key_id.to_string()),
         Refusal::ServiceAccountKeyExists(id) => ("service_account_id", id.to_string()),
         Refusal::TimestampOutOfWindow { server_time, .. } => ("server_time", server_time.to_string()),
         Refusal::ResumeTokenExpired { oldest } => ("oldest_revision", oldest.to_string()),

@@ -1,6 +1,6 @@
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{ExprTrait as _, OnConflict},
 };
 
@@ -58,10 +58,11 @@ pub(super) async fn list(
     application: ApplicationId,
     filter: &KeyFilter,
     page: &PageRequest,
+    now: Timestamp,
 ) -> Result<Vec<Key>, Error> {
     let mut query = api_key::Entity::find().filter(api_key::Column::ApplicationId.eq(application.to_string()));
     if !filter.show_revoked {
-        query = query.filter(api_key::Column::RevokeTime.is_null());
+        query = query.filter(has_not_ended(now));
     }
     if let Some(environment) = filter.environment {
         query = query.filter(api_key::Column::Environment.eq(codec::environment(environment)));
@@ -71,7 +72,7 @@ pub(super) async fn list(
     }
     if let Some(since) = filter.unused_since {
         query = query
-            .filter(api_key::Column::RevokeTime.is_null())
+            .filter(has_not_ended(now))
             .filter(api_key::Column::CreateTime.lte(since.micros()))
             .filter(usage::used_after(since).not());
     }
@@ -80,6 +81,13 @@ pub(super) async fn list(
     }
     let rows = query.order_by_asc(api_key::Column::KeyId).limit(page.size + 1).all(db).await?;
     rows.into_iter().map(codec::key).collect()
+}
+
+/// Neither revoked, nor at the end of its overlap, whether that is written down yet or not.
+fn has_not_ended(now: Timestamp) -> Condition {
+    let end = api_key::Column::OverlapEndTime;
+    let goes_on = Condition::any().add(end.is_null()).add(end.gt(now.micros()));
+    Condition::all().add(api_key::Column::RevokeTime.is_null()).add(goes_on)
 }
 
 /// All keys of all applications, a page at a time, for the index.

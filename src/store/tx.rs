@@ -19,7 +19,8 @@ use crate::{
         event::Cause,
         id::{ApplicationId, KeyId, Revision, ServiceAccountId},
         key::Key,
-        notice::Notice,
+        lineage::Successor,
+        notice::{Notice, What},
         refusal::Refusal,
         time::Timestamp,
     },
@@ -137,6 +138,17 @@ impl Tx {
 
     pub fn save_key(&self, before: Option<Key>, after: Key, cause: Option<Cause>) {
         self.notes().saves.push(Save::Key { before: before.map(Box::new), after: Box::new(after), cause });
+    }
+
+    /// Both keys of a rotation, and what is told of it: with no overlap the old key has ended, else
+    /// what was answered of it may not be kept beyond its end.
+    pub fn save_rotation(&self, before: Key, old: Key, new: Key) {
+        let cause = if old.revoked.is_some() { Cause::Rotated } else { Cause::Narrowed };
+        if let Some(Successor { key_id: successor, overlap_end_time }) = old.lineage.successor {
+            self.notify(Notice::of(&old, What::Rotated { successor, overlap_end_time }));
+        }
+        self.save_key(None, new, None);
+        self.save_key(Some(before), old, Some(cause));
     }
 
     pub fn save_application(&self, before: Option<Application>, after: Application, cause: Option<Cause>) {

@@ -38,6 +38,7 @@ fn is_in_the_table(refusal: &Refusal) {
         | Refusal::SecretAlreadyReturned(_)
         | Refusal::ServiceAccountKeyExists(_)
         | Refusal::KeyRevoked
+        | Refusal::KeyAlreadyRotated(_)
         | Refusal::LastAdminKey
         | Refusal::EtagMismatch
         | Refusal::ResumeTokenExpired { .. }
@@ -105,6 +106,7 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
             &["service_account_id"],
         ),
         (Refusal::KeyRevoked, Code::FailedPrecondition, "KEY_REVOKED", &[]),
+        (Refusal::KeyAlreadyRotated(key), Code::FailedPrecondition, "KEY_ALREADY_ROTATED", &["key_id"]),
         (Refusal::LastAdminKey, Code::FailedPrecondition, "LAST_ADMIN_KEY", &[]),
         (Refusal::EtagMismatch, Code::Aborted, "ETAG_MISMATCH", &[]),
         (

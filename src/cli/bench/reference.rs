@@ -88,6 +88,7 @@ only_verify! {
     list_keys: pb::ListKeysRequest => pb::ListKeysResponse,
     get_key: pb::GetKeyRequest => pb::GetKeyResponse,
     update_key: pb::UpdateKeyRequest => pb::UpdateKeyResponse,
+    rotate_key: pb::RotateKeyRequest => pb::RotateKeyResponse,
     revoke_key: pb::RevokeKeyRequest => pb::RevokeKeyResponse,
     get_rate_limit: pb::GetRateLimitRequest => pb::GetRateLimitResponse,
     get_key_usage: pb::GetKeyUsageRequest => pb::GetKeyUsageResponse,

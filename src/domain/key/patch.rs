@@ -4,7 +4,7 @@ use super::{Key, KeyState};
 use crate::{
     domain::{
         event::{Cause, Changed, set},
-        limit::{Quota, RateLimit},
+        limit::{Limits, Quota, RateLimit},
         network::IpRange,
         permission::{Permission, all_covered, any_covers},
         referrer::ReferrerRule,
@@ -141,6 +141,17 @@ impl Key {
             Some(permission) => Err(Refusal::GrantExceeded(format!("the permission {permission}"))),
             None => Ok(()),
         }
+    }
+
+    /// Takes the limits that another key of its chain was given, since they spend one budget. What
+    /// has ended stays as it is.
+    pub fn share(&mut self, limits: &Limits, now: Timestamp) -> Changed {
+        if self.is_revoked(now) || self.limits == *limits {
+            return Changed::No;
+        }
+        let before = std::mem::replace(&mut self.limits, limits.clone());
+        self.update_time = now;
+        Changed::Yes(self.limits.is_narrower_than(&before).then_some(Cause::Narrowed))
     }
 
     /// The names of the fields in which it differs from what it was, as an update names them.

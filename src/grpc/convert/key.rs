@@ -1,7 +1,9 @@
+mod rotate;
 mod update;
 
 use std::str::FromStr;
 
+pub(in crate::grpc) use rotate::{rotate, to_rotated};
 pub(in crate::grpc) use update::update;
 
 use super::{
