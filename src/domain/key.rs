@@ -4,7 +4,7 @@ mod rotate;
 use std::sync::Arc;
 
 pub use patch::KeyPatch;
-pub use rotate::Rotation;
+pub use rotate::{Rotation, oldest_first};
 
 use super::{
     event::Cause,

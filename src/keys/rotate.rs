@@ -92,7 +92,6 @@ async fn newest(tx: &Tx, rotate: &RotateKey) -> Result<Key, Refusal> {
     if key.lineage.successor.is_none() {
         return Ok(key);
     }
-    let mut chain = tx.chain(key.lineage.chain).await?;
-    chain.retain(|key| key.lineage.successor.is_none());
-    Err(chain.pop().map_or(Refusal::Internal, |newest| Refusal::KeyAlreadyRotated(newest.id)))
+    let newest = tx.chain(key.lineage.chain).await?.pop();
+    Err(newest.map_or(Refusal::Internal, |newest| Refusal::KeyAlreadyRotated(newest.id)))
 }

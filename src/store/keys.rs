@@ -7,7 +7,7 @@ use sea_orm::{
 use super::{Error, codec, entity::api_key, usage};
 use crate::domain::{
     id::{ApplicationId, KeyId},
-    key::{Key, KeyEnvironment},
+    key::{Key, KeyEnvironment, oldest_first},
     page::PageRequest,
     time::Timestamp,
 };
@@ -49,8 +49,8 @@ pub(super) async fn chain(db: &impl ConnectionTrait, chain: KeyId, lock: bool) -
     if lock {
         query = query.lock_exclusive();
     }
-    let rows = query.order_by_asc(api_key::Column::KeyId).all(db).await?;
-    rows.into_iter().map(codec::key).collect()
+    let keys = query.all(db).await?.into_iter().map(codec::key).collect::<Result<_, _>>()?;
+    Ok(oldest_first(keys))
 }
 
 pub(super) async fn list(

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use super::{Key, KeyState, RevokeReason, Revoked};
 use crate::domain::{
@@ -89,6 +89,18 @@ impl Key {
         let over = self.lineage.successor.filter(|_| self.lineage.is_over(now))?;
         Some(Revoked { time: over.overlap_end_time, reason: RevokeReason::Superseded, comment: Note::default() })
     }
+}
+
+/// The keys of a chain in the order of their rotations: ids and times of keys that were made at one
+/// moment, or while a clock was set back, do not say it.
+#[must_use]
+pub fn oldest_first(keys: Vec<Key>) -> Vec<Key> {
+    let mut by_predecessor: HashMap<_, _> = keys.into_iter().map(|key| (key.lineage.rotated_from, key)).collect();
+    let mut chain: Vec<Key> = Vec::with_capacity(by_predecessor.len());
+    while let Some(next) = by_predecessor.remove(&chain.last().map(|key| key.id)) {
+        chain.push(next);
+    }
+    chain
 }
 
 #[cfg(test)]
@@ -301,6 +313,9 @@ mod tests {
                 prop_assert_eq!(pair[1].lineage.chain, chain[0].id);
                 prop_assert!(pair[0].hash != pair[1].hash && pair[0].prefix != pair[1].prefix);
             }
+            let mut shuffled = chain.clone();
+            shuffled.sort_by_key(|key| key.hash.as_bytes()[0].wrapping_mul(91));
+            prop_assert_eq!(&oldest_first(shuffled), &chain);
             prop_assert!(chain.last().is_some_and(|newest| newest.lineage.successor.is_none()));
         }
     }

@@ -3,7 +3,7 @@ use std::collections::{HashMap, HashSet};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, QueryTrait as _, Select,
-    sea_query::{Expr, ExprTrait as _},
+    sea_query::{Expr, ExprTrait as _, SelectStatement},
 };
 
 use super::{id, key_id};
@@ -58,7 +58,7 @@ struct OfChain {
 }
 
 /// Of this day and month, the counts of all keys of these chains. Each column of the primary key
-/// by itself, so that it finds the rows.
+/// by itself, so that it finds the rows; a join alone would look through those of the application.
 pub(super) fn counts(
     application: ApplicationId,
     chains: HashSet<KeyId>,
@@ -68,8 +68,8 @@ pub(super) fn counts(
     let of_key = usage_count::Entity::belongs_to(api_key::Entity).from(C::KeyId).to(api_key::Column::KeyId).into();
     usage_count::Entity::find()
         .join(JoinType::InnerJoin, of_key)
-        .filter(api_key::Column::Chain.is_in(chains.into_iter().map(|chain| chain.to_string())))
         .filter(C::ApplicationId.eq(application.to_string()))
+        .filter(C::KeyId.in_subquery(keys_of(chains)))
         .filter(C::Unit.is_in(starts.map(|(unit, _)| codec::unit(unit))))
         .filter(C::Start.is_in(starts.map(|(_, start)| start)))
         .select_only()
@@ -134,28 +134,35 @@ pub(in crate::store) async fn chain(
     chain: KeyId,
     range: &UsageRange,
 ) -> Result<ChainUsage, Error> {
-    use usage_count::Column as C;
-    let keys = || {
-        let keys = api_key::Entity::find().filter(api_key::Column::Chain.eq(chain.to_string()));
-        keys.select_only().column(api_key::Column::KeyId).into_query()
-    };
-    let rows = usage_count::Entity::find()
-        .filter(C::ApplicationId.eq(application.to_string()))
-        .filter(C::KeyId.in_subquery(keys()))
-        .filter(C::Unit.eq(codec::unit(range.unit)))
-        .filter(C::Start.gte(range.start.micros()))
-        .filter(C::Start.lt(range.end.micros()))
-        .all(db)
-        .await?;
     let mut usage = ChainUsage::default();
-    for row in rows {
+    for row in chain_counts(application, chain, range).all(db).await? {
         let (key, start) = (codec::key_id(&row.key_id)?, Timestamp::from_micros(row.start));
         usage.add(key, start, codec::read_verdict(&row.verdict)?, count(row.requests)?);
     }
-    for row in last_use::Entity::find().filter(last_use::Column::Id.in_subquery(keys())).all(db).await? {
+    for row in last_use::Entity::find().filter(last_use::Column::Id.in_subquery(keys_of([chain]))).all(db).await? {
         usage.used(codec::key_id(&row.id)?, Timestamp::from_micros(row.last_used_time));
     }
     Ok(usage)
+}
+
+pub(super) fn chain_counts(
+    application: ApplicationId,
+    chain: KeyId,
+    range: &UsageRange,
+) -> Select<usage_count::Entity> {
+    use usage_count::Column as C;
+    usage_count::Entity::find()
+        .filter(C::ApplicationId.eq(application.to_string()))
+        .filter(C::KeyId.in_subquery(keys_of([chain])))
+        .filter(C::Unit.eq(codec::unit(range.unit)))
+        .filter(C::Start.gte(range.start.micros()))
+        .filter(C::Start.lt(range.end.micros()))
+}
+
+fn keys_of(chains: impl IntoIterator<Item = KeyId>) -> SelectStatement {
+    let chains = chains.into_iter().map(|chain| chain.to_string());
+    let keys = api_key::Entity::find().filter(api_key::Column::Chain.is_in(chains));
+    keys.select_only().column(api_key::Column::KeyId).into_query()
 }
 
 pub(in crate::store) async fn last_use(db: &impl ConnectionTrait, whose: Whose) -> Result<Option<Timestamp>, Error> {

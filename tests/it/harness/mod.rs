@@ -13,6 +13,7 @@ mod process;
 pub(crate) mod program;
 mod raw;
 mod refused;
+pub(crate) mod rotate;
 mod rows;
 mod server;
 pub(crate) mod shop;
