@@ -37,5 +37,6 @@ pub use log::{LogPage, Resume};
 pub use read::{Loaded, Snapshot};
 pub use requests::CreateRequest;
 pub use sync::{Synced, Turn};
+pub use timers::DueKey;
 pub use tx::Tx;
 pub use write::Committed;

@@ -13,11 +13,14 @@ impl MigrationTrait for Migration {
             manager.create_table(table).await?;
         }
         manager.create_index(index()).await?;
-        // Every key is looked at once, soon: only what has expired is changed by it. 90 days are
-        // 7,776,000 seconds.
+        // Nothing is due for a key of before earlier than 30 days before it expires (2,592,000
+        // seconds) or 90 days after it was made (7,776,000), so that not all of them are looked at
+        // at once. Whatever was due since is done soon, and once.
         let known = "INSERT INTO key_timer (key_id, due_time, expiry_told_time, rotation_told_time, unused_check_time) \
-                     SELECT key_id, 0, update_time, update_time, create_time + 7776000000000 FROM api_key \
-                     WHERE revoke_time IS NULL";
+                     SELECT key_id, \
+                     CASE WHEN expire_time - 2592000000000 < create_time + 7776000000000 \
+                     THEN expire_time - 2592000000000 ELSE create_time + 7776000000000 END, \
+                     update_time, update_time, create_time + 7776000000000 FROM api_key WHERE revoke_time IS NULL";
         manager.get_connection().execute_unprepared(known).await?;
         Ok(())
     }

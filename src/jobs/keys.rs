@@ -10,7 +10,6 @@ use crate::{
     domain::{
         act::Act,
         event::Cause,
-        id::KeyId,
         key::{Key, Revoked},
         notice::{Due, Notice, What},
         refusal::Refusal,
@@ -19,7 +18,7 @@ use crate::{
     },
     entropy::Entropy,
     replica::Replica,
-    store::{Error, Store, Tx},
+    store::{DueKey, Error, Store, Tx},
 };
 
 /// Looks at the keys whose time has come.
@@ -56,13 +55,10 @@ impl Job for KeyJob {
     async fn round(&mut self) -> Result<bool, Error> {
         let entropy = self.entropy.clone();
         let round = self.store.write(Act::job(Self::NAME), async move |tx| {
-            let due = tx.due_timers(KEYS).await?;
+            let due = tx.due_keys(KEYS).await?;
             let more = due.len() as u64 == KEYS;
-            for (id, timer) in due {
-                match id {
-                    Ok(id) => look_at(&tx, id, timer, &entropy).await?,
-                    Err(text) => put_off(&tx, &text),
-                }
+            for due in due {
+                look_at(&tx, due, &entropy).await?;
             }
             Ok(more)
         });
@@ -71,24 +67,16 @@ impl Job for KeyJob {
 }
 
 /// Does for one key what is due. One that does not read keeps nobody else waiting.
-async fn look_at(tx: &Tx, id: KeyId, timer: Timer, entropy: &Entropy) -> Result<(), Refusal> {
-    match tx.any_key(id).await {
-        Ok(Some(key)) => Turn { tx, before: key.clone(), key, timer, cause: None }.take(entropy).await,
-        Ok(None) => {
-            tx.forget_timer(id);
-            Ok(())
+async fn look_at(tx: &Tx, DueKey { key_id, timer, key }: DueKey, entropy: &Entropy) -> Result<(), Refusal> {
+    match key {
+        Ok(Some(key)) => Turn { tx, before: key.clone(), key, timer, cause: None }.take(entropy).await?,
+        Ok(None) => tx.forget_timer(key_id),
+        Err(error) => {
+            tracing::error!(key_id, "a key does not read, nothing is done for it, tried again in an hour: {error}");
+            tx.put_off(key_id, tx.now().checked_add(REST).unwrap_or(tx.now()));
         }
-        Err(Refusal::Internal) => {
-            put_off(tx, &id.to_string());
-            Ok(())
-        }
-        Err(refusal) => Err(refusal),
     }
-}
-
-fn put_off(tx: &Tx, key: &str) {
-    tracing::error!(key, "a key does not read, and nothing that is due for it can be done; tried again in an hour");
-    tx.put_off(key, tx.now().checked_add(REST).unwrap_or(tx.now()));
+    Ok(())
 }
 
 /// One key's turn.

@@ -41,7 +41,8 @@ impl Keys {
         patience: Patience,
     ) -> Result<(Sealed, Revision), Refusal> {
         // What was verified here until now counts. Elsewhere it does within about a second.
-        if !self.usage.flushed().await {
+        let counted = tokio::time::timeout_at(patience.until, self.usage.flushed()).await;
+        if !counted.is_ok_and(|counted| counted) {
             return Err(Refusal::StoreUnavailable);
         }
         let committed = self

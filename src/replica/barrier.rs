@@ -74,8 +74,9 @@ impl Replica {
         }
     }
 
-    /// Rings for the loop, and waits for nobody: of what the service does by itself. Nobody was
-    /// told that it is done, and every replica answers by the time itself, before and after.
+    /// Rings for the loop, and waits for nobody: of what the service does by itself. Nobody is
+    /// told that it is in effect, so nothing is promised; and what ends by its time is answered by
+    /// the time itself, at every replica, before this is written and after.
     pub fn announce<T>(&self, committed: Committed<T>) -> T {
         if self.shared.pace.doorbell {
             self.shared.bell.notify_one();

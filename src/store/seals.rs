@@ -18,10 +18,7 @@ const KEPT: Duration = Duration::from_hours(30 * 24);
 impl Store {
     /// Whether something is due for a sealed secret.
     pub async fn seals_are_due(&self) -> Result<bool, Error> {
-        self.detached(async move |store| {
-            Ok(!due(store.ledger(), store.database_time(), 1).await?.is_empty())
-        })
-        .await
+        self.detached(async move |store| Ok(!due(store.ledger(), store.database_time(), 1).await?.is_empty())).await
     }
 
     /// Forgets those that are gone for a month.
@@ -47,10 +44,7 @@ pub(super) async fn due(db: &impl ConnectionTrait, now: Timestamp, most: u64) ->
         .filter(of_it(Expr::col((api_key::Entity, api_key::Column::KeyId))))
         .filter(api_key::Column::RevokeTime.is_not_null());
     let late = Condition::all().add(C::FetchTime.is_null()).add(C::RemindTime.lte(now.micros()));
-    let any = Condition::any()
-        .add(late)
-        .add(Expr::exists(used.into_query()))
-        .add(Expr::exists(revoked.into_query()));
+    let any = Condition::any().add(late).add(Expr::exists(used.into_query())).add(Expr::exists(revoked.into_query()));
     let query = sealed_secret::Entity::find().filter(C::Ciphertext.is_not_null()).filter(any);
     let rows = query.order_by_asc(C::KeyId).limit(most).all(db).await?;
     rows.into_iter().map(seal).collect()

@@ -4,8 +4,8 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 
-use super::{Error, Store, entity::key_timer};
-use crate::domain::{id::KeyId, key::Key, time::Timestamp, timer::Timer};
+use super::{Error, Store, entity::key_timer, keys};
+use crate::domain::{key::Key, time::Timestamp, timer::Timer};
 
 impl Store {
     /// Whether something is due for a key. On the ledger's connection: an idle service sends
@@ -26,20 +26,29 @@ impl Store {
     }
 }
 
-/// Those that are due, the longest waiting first. Of the ones that do not read the id is told.
-pub(super) async fn due(
-    db: &impl ConnectionTrait,
-    now: Timestamp,
-    most: u64,
-) -> Result<Vec<(Result<KeyId, String>, Timer)>, Error> {
+/// A key for which something is due, and what is remembered of it.
+#[derive(Debug)]
+pub struct DueKey {
+    pub key_id: String,
+    pub timer: Timer,
+    /// None: there is no such key. An error: it does not read, which the others do not suffer for.
+    pub key: Result<Option<Key>, Error>,
+}
+
+/// Those that are due, the longest waiting first.
+pub(super) async fn due(db: &impl ConnectionTrait, now: Timestamp, most: u64) -> Result<Vec<DueKey>, Error> {
     let rows = key_timer::Entity::find()
         .filter(key_timer::Column::DueTime.lte(now.micros()))
         .order_by_asc(key_timer::Column::DueTime)
         .limit(most)
         .all(db)
         .await?;
-    let read = |row: key_timer::Model| (row.key_id.parse().map_err(|_| row.key_id.clone()), timer(&row));
-    Ok(rows.into_iter().map(read).collect())
+    let mut keys = keys::read_all(db, rows.iter().map(|row| row.key_id.clone()).collect()).await?;
+    let due = |row: key_timer::Model| {
+        let key = keys.remove(&row.key_id).transpose();
+        DueKey { timer: timer(&row), key_id: row.key_id, key }
+    };
+    Ok(rows.into_iter().map(due).collect())
 }
 
 /// What a change of a key means for its timer, in the same transaction.

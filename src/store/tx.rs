@@ -177,19 +177,23 @@ pub(super) struct Written {
 }
 
 impl Save {
-    /// Writes the row as of `revision`, and when something is due for it.
-    pub(super) async fn write(
-        self,
-        db: &DatabaseTransaction,
-        revision: Revision,
-        now: Timestamp,
-    ) -> Result<Written, Error> {
+    /// Writes when something is due for it, unless a job says so itself.
+    pub(super) async fn time(&self, db: &DatabaseTransaction, asides: &[Aside], now: Timestamp) -> Result<(), Error> {
+        match self {
+            Self::Key { before, after, .. } if !asides.iter().any(|aside| aside.times(after.id)) => {
+                timers::follow(db, before.as_deref(), after, now).await
+            }
+            Self::Key { .. } | Self::Application { .. } | Self::Account { .. } => Ok(()),
+        }
+    }
+
+    /// Writes the row as of `revision`.
+    pub(super) async fn write(self, db: &DatabaseTransaction, revision: Revision) -> Result<Written, Error> {
         match self {
             Self::Key { before, mut after, cause } => {
                 after.revision = revision;
                 let row = codec::key_row(&after);
                 keys::put(db, row.clone()).await?;
-                timers::follow(db, before.as_deref(), &after, now).await?;
                 let before = before.map(|key| json(&codec::key_row(&key))).transpose()?;
                 let (cause, after) = (cause.map(codec::cause), json(&row)?);
                 Ok(Written { change: codec::ChangeRow::Key { row: Box::new(row), cause }, before, after })

@@ -59,7 +59,10 @@ impl Store {
         F: FnOnce(Tx) -> Fut,
         Fut: Future<Output = Result<T, Refusal>>,
     {
-        let (_turn, db) = self.begin_write().await?;
+        let (_turn, db) = match act.signer {
+            Some(_) => self.begin_write().await?,
+            None => self.begin_patient_write().await?,
+        };
         let actor = match &act.signer {
             Some(signer) => Some(prove(&db, signer, self.database_time()).await?),
             None => None,
@@ -97,7 +100,8 @@ impl Store {
             let revision = log::next_revision(&db).await?;
             let mut changes = Vec::with_capacity(saves.len());
             for save in saves {
-                let written = save.write(&db, revision, now).await?;
+                save.time(&db, &asides, now).await?;
+                let written = save.write(&db, revision).await?;
                 before.extend(written.before);
                 after.push(written.after);
                 changes.push(written.change);

@@ -31,8 +31,7 @@ async fn rotating(server: &Server, recipient: Option<&Persona>) -> (pb::Key, Str
 
 /// An account without any role, which runs where the key is used.
 async fn service(server: &Server, key: usize) -> Persona {
-    let account =
-        pb::ServiceAccount { name: "service".to_owned(), all_applications: true, ..Default::default() };
+    let account = pb::ServiceAccount { name: "service".to_owned(), all_applications: true, ..Default::default() };
     server.admin.hire(server, key, account).await
 }
 
@@ -53,7 +52,15 @@ async fn without_a_recipient_a_rotation_is_announced_and_people_rotate() {
         server.pass(of(1)).await;
         log.extend(server.told(&key).await.split_off(before).into_iter().map(|kind| (day, kind)));
     }
-    assert_eq!(log, [60, 83, 89, 90].into_iter().filter(|day| *day != 90).map(|day| (day, "expiring rotation".to_owned())).chain([(90, "unused".to_owned())]).collect::<Vec<_>>());
+    assert_eq!(
+        log,
+        [60, 83, 89, 90]
+            .into_iter()
+            .filter(|day| *day != 90)
+            .map(|day| (day, "expiring rotation".to_owned()))
+            .chain([(90, "unused".to_owned())])
+            .collect::<Vec<_>>()
+    );
     let told: Vec<_> = server.all_told().await.into_iter().filter(|told| told.kind == "key.expiring").collect();
     assert_eq!(told[0].data["due"], "rotation");
     assert_eq!(server.get(&key.key_id).await.rotated_to, "");
@@ -114,11 +121,8 @@ async fn a_rotation_by_itself_seals_the_secret_and_the_old_key_waits_for_it() {
 async fn the_end_of_an_overlap_is_an_event_of_its_own() {
     let server = Server::start().await;
     let key = server.key().await.key.expect("key");
-    let rotate = pb::RotateKeyRequest {
-        application_id: server.app.clone(),
-        key_id: key.key_id.clone(),
-        ..Default::default()
-    };
+    let rotate =
+        pb::RotateKeyRequest { application_id: server.app.clone(), key_id: key.key_id.clone(), ..Default::default() };
     let _: pb::RotateKeyResponse =
         server.signed(&server.admin, "KeyService/RotateKey", &rotate).await.expect("rotated");
     let mut watch = server.watch(&server.admin, &from("")).await.expect("watch");

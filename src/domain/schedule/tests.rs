@@ -203,7 +203,13 @@ fn wish() -> impl Strategy<Value = Wish> {
     let lifetime = proptest::option::of((1_i64..250).prop_map(|n| 20 * n));
     let rotation = proptest::option::of((24_i64..3000, any::<bool>()));
     (lifetime, any::<bool>(), rotation, 0_i64..100, proptest::bool::weighted(0.1)).prop_map(
-        |(lifetime, auto_renew, rotation, overlap, disabled)| Wish { lifetime, auto_renew, rotation, overlap, disabled },
+        |(lifetime, auto_renew, rotation, overlap, disabled)| Wish {
+            lifetime,
+            auto_renew,
+            rotation,
+            overlap,
+            disabled,
+        },
     )
 }
 

@@ -37,8 +37,7 @@ impl Turn<'_> {
         })?;
         let application = tx.application(self.key.application_id).await?;
         let material = entropy.key_material().map_err(Error::from)?;
-        let secret =
-            PlainKey::make(application.key_prefix.as_ref(), self.key.kind, self.key.environment, material);
+        let secret = PlainKey::make(application.key_prefix.as_ref(), self.key.kind, self.key.environment, material);
         let id = KeyId::new(entropy.uuid(now).map_err(Error::from)?);
         let sealed = entropy.draw(|rng| secret.seal(|text| public_key.seal(text, rng))).map_err(Error::from)?;
         let sealed = sealed.map_err(|error| {

@@ -1,7 +1,9 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::Mutex, time::Duration};
+    sync::Mutex,
+    time::Duration,
+};
 
 use portcullis::{
     auth, bootstrap,

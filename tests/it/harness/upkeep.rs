@@ -79,11 +79,7 @@ impl Server {
             overlap: Some(prost_types::Duration { seconds, nanos: 0 }),
             ..Default::default()
         };
-        let request = pb::UpdateApplicationRequest {
-            application: Some(application),
-            update_mask: mask(&["overlap"]),
-            ..Default::default()
-        };
+        let request = pb::UpdateApplicationRequest { application: Some(application), update_mask: mask(&["overlap"]) };
         let _: pb::UpdateApplicationResponse =
             self.signed(&self.admin, "ApplicationService/UpdateApplication", &request).await.expect("overlap");
     }
