@@ -37,6 +37,8 @@ pub enum Guard {
     Overlap,
     /// A revocation waits for the answers that verifiers may give by themselves.
     Edge,
+    /// What was told to be expired is, whatever a clock says.
+    Expired,
     /// What was granted of a limit counts, whoever asks.
     Budget,
 }

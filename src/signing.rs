@@ -2,7 +2,7 @@
 //!
 //! One scheme, no negotiation: RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 §8.2),
 //! either over the eight lines of [`Signed`] or over a JWT (RFC 7519) with `alg`
-//! RS256. Knows nothing of gRPC, of the store, or of who may do what.
+//! RS256. Secrets of keys are sealed by RSAES-OAEP with SHA-256. Knows nothing of gRPC, of the store, or of who may do what.
 
 #[cfg(feature = "client")]
 mod private_key;
@@ -11,8 +11,8 @@ mod text;
 pub mod token;
 
 #[cfg(feature = "client")]
-pub use private_key::{KeyUnreadable, PrivateKey};
-pub use public_key::{Kid, PublicKey, PublicKeyRefused};
+pub use private_key::{KeyUnreadable, NotOpened, PrivateKey};
+pub use public_key::{Kid, NotSealed, PublicKey, PublicKeyRefused};
 pub use text::Signed;
 
 /// The metadata of a signed request.

@@ -44,7 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guard", &[]),
     ("housekeeping", &["domain", "limits", "replica", "store"]),
     ("index", &["domain", "guard", "signing"]),
-    ("jobs", &["domain", "store"]),
+    ("jobs", &["domain", "entropy", "keys", "replica", "signing", "store"]),
     ("keys", &["auth", "domain", "entropy", "guard", "index", "limits", "replica", "signing", "store", "usage"]),
     ("limits", &["clock", "domain", "store"]),
     ("pb", &[]),

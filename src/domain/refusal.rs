@@ -94,6 +94,8 @@ pub enum Refusal {
 
     #[error("no such key in this application")]
     KeyNotFound,
+    #[error("no secret of this key is sealed to a key of your account")]
+    SealedSecretNotFound,
     #[error("no such application")]
     ApplicationNotFound,
     #[error("no such service account")]
@@ -112,6 +114,8 @@ pub enum Refusal {
     KeyRevoked,
     #[error("the key was rotated already; the newest key of its chain is {0}: rotate that one")]
     KeyAlreadyRotated(KeyId),
+    #[error("the key is in use, or revoked, and its secret cannot be had any more; rotate it if it is lost")]
+    SealedSecretGone,
     #[error("nobody could administer the service afterwards; add another key of an unlimited admin first")]
     LastAdminKey,
     #[error("it was changed since you read it; read it again")]

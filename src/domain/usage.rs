@@ -80,7 +80,7 @@ pub struct UsedKey {
 
 const HOUR: i64 = 3600;
 /// After so long without a VALID verdict a key counts as unused.
-const UNUSED_AFTER: Duration = Duration::from_hours(90 * 24);
+pub const UNUSED_AFTER: Duration = Duration::from_hours(90 * 24);
 
 impl Counted {
     #[must_use]

@@ -86,6 +86,13 @@ impl KeyService for KeyApi {
         Ok(Response::new(self.usage(&request).await?))
     }
 
+    async fn get_sealed_secret(
+        &self,
+        request: Request<pb::GetSealedSecretRequest>,
+    ) -> Result<Response<pb::GetSealedSecretResponse>, Status> {
+        Ok(Response::new(self.sealed_secret(&request).await?))
+    }
+
     type WatchRevocationsStream = Pin<Box<dyn Stream<Item = Result<pb::WatchRevocationsResponse, Status>> + Send>>;
 
     async fn watch_revocations(
@@ -193,6 +200,16 @@ impl KeyApi {
         let get = usage::get_usage(request.get_ref(), self.replica.now())?;
         let (report, revision) = self.keys.usage(caller, get).await?;
         Ok(usage::to_report(&report, revision))
+    }
+
+    async fn sealed_secret(
+        &self,
+        request: &Request<pb::GetSealedSecretRequest>,
+    ) -> Result<pb::GetSealedSecretResponse, Refusal> {
+        let (act, patience) = (unpack::act(request)?, unpack::patience(request, request.get_ref().wait));
+        let (patience, get) = unpack::both(patience, key::sealed_secret(request.get_ref()))?;
+        let (sealed, revision) = self.keys.sealed_secret(act, get, patience).await?;
+        Ok(key::to_sealed(sealed, revision))
     }
 
     async fn watch(&self, request: Request<pb::WatchRevocationsRequest>) -> Result<crate::watch::WatchStream, Refusal> {

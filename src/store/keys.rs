@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -41,6 +43,15 @@ pub(super) async fn find(
     }
     // `.all()`: on SQLite `.one()` binds its LIMIT and has the statement prepared anew.
     query.all(db).await?.pop().map(codec::key).transpose()
+}
+
+/// Those with these ids, each by itself: one that does not read is an error of its own.
+pub(super) async fn read_all(
+    db: &impl ConnectionTrait,
+    ids: Vec<String>,
+) -> Result<HashMap<String, Result<Key, Error>>, Error> {
+    let rows = api_key::Entity::find().filter(api_key::Column::KeyId.is_in(ids)).all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.key_id.clone(), codec::key(row))).collect())
 }
 
 /// All of a chain, oldest first.

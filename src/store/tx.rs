@@ -1,3 +1,5 @@
+mod upkeep;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::{DatabaseTransaction, prelude::Json};
@@ -8,6 +10,7 @@ use super::{
     entity::event_log,
     keys,
     requests::{self, Earlier},
+    timers,
 };
 use crate::{
     domain::{
@@ -23,6 +26,8 @@ use crate::{
     },
     signing::Kid,
 };
+
+pub(super) use upkeep::Aside;
 
 /// A transaction that is deciding: it reads, and notes what is to be saved. What it read
 /// cannot change before it commits, since SQLite has one writer at a time; an engine with
@@ -46,6 +51,7 @@ pub(super) struct Inner {
 pub(super) struct Notes {
     pub(super) saves: Vec<Save>,
     pub(super) notices: Vec<Notice>,
+    pub(super) asides: Vec<Aside>,
     pub(super) made: Option<(CreateRequest, String)>,
 }
 
@@ -171,6 +177,16 @@ pub(super) struct Written {
 }
 
 impl Save {
+    /// Writes when something is due for it, unless a job says so itself.
+    pub(super) async fn time(&self, db: &DatabaseTransaction, asides: &[Aside], now: Timestamp) -> Result<(), Error> {
+        match self {
+            Self::Key { before, after, .. } if !asides.iter().any(|aside| aside.times(after.id)) => {
+                timers::follow(db, before.as_deref(), after, now).await
+            }
+            Self::Key { .. } | Self::Application { .. } | Self::Account { .. } => Ok(()),
+        }
+    }
+
     /// Writes the row as of `revision`.
     pub(super) async fn write(self, db: &DatabaseTransaction, revision: Revision) -> Result<Written, Error> {
         match self {

@@ -39,6 +39,8 @@ fn is_in_the_table(refusal: &Refusal) {
         | Refusal::ServiceAccountKeyExists(_)
         | Refusal::KeyRevoked
         | Refusal::KeyAlreadyRotated(_)
+        | Refusal::SealedSecretNotFound
+        | Refusal::SealedSecretGone
         | Refusal::LastAdminKey
         | Refusal::EtagMismatch
         | Refusal::ResumeTokenExpired { .. }
@@ -98,6 +100,7 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
         (Refusal::ApplicationNotFound, Code::NotFound, "APPLICATION_NOT_FOUND", &[]),
         (Refusal::ServiceAccountNotFound, Code::NotFound, "SERVICE_ACCOUNT_NOT_FOUND", &[]),
         (Refusal::ServiceAccountKeyNotFound, Code::NotFound, "SERVICE_ACCOUNT_KEY_NOT_FOUND", &[]),
+        (Refusal::SealedSecretNotFound, Code::NotFound, "SEALED_SECRET_NOT_FOUND", &[]),
         (Refusal::SecretAlreadyReturned(key), Code::AlreadyExists, "SECRET_ALREADY_RETURNED", &["key_id"]),
         (
             Refusal::ServiceAccountKeyExists(account),
@@ -107,6 +110,7 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
         ),
         (Refusal::KeyRevoked, Code::FailedPrecondition, "KEY_REVOKED", &[]),
         (Refusal::KeyAlreadyRotated(key), Code::FailedPrecondition, "KEY_ALREADY_ROTATED", &["key_id"]),
+        (Refusal::SealedSecretGone, Code::FailedPrecondition, "SEALED_SECRET_GONE", &[]),
         (Refusal::LastAdminKey, Code::FailedPrecondition, "LAST_ADMIN_KEY", &[]),
         (Refusal::EtagMismatch, Code::Aborted, "ETAG_MISMATCH", &[]),
         (

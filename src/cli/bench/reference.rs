@@ -92,5 +92,6 @@ only_verify! {
     revoke_key: pb::RevokeKeyRequest => pb::RevokeKeyResponse,
     get_rate_limit: pb::GetRateLimitRequest => pb::GetRateLimitResponse,
     get_key_usage: pb::GetKeyUsageRequest => pb::GetKeyUsageResponse,
+    get_sealed_secret: pb::GetSealedSecretRequest => pb::GetSealedSecretResponse,
     watch_revocations: pb::WatchRevocationsRequest => Nothing,
 }

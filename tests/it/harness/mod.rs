@@ -18,6 +18,7 @@ mod rows;
 mod server;
 pub(crate) mod shop;
 mod stalled;
+pub(crate) mod upkeep;
 mod usage;
 pub(crate) mod verify;
 pub(crate) mod watch;
