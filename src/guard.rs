@@ -37,6 +37,8 @@ pub enum Guard {
     Edge,
     /// What was granted of a limit counts, whoever asks.
     Budget,
+    /// An event of the audit log must give its hash, and follow the one before it.
+    Chain,
 }
 
 #[cfg(not(feature = "guards-off"))]

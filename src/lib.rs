@@ -62,6 +62,7 @@ pub mod applications;
 pub mod auth;
 #[cfg(feature = "server")]
 pub mod bootstrap;
+pub mod chain;
 pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
@@ -75,7 +76,6 @@ pub mod domain;
 pub mod entropy;
 #[cfg(feature = "server")]
 pub mod grpc;
-#[cfg(feature = "server")]
 pub mod guard;
 #[cfg(feature = "server")]
 mod housekeeping;

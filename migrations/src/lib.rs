@@ -11,6 +11,7 @@ use sea_orm_migration::prelude::*;
 
 mod m20261121_000001_init;
 mod m20261121_000002_limits;
+mod m20261127_000004_audit;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -19,6 +20,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_init::Migration), Box::new(m20261121_000002_limits::Migration)]
+        vec![
+            Box::new(m20261121_000001_init::Migration),
+            Box::new(m20261121_000002_limits::Migration),
+            Box::new(m20261127_000004_audit::Migration),
+        ]
     }
 }
