@@ -59,6 +59,8 @@ pub mod accounts;
 #[cfg(feature = "server")]
 pub mod applications;
 #[cfg(feature = "server")]
+pub mod audit;
+#[cfg(feature = "server")]
 pub mod auth;
 #[cfg(feature = "server")]
 pub mod bootstrap;

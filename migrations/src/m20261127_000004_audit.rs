@@ -92,9 +92,9 @@ mod tests {
 
     #[test]
     fn every_column_type_exists_on_postgresql_too() {
-        let columns = columns().into_iter().map(|column| {
-            Table::alter().table(Alias::new(LOG)).add_column(column).to_string(PostgresQueryBuilder)
-        });
+        let columns = columns()
+            .into_iter()
+            .map(|column| Table::alter().table(Alias::new(LOG)).add_column(column).to_string(PostgresQueryBuilder));
         let all = columns.chain([head().to_string(PostgresQueryBuilder)]).collect::<Vec<_>>().join(";\n");
         for word in ["bytea", "bigint", "smallint", "varchar"] {
             assert!(all.contains(word), "{word} in {all}");

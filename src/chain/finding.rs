@@ -18,7 +18,9 @@ pub enum Finding {
     Beyond { last: i64, head: i64 },
     #[error("event {seq}, the last one, is not the one that was written last: it was rewritten")]
     Head { seq: i64 },
-    #[error("{rows} rows of the log's table have no place in the chain: run `portcullis migrate`, which chains what an older version wrote; if it wrote nothing, they were put in")]
+    #[error(
+        "{rows} rows of the log's table have no place in the chain: run `portcullis migrate`, which chains what an older version wrote; if it wrote nothing, they were put in"
+    )]
     Loose { rows: i64 },
     #[error("the tail is cut off: {checkpoint} was signed when event {seq} was the last, and the last one that is there is {last}{}", elsewhere(*.other_history))]
     CutSince { checkpoint: String, seq: i64, last: i64, other_history: bool },

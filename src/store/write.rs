@@ -88,6 +88,7 @@ impl Store {
             requests::put(&db, signer.account_id, &request, resource_id, now).await?;
         }
         let audit_id = self.inner.entropy.uuid(now)?;
+        let subject = audit::subject_of(&saves, act);
         let (mut before, mut after) = (Vec::new(), Vec::new());
         let revision = if saves.is_empty() {
             log::touch_head(&db).await?
@@ -104,7 +105,7 @@ impl Store {
             log::append(&db, tx::event_row(revision, event_id, now, &changes)?).await?;
             revision
         };
-        audit::put(&db, audit_id, act, now, audit::Outcome::Done { revision, before, after }).await?;
+        audit::put(&db, audit_id, act, now, audit::Outcome::Done { revision, subject, before, after }).await?;
         db.commit().await.map_err(Error::CommitUnknown)?;
         Ok(revision)
     }
