@@ -13,5 +13,5 @@ mod record;
 mod verifier;
 
 pub use finding::Finding;
-pub use record::{BEGIN, Hash, Link, Record};
+pub use record::{BEGIN, Hash, Link, Record, hex};
 pub use verifier::{Anchor, Head, MAX_FINDINGS, Report, Verifier};

@@ -16,7 +16,7 @@ mod dynamic;
 mod fresh;
 mod signer;
 
-pub use audit::{Checkpoint, CheckpointRefused, VerifyFailed, WhyNot, hex, verify_audit};
+pub use audit::{Checkpoint, CheckpointRefused, VerifyFailed, WhyNot, verify_audit};
 pub use call::{CallFailed, Client, Proof};
 pub use codec::Raw;
 pub use connect::{ConnectFailed, Endpoint, EndpointRefused, Tls, connect};

@@ -19,7 +19,7 @@ pub enum Finding {
     #[error("event {seq}, the last one, is not the one that was written last: it was rewritten")]
     Head { seq: i64 },
     #[error(
-        "{rows} rows of the log's table have no place in the chain: run `portcullis migrate`, which chains what an older version wrote; if it wrote nothing, they were put in"
+        "{rows} rows of the log's table have no place in the chain: stop the server and run `portcullis migrate`, which chains what an older version wrote; if none wrote here, they were put in"
     )]
     Loose { rows: i64 },
     #[error("the tail is cut off: {checkpoint} was signed when event {seq} was the last, and the last one that is there is {last}{}", elsewhere(*.other_history))]

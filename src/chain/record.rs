@@ -88,6 +88,12 @@ impl Record {
     }
 }
 
+/// How a hash is shown.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn put(to: &mut Vec<u8>, bytes: &[u8]) {
     to.extend((bytes.len() as u64).to_be_bytes());
     to.extend(bytes);
@@ -228,7 +234,6 @@ mod tests {
             before: None,
             after: text("[{}]"),
         };
-        let hex: String = record.hash(&BEGIN).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "874103bd41efcbdbf661d2eee1b07fd3e595df7f480ebc23b8e0f7d6714574a5");
+        assert_eq!(hex(&record.hash(&BEGIN)), "874103bd41efcbdbf661d2eee1b07fd3e595df7f480ebc23b8e0f7d6714574a5");
     }
 }

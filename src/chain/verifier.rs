@@ -43,7 +43,9 @@ pub struct Report {
 #[derive(Debug)]
 pub struct Verifier {
     seq: i64,
-    hash: Vec<u8>,
+    /// Of the last event; none where its own fields do not give it, so that nothing can be held
+    /// against it.
+    hash: Option<Vec<u8>>,
     /// Not yet reached, the nearest last.
     anchors: Vec<Anchor>,
     /// Of those that were reached, and did not hold.
@@ -56,7 +58,7 @@ impl Verifier {
     #[must_use]
     pub fn new(mut anchors: Vec<Anchor>) -> Self {
         anchors.sort_by_key(|anchor| std::cmp::Reverse(anchor.seq));
-        Self { seq: 0, hash: BEGIN.to_vec(), anchors, broken: Vec::new(), findings: Vec::new(), more: 0 }
+        Self { seq: 0, hash: Some(BEGIN.to_vec()), anchors, broken: Vec::new(), findings: Vec::new(), more: 0 }
     }
 
     /// Up to where it came.
@@ -65,8 +67,7 @@ impl Verifier {
         self.seq
     }
 
-    /// Takes the next event. What is wrong with it is noted once: the next one is held against
-    /// this one as it is.
+    /// Takes the next event. What is wrong with it is noted once, and not again with the next.
     pub fn follow(&mut self, link: &Link) {
         let seq = link.record.seq;
         if seq <= self.seq {
@@ -76,15 +77,17 @@ impl Verifier {
         if !follows {
             self.note(Finding::Removed { first: self.seq + 1, last: seq - 1 });
         }
+        let is_as_written = link.record.hash(&link.previous)[..] == link.hash;
+        let before = self.hash.take().filter(|_| follows);
         if guard::on(Guard::Chain) {
-            if link.record.hash(&link.previous)[..] != link.hash {
+            if !is_as_written {
                 self.note_change(link);
-            } else if follows && link.previous != self.hash {
+            } else if before.is_some_and(|hash| hash != link.previous) {
                 self.note(Finding::Unlinked { seq });
             }
         }
         self.seq = seq;
-        self.hash.clone_from(&link.hash);
+        self.hash = is_as_written.then(|| link.hash.clone());
         while let Some(anchor) = self.anchors.pop_if(|anchor| anchor.seq <= seq) {
             if anchor.seq != seq || anchor.hash != link.hash {
                 self.broken.push(anchor);
@@ -100,7 +103,7 @@ impl Verifier {
             self.note(Finding::Cut { last, head: head.seq });
         } else if last > head.seq {
             self.note(Finding::Beyond { last, head: head.seq });
-        } else if self.hash != head.hash {
+        } else if self.hash.as_ref().is_some_and(|hash| *hash != head.hash) {
             self.note(Finding::Head { seq: last });
         }
         if head.loose > 0 {

@@ -6,7 +6,7 @@ mod verify;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -18,7 +18,7 @@ use super::{
     out::Out,
 };
 use crate::{
-    chain::{Anchor, Head, Report},
+    chain::{Anchor, Head, Report, hex},
     client::{Checkpoint, CheckpointRefused, Client, VerifyFailed, WhyNot, verify_audit},
     signing::PublicKey,
 };
@@ -96,13 +96,13 @@ impl LogArgs {
     }
 }
 
-fn public_key(path: &PathBuf) -> Result<PublicKey, Failure> {
+fn public_key(path: &Path) -> Result<PublicKey, Failure> {
     let name = path.display();
     let pem = std::fs::read_to_string(path).map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
     PublicKey::from_pem(&pem).map_err(|error| Failure::Usage(format!("{name}: {error}")))
 }
 
-fn anchor(checkpoint: &Checkpoint, path: &PathBuf, keys: &[PublicKey]) -> Result<Anchor, Failure> {
+fn anchor(checkpoint: &Checkpoint, path: &Path, keys: &[PublicKey]) -> Result<Anchor, Failure> {
     checkpoint.anchor(&path.display().to_string(), keys).map_err(|why| refused(why.at(path)))
 }
 
@@ -143,9 +143,9 @@ impl Verified {
     }
 }
 
-/// `41 events; the last one is 41, 5e88…`
+/// `41 events, all as written; the last one's hash is 5e88…`
 fn described(head: &Head) -> String {
-    let (seq, hash) = (head.seq, crate::client::hex(&head.hash));
+    let (seq, hash) = (head.seq, hex(&head.hash));
     let events = if seq == 1 { "event" } else { "events" };
     format!("{seq} {events}, all as written; the last one's hash is {hash}")
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use prost::Message as _;
 use tonic::Status;
 
-pub use checkpoint::{Checkpoint, CheckpointRefused, WhyNot, hex};
+pub use checkpoint::{Checkpoint, CheckpointRefused, WhyNot};
 
 use super::{CallFailed, Client, Method, Proof, Schema};
 use crate::{

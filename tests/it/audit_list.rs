@@ -88,7 +88,8 @@ async fn events_are_found_by_what_they_are_about() {
     // 1, 2: the admin and the application. 3, 4: the editor and its key. 5, 6: the key. 7: refused.
     assert_eq!(seqs(&server, &all()).await, [7, 6, 5, 4, 3, 2, 1], "newest first");
     let time = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
-    let filters: [(&dyn Fn(&mut pb::ListAuditEventsRequest), &[i64]); 16] = [
+    type Filter<'a> = &'a dyn Fn(&mut pb::ListAuditEventsRequest);
+    let filters: [(Filter<'_>, &[i64]); 16] = [
         (&|r| r.order = pb::AuditOrder::OldestFirst.into(), &[1, 2, 3, 4, 5, 6, 7]),
         (&|r| r.application_id = server.app.clone(), &[7, 6, 5, 2]),
         (&|r| r.resource_id = key.key_id.clone(), &[6, 5]),

@@ -87,8 +87,7 @@ fn one_wrong_is_one_finding_at_its_place() {
     swapped.swap(n - 1, n + 3);
     (swapped[n - 1].record.seq, swapped[n + 3].record.seq) = (12, 16);
     let moved = |first, written_as| Finding::Moved { first, last: first, written_as };
-    let [next, last] = [13, 17].map(|seq| Finding::Unlinked { seq });
-    assert_eq!(found(&swapped, &links), [moved(12, 16), next, moved(16, 12), last]);
+    assert_eq!(found(&swapped, &links), [moved(12, 16), moved(16, 12)]);
 
     let mut cut = links.clone();
     cut.truncate(25);

@@ -9,7 +9,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    chain::{Anchor, Head},
+    chain::{Anchor, Head, hex},
     client::{Credentials, SigningFailed, fresh},
     signing::{PublicKey, SignedCheckpoint},
 };
@@ -149,12 +149,6 @@ impl Checkpoint {
         let Self { audience, log_id, hash, time, kid, .. } = self;
         SignedCheckpoint { audience, log_id, seq: self.seq, hash, time, kid }.text()
     }
-}
-
-/// In lowercase.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// 32 bytes of lowercase hex.

@@ -1,7 +1,7 @@
 //! The audit log, over the wire and past it.
 
 use portcullis::{
-    chain::{Anchor, Finding, Head, Link, Record, Report},
+    chain::{Anchor, Finding, Head, Link, Record, Report, hex},
     client::{Account, Client, Credentials, verify_audit},
     clock::Clock,
     pb,
@@ -42,6 +42,12 @@ impl Server {
     pub(crate) async fn verified(&self, anchors: Vec<Anchor>) -> Report {
         let client = Client::new(self.channel(), Some(self.admin.credentials()));
         verify_audit(&client, anchors, |_, _| {}).await.expect("verify")
+    }
+
+    /// Whether the log could be read to its end.
+    pub(crate) async fn reads_its_log(&self) -> bool {
+        let client = Client::new(self.channel(), Some(self.admin.credentials()));
+        verify_audit(&client, Vec::new(), |_, _| {}).await.is_ok()
     }
 
     pub(crate) async fn found(&self, anchors: &[Anchor]) -> Vec<Finding> {
@@ -103,7 +109,6 @@ impl Rows {
         for Link { record, previous, hash } in links {
             let text = |text: &str| format!("'{}'", text.replace('\'', "''"));
             let maybe = |value: &Option<String>| value.as_deref().map_or_else(|| "NULL".to_owned(), text);
-            let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
             let values = [
                 record.seq.to_string(),
                 format!("x'{}'", record.audit_id.simple()),
@@ -130,8 +135,8 @@ impl Rows {
 
     /// Says that the last event is this one.
     pub(crate) async fn put_audit_head(&self, last: &Link) {
-        let hash: String = last.hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.change(&format!("UPDATE audit_head SET seq = {}, hash = x'{hash}'", last.record.seq)).await;
+        let (seq, hash) = (last.record.seq, hex(&last.hash));
+        self.change(&format!("UPDATE audit_head SET seq = {seq}, hash = x'{hash}'")).await;
     }
 }
 
