@@ -24,7 +24,7 @@ impl Deployment {
         let mut deployment = Self { checkout: Checkout::new(), port: free_port(), serve: None };
         let (checkout, url) = (&deployment.checkout, deployment.url());
         write_certificates(checkout);
-        assert_eq!(checkout.run(&["migrate", DATABASE]).good(), "2 migrations applied\n");
+        assert!(checkout.run(&["migrate", DATABASE]).good().ends_with(" migrations applied\n"));
         assert_eq!(checkout.run(&["migrate", DATABASE]).good(), "the schema is up to date\n");
         let bootstrap = ["bootstrap", DATABASE, "--out", "admin.json", "--endpoint", &url];
         assert!(checkout.run(&bootstrap).good().starts_with("made the admin sa_"));
