@@ -6,13 +6,17 @@
 
 pub mod account;
 pub mod act;
+pub mod alert;
 pub mod application;
 pub mod balance;
+pub mod email;
 pub mod event;
 pub mod id;
 pub mod key;
 pub mod limit;
+pub mod lineage;
 pub mod network;
+pub mod notice;
 pub mod origin;
 pub mod page;
 pub mod permission;
@@ -25,5 +29,6 @@ pub mod span;
 pub mod text;
 pub mod time;
 pub mod token;
+pub mod upkeep;
 pub mod usage;
 pub mod verdict;

@@ -22,6 +22,7 @@ pub use verify::{Answer, Subject, VerifyKey};
 
 use crate::{
     domain::{
+        key::Key,
         refusal::{Refusal, Violations},
         time::Timestamp,
     },
@@ -29,7 +30,7 @@ use crate::{
     index::Index,
     limits::Budgets,
     replica::Replica,
-    store::Store,
+    store::{Store, Tx},
     usage::Usage,
 };
 
@@ -67,4 +68,23 @@ fn must_be_ahead(field: &str, expire_time: Option<Timestamp>, now: Timestamp) ->
         }
         _ => Ok(()),
     }
+}
+
+/// Whoever is handed a key's next secret must be somebody who may see its application.
+async fn recipient_must_see(key: &Key, field: &str, tx: &Tx) -> Result<(), Refusal> {
+    let Some(kid) = key.upkeep.rotation.as_ref().and_then(|rotation| rotation.recipient.as_ref()) else {
+        return Ok(());
+    };
+    let sees = match tx.owner_of(kid).await? {
+        Some(owner) => {
+            let account = tx.account(owner).await?;
+            !account.disabled && account.scope.holds(key.application_id)
+        }
+        None => false,
+    };
+    if sees {
+        return Ok(());
+    }
+    let what = "is not a key of a service account that is enabled and has this application in its scope";
+    Err(Refusal::FieldInvalid(Violations::one(&format!("{field}rotation_recipient_kid"), what)))
 }

@@ -37,6 +37,7 @@
 //! watch      streams of revocations                                      → auth, store, index, tail, replica, domain
 //! grpc       the wire: gate, statuses, conversions                       → all of the above, pb, telemetry
 //! telemetry  logs, traces, request ids                                   → nothing
+//! jobs       what is done when its time has come                         → store, domain
 //! housekeeping   forgets what nobody needs any more                      → store, replica
 //! bootstrap  the first admin, beside the database                        → accounts, applications, store, domain
 //! config     settings; the only reader of the environment                → the types that it fills
@@ -85,6 +86,8 @@ pub mod guard;
 mod housekeeping;
 #[cfg(feature = "server")]
 pub mod index;
+#[cfg(feature = "server")]
+pub mod jobs;
 #[cfg(feature = "server")]
 pub mod keys;
 #[cfg(feature = "server")]

@@ -14,6 +14,7 @@ use crate::{
     entropy::Entropy,
     grpc::{Bound, Listen, ListenRefused, Parts},
     housekeeping,
+    jobs::{self, Jobs},
     keys::Keys,
     limits::Budgets,
     replica::{Joined, Pace, Replica, Stopped},
@@ -64,6 +65,7 @@ pub struct Running {
     store: Store,
     replica: Replica,
     usage: Usage,
+    jobs: Jobs,
     stop: watch::Sender<bool>,
     ended: JoinHandle<Result<(), ServeError>>,
 }
@@ -94,6 +96,11 @@ impl Running {
     #[must_use]
     pub fn usage(&self) -> &Usage {
         &self.usage
+    }
+
+    #[must_use]
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     /// Tells it to end: it refuses new calls, ends its streams with a last bookmark, and
@@ -136,6 +143,9 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let (stop_flush, stopped) = watch::channel(false);
     let flush = tokio::spawn(flush.run(said(stopped)));
 
+    let jobs = jobs::Running::new(store.clone(), entropy.uuid(replica.now()).map_err(OpenError::from)?);
+    let handles = jobs.handles();
+
     let (drain_now, draining) = watch::channel(false);
     let part = || (store.clone(), Arc::clone(&index), replica.clone());
     let (s, i, r) = part();
@@ -156,10 +166,10 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let cleaning = tokio::spawn(housekeeping::run(store.clone(), replica.clone(), Arc::clone(&budgets), history));
     let (stop, told) = watch::channel(false);
     let stops = Stops { server: drain_now, flush: stop_flush, sync: stop_sync };
-    let tasks = Tasks { store: store.clone(), budgets, server, sync, flush, cleaning, teller, stops, drain };
+    let tasks = Tasks { store: store.clone(), budgets, server, sync, flush, cleaning, teller, jobs, stops, drain };
     let ended = tokio::spawn(tasks.run(told));
     tracing::info!(%address, tls = has_tls, keys = index.key_count(), "serving");
-    Ok(Running { address, has_tls, store, replica, usage, stop, ended })
+    Ok(Running { address, has_tls, store, replica, usage, jobs: handles, stop, ended })
 }
 
 /// Nothing is answered before the first turn of the loop, so nothing listens before it.
@@ -186,6 +196,7 @@ struct Tasks {
     flush: JoinHandle<()>,
     cleaning: JoinHandle<()>,
     teller: JoinHandle<()>,
+    jobs: jobs::Running,
     stops: Stops,
     drain: Duration,
 }
@@ -219,10 +230,12 @@ impl Tasks {
                 Ok(()) => ServeError::Lost("the loop that asks for chunks of limits ended".to_owned()),
                 Err(error) => ServeError::Lost(error.to_string()),
             }),
+            lost = self.jobs.lost() => Some(ServeError::Lost(lost)),
         };
         self.cleaning.abort();
         tracing::info!("draining");
         self.stops.server.send_replace(true);
+        self.jobs.end().await;
         if !self.server.is_finished() && tokio::time::timeout(self.drain, &mut self.server).await.is_err() {
             tracing::warn!("calls or streams did not end in time and are cut off");
             self.server.abort();

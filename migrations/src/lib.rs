@@ -11,6 +11,7 @@ use sea_orm_migration::prelude::*;
 
 mod m20261121_000001_init;
 mod m20261121_000002_limits;
+mod m20261127_000003_lifecycle;
 mod m20261127_000004_audit;
 
 /// Every migration, oldest first.
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261121_000001_init::Migration),
             Box::new(m20261121_000002_limits::Migration),
+            Box::new(m20261127_000003_lifecycle::Migration),
             Box::new(m20261127_000004_audit::Migration),
         ]
     }

@@ -5,9 +5,12 @@ use crate::{
     domain::{
         account::Scope,
         act::Act,
-        application::Application,
+        alert::AlertThresholds,
+        application::{Application, USUAL_OVERLAP},
+        email::EmailAddress,
         id::{ApplicationId, Revision},
         limit::Plan,
+        notice::LeakPolicy,
         refusal::Refusal,
         secret::KeyPrefix,
         text::Name,
@@ -24,6 +27,10 @@ pub struct NewApplication {
     pub plan: Plan,
     pub max_cache_ttl: Duration,
     pub key_prefix: Option<KeyPrefix>,
+    pub overlap: Duration,
+    pub notify_emails: Vec<EmailAddress>,
+    pub leak_policy: LeakPolicy,
+    pub alert_thresholds: AlertThresholds,
     pub request: Option<CreateRequest>,
 }
 
@@ -31,15 +38,47 @@ impl NewApplication {
     /// Without a plan or anything else.
     #[must_use]
     pub fn named(name: Name) -> Self {
-        Self { name, plan: Plan::None, max_cache_ttl: Duration::ZERO, key_prefix: None, request: None }
+        Self {
+            name,
+            plan: Plan::None,
+            max_cache_ttl: Duration::ZERO,
+            key_prefix: None,
+            overlap: USUAL_OVERLAP,
+            notify_emails: Vec::new(),
+            leak_policy: LeakPolicy::default(),
+            alert_thresholds: AlertThresholds::default(),
+            request: None,
+        }
     }
 
     /// As it is when it begins.
     #[must_use]
     pub fn begin(self, id: ApplicationId, now: Timestamp) -> Application {
-        let Self { name, plan, max_cache_ttl, key_prefix, request: _ } = self;
-        let revision = Revision::default();
-        Application { id, name, plan, max_cache_ttl, key_prefix, create_time: now, update_time: now, revision }
+        let Self {
+            name,
+            plan,
+            max_cache_ttl,
+            key_prefix,
+            overlap,
+            notify_emails,
+            leak_policy,
+            alert_thresholds,
+            request: _,
+        } = self;
+        Application {
+            id,
+            name,
+            plan,
+            max_cache_ttl,
+            key_prefix,
+            overlap,
+            notify_emails,
+            leak_policy,
+            alert_thresholds,
+            create_time: now,
+            update_time: now,
+            revision: Revision::default(),
+        }
     }
 }
 

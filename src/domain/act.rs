@@ -14,7 +14,7 @@ use crate::signing::Kid;
 #[derive(Debug, Clone)]
 pub struct Act {
     pub(crate) signer: Option<Signer>,
-    /// `portcullis.v1.KeyService/RevokeKey`, or the command.
+    /// `portcullis.v1.KeyService/RevokeKey`, or the command, or the job.
     pub(crate) method: &'static str,
     pub(crate) request_id: Arc<str>,
     /// The address that the call came from, empty for the operator.
@@ -56,5 +56,11 @@ impl Act {
     pub fn operator(command: &'static str) -> Self {
         let subject = Subject::default();
         Self { signer: None, method: command, request_id: command.into(), peer: String::new(), subject }
+    }
+
+    /// What the service does by itself, when the time for it has come.
+    #[must_use]
+    pub fn job(job: &'static str) -> Self {
+        Self::operator(job)
     }
 }

@@ -1,9 +1,12 @@
 use std::time::Duration;
 
 use super::{
+    alert::AlertThresholds,
+    email::EmailAddress,
     event::{Cause, Changed, set},
     id::{ApplicationId, Revision, Versioned},
     limit::{Plan, PlanKind, RateLimit},
+    notice::LeakPolicy,
     refusal::{Refusal, Violations},
     secret::KeyPrefix,
     text::Name,
@@ -20,6 +23,12 @@ pub struct Application {
     pub max_cache_ttl: Duration,
     /// The first part of the keys that are made from now on.
     pub key_prefix: Option<KeyPrefix>,
+    /// How long a key stays good beside the one that it was rotated to.
+    pub overlap: Duration,
+    /// Who is written to.
+    pub notify_emails: Vec<EmailAddress>,
+    pub leak_policy: LeakPolicy,
+    pub alert_thresholds: AlertThresholds,
     pub create_time: Timestamp,
     pub update_time: Timestamp,
     pub revision: Revision,
@@ -34,6 +43,10 @@ pub struct ApplicationPatch {
     pub max_cache_ttl: Option<Duration>,
     /// `Some(None)`: none.
     pub key_prefix: Option<Option<KeyPrefix>>,
+    pub overlap: Option<Duration>,
+    pub notify_emails: Option<Vec<EmailAddress>>,
+    pub leak_policy: Option<LeakPolicy>,
+    pub alert_thresholds: Option<AlertThresholds>,
 }
 
 impl Versioned for Application {
@@ -44,18 +57,24 @@ impl Versioned for Application {
 
 /// The longest that a verifier may answer by itself.
 pub const MAX_CACHE_TTL: Duration = Duration::from_secs(60);
+/// Where nothing else is wanted.
+pub const USUAL_OVERLAP: Duration = Duration::from_hours(48);
 
 impl Application {
     /// Answers whether anything changed, and the cause if keys may be good for less than before.
     pub fn update(&mut self, patch: ApplicationPatch, now: Timestamp) -> Result<Changed, Refusal> {
         let before = self.clone();
-        let ApplicationPatch { name, plan, rate_limits, max_cache_ttl, key_prefix } = patch;
+        let ApplicationPatch { name, plan, rate_limits, max_cache_ttl, key_prefix, .. } = patch;
         let plan = self.plan.patched(plan, rate_limits);
         let invalid = |error| Refusal::FieldInvalid(Violations::one("application.rate_limits", error));
         self.plan = plan.map_err(invalid)?;
         set(&mut self.name, name);
         set(&mut self.max_cache_ttl, max_cache_ttl);
         set(&mut self.key_prefix, key_prefix);
+        set(&mut self.overlap, patch.overlap);
+        set(&mut self.notify_emails, patch.notify_emails);
+        set(&mut self.leak_policy, patch.leak_policy);
+        set(&mut self.alert_thresholds, patch.alert_thresholds);
         if *self == before {
             return Ok(Changed::No);
         }
@@ -90,6 +109,10 @@ mod tests {
             plan: Plan::None,
             max_cache_ttl: Duration::from_secs(max_cache_ttl),
             key_prefix: None,
+            overlap: USUAL_OVERLAP,
+            notify_emails: Vec::new(),
+            leak_policy: LeakPolicy::Alert,
+            alert_thresholds: AlertThresholds::default(),
             create_time: at(1_000),
             update_time: at(1_000),
             revision: Revision::default(),

@@ -50,7 +50,10 @@ pub struct KeyChange {
 pub enum Cause {
     Revoked,
     Disabled,
+    Expired,
     Narrowed,
+    /// The overlap with its successor is over.
+    Rotated,
 }
 
 /// What an update did.

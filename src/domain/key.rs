@@ -1,18 +1,21 @@
+mod patch;
+
 use std::sync::Arc;
 
+pub use patch::KeyPatch;
+
 use super::{
-    event::{Cause, Changed, set},
     id::{ApplicationId, KeyId, Revision, ServiceAccountId, Versioned},
-    limit::{Limits, Plan, Quota, RateLimit},
+    limit::{Limits, Plan},
+    lineage::Lineage,
     network::IpRange,
-    permission::{Permission, all_covered, any_covers},
-    referrer::ReferrerRule,
+    permission::Permission,
     refusal::{Refusal, Violations},
-    resource::ResourceRule,
     restriction::Restrictions,
     secret::SecretHash,
     text::{Label, Name, Note},
     time::Timestamp,
+    upkeep::Upkeep,
     verdict::KeyFacts,
 };
 
@@ -77,7 +80,12 @@ pub struct Key {
     pub create_time: Timestamp,
     pub update_time: Timestamp,
     pub expire_time: Option<Timestamp>,
+    /// Everybody was told that it has expired: it stays so, whatever a clock says, until an
+    /// update sets another time.
+    pub expired: bool,
     pub revoked: Option<Revoked>,
+    pub lineage: Lineage,
+    pub upkeep: Upkeep,
     pub created_by: ServiceAccountId,
     /// That changed it last.
     pub revision: Revision,
@@ -85,23 +93,6 @@ pub struct Key {
 
 /// How many labels a key may have.
 pub const MAX_LABELS: usize = 64;
-/// New values for the fields that an update names.
-#[derive(Debug, Clone, Default)]
-pub struct KeyPatch {
-    pub name: Option<Name>,
-    pub description: Option<Note>,
-    pub permissions: Option<Vec<Permission>>,
-    pub ip_ranges: Option<Vec<IpRange>>,
-    pub referrers: Option<Vec<ReferrerRule>>,
-    pub resources: Option<Vec<ResourceRule>>,
-    pub rate_limits: Option<Vec<RateLimit>>,
-    pub quotas: Option<Vec<Quota>>,
-    pub labels: Option<Vec<Label>>,
-    pub disabled: Option<bool>,
-    /// `Some(None)`: never.
-    pub expire_time: Option<Option<Timestamp>>,
-}
-
 impl Versioned for Key {
     fn changed_by(&mut self, revision: Revision) {
         self.revision = revision;
@@ -111,15 +102,29 @@ impl Versioned for Key {
 impl Key {
     #[must_use]
     pub fn state(&self, now: Timestamp) -> KeyState {
-        if self.revoked.is_some() {
+        if self.is_revoked(now) {
             KeyState::Revoked
-        } else if self.expire_time.is_some_and(|at| at <= now) {
+        } else if self.expired || self.expire_time.is_some_and(|at| at <= now) {
             KeyState::Expired
         } else if self.disabled {
             KeyState::Disabled
         } else {
             KeyState::Active
         }
+    }
+
+    /// Whether it has ended for good: it was revoked, or the overlap with its successor is over.
+    #[must_use]
+    pub fn is_revoked(&self, now: Timestamp) -> bool {
+        self.revoked.is_some() || self.lineage.is_over(now)
+    }
+
+    /// Its end: as it was written down, or as it will be.
+    #[must_use]
+    pub fn end(&self, now: Timestamp) -> Option<Revoked> {
+        let superseded = |time| Revoked { time, reason: RevokeReason::Superseded, comment: Note::default() };
+        let over = self.lineage.successor.filter(|_| self.lineage.is_over(now));
+        self.revoked.clone().or_else(|| over.map(|successor| superseded(successor.overlap_end_time)))
     }
 
     /// What Verify needs of it.
@@ -136,8 +141,11 @@ impl Key {
             limits: Arc::new(self.limits.clone()),
             labels: self.labels.iter().cloned().collect(),
             expire_time: self.expire_time,
+            expired: self.expired,
             disabled: self.disabled,
             revoked: self.revoked.is_some(),
+            chain: self.lineage.chain,
+            successor: self.lineage.successor.map(Box::new),
         }
     }
 
@@ -151,70 +159,8 @@ impl Key {
         true
     }
 
-    /// Applies an update by somebody who may grant `grantable`. Answers whether anything
-    /// changed, and the cause if the key is good for less than before.
-    pub fn update(&mut self, patch: KeyPatch, grantable: &[Permission], now: Timestamp) -> Result<Changed, Refusal> {
-        if self.revoked.is_some() {
-            return Err(Refusal::KeyRevoked);
-        }
-        let before = self.clone();
-        set(&mut self.name, patch.name);
-        set(&mut self.description, patch.description);
-        set(&mut self.permissions, patch.permissions);
-        set(&mut self.restrictions.ip_ranges, patch.ip_ranges);
-        set(&mut self.restrictions.referrers, patch.referrers);
-        set(&mut self.restrictions.resources, patch.resources);
-        set(&mut self.limits.rate_limits, patch.rate_limits);
-        set(&mut self.limits.quotas, patch.quotas);
-        set(&mut self.labels, patch.labels);
-        set(&mut self.disabled, patch.disabled);
-        set(&mut self.expire_time, patch.expire_time);
-        self.must_be_coherent("key.")?;
-        self.may_be_granted(&before, grantable, now)?;
-        if *self == before {
-            return Ok(Changed::No);
-        }
-        self.update_time = now;
-        Ok(Changed::Yes(self.narrowed_from(&before)))
-    }
-
-    /// Nobody grants what they lack: neither by adding a permission, nor by waking an
-    /// expired or disabled key that holds it, nor by letting it be used from or for more, or
-    /// for longer. Limits are not permissions: who edits may set them.
-    fn may_be_granted(&self, before: &Self, grantable: &[Permission], now: Timestamp) -> Result<(), Refusal> {
-        let (was, is) = (before.state(now), self.state(now));
-        let wakes = (was != KeyState::Active && is == KeyState::Active)
-            || (was == KeyState::Expired && is != KeyState::Expired);
-        let longer = match (self.expire_time, before.expire_time) {
-            (Some(now), Some(then)) => now > then,
-            (None, then) => then.is_some(),
-            (Some(_), None) => false,
-        };
-        let grants_anew = wakes || longer || before.restrictions.is_narrower_than(&self.restrictions);
-        let exceeds = |permission: &&Permission| {
-            (grants_anew || !any_covers(&before.permissions, permission)) && !any_covers(grantable, permission)
-        };
-        match self.permissions.iter().find(exceeds) {
-            Some(permission) => Err(Refusal::GrantExceeded(format!("the permission {permission}"))),
-            None => Ok(()),
-        }
-    }
-
-    fn narrowed_from(&self, before: &Self) -> Option<Cause> {
-        let earlier = match (self.expire_time, before.expire_time) {
-            (Some(now), Some(then)) => now < then,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        let narrowed = earlier
-            || !all_covered(&self.permissions, &before.permissions)
-            || self.restrictions.is_narrower_than(&before.restrictions)
-            || self.limits.is_narrower_than(&before.limits);
-        if self.disabled && !before.disabled { Some(Cause::Disabled) } else { narrowed.then_some(Cause::Narrowed) }
-    }
-
     /// A publishable key is in everybody's hands: it must be bound to a place, and cannot
-    /// hold full access. `field` is what stands before the names of fields.
+    /// hold full access. Only what ends is renewed. `field` is what stands before the names of fields.
     pub fn must_be_coherent(&self, field: &str) -> Result<(), Refusal> {
         let mut violations = Violations::default();
         if self.kind == KeyType::Publishable {
@@ -229,6 +175,9 @@ impl Key {
             if self.permissions.iter().any(Permission::is_full) {
                 violations.add(format!("{field}permissions"), "a publishable key cannot hold full access");
             }
+        }
+        if self.upkeep.auto_renew && self.expire_time.is_none() {
+            violations.add(format!("{field}auto_renew"), "needs a key that expires; set an expire_time");
         }
         violations.settle()
     }

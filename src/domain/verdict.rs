@@ -8,6 +8,7 @@ use super::{
     id::{ApplicationId, KeyId},
     key::{KeyEnvironment, KeyType},
     limit::Limits,
+    lineage::Successor,
     network::IpRange,
     permission::{Permission, all_covered},
     referrer::{Origin, ReferrerRule},
@@ -30,8 +31,13 @@ pub struct KeyFacts {
     pub limits: Arc<Limits>,
     pub labels: Arc<[Label]>,
     pub expire_time: Option<Timestamp>,
+    /// It was told that it expired, which holds whatever a clock says.
+    pub expired: bool,
     pub disabled: bool,
     pub revoked: bool,
+    /// Whose limits and quotas it spends: the first key of its chain.
+    pub chain: KeyId,
+    pub successor: Option<Box<Successor>>,
 }
 
 /// What the verifier knows of the request. What it does not know is `None`, and is not
@@ -112,8 +118,8 @@ pub fn decide(key: &KeyFacts, facts: &Facts, balances: &[Balance], now: Timestam
 fn fails(check: Verdict, key: &KeyFacts, facts: &Facts, now: Timestamp) -> bool {
     let Restrictions { ip_ranges, referrers, resources } = &*key.restrictions;
     match check {
-        Verdict::Revoked => key.revoked,
-        Verdict::Expired => key.expire_time.is_some_and(|at| at <= now),
+        Verdict::Revoked => key.revoked || key.successor.as_ref().is_some_and(|next| next.overlap_end_time <= now),
+        Verdict::Expired => key.expired || key.expire_time.is_some_and(|at| at <= now),
         Verdict::Disabled => key.disabled,
         Verdict::EnvironmentNotAllowed => key.environment != facts.environment,
         Verdict::PermissionMissing => !all_covered(&key.permissions, &facts.required_permissions),

@@ -9,6 +9,7 @@ pub(super) mod key;
 pub(super) mod limit;
 pub(super) mod mask;
 pub(super) mod subject;
+pub(super) mod upkeep;
 pub(super) mod usage;
 pub(super) mod verify;
 pub(super) mod watch;

@@ -76,10 +76,12 @@ mod tests {
 
     use super::*;
     use crate::domain::{
+        alert::AlertThresholds,
         event::{Cause, Change, KeyChange},
         id::{ApplicationId, KeyId, Revision},
         key::{KeyEnvironment, KeyType},
         limit::Plan,
+        notice::LeakPolicy,
         text::Name,
         time::Timestamp,
     };
@@ -93,6 +95,10 @@ mod tests {
             plan: Plan::None,
             max_cache_ttl: Duration::from_secs(1),
             key_prefix: None,
+            overlap: Duration::ZERO,
+            notify_emails: Vec::new(),
+            leak_policy: LeakPolicy::Alert,
+            alert_thresholds: AlertThresholds::default(),
             create_time: NOW,
             update_time: NOW,
             revision: Revision::default(),
@@ -116,8 +122,11 @@ mod tests {
             limits: Arc::default(),
             labels: [].into(),
             expire_time: None,
+            expired: false,
             disabled: false,
             revoked: false,
+            chain: key_id(revision),
+            successor: None,
         };
         let changes = vec![Change::Key(KeyChange { hash: HASH, facts, cause })];
         Event { revision: Revision::new(revision), event_id: Uuid::nil(), time: NOW, changes }

@@ -1,21 +1,25 @@
 use std::time::Duration;
 
-use super::{Keys, must_be_ahead};
+use super::{Keys, must_be_ahead, recipient_must_see};
 use crate::{
     domain::{
         act::Act,
         id::{ApplicationId, KeyId, Revision},
         key::{Key, KeyEnvironment, KeyType, inherited},
         limit::Limits,
+        lineage::Lineage,
+        notice::{Notice, What},
         permission::Permission,
         refusal::{Refusal, Violations},
         restriction::Restrictions,
         secret::PlainKey,
         text::{Label, Name, Note},
         time::Timestamp,
+        upkeep::{RotationPolicy, Upkeep},
     },
     guard::{self, Guard},
     replica::Patience,
+    signing::Kid,
     store::{CreateRequest, Error, Tx},
 };
 
@@ -33,6 +37,10 @@ pub struct NewKey {
     pub restrictions: Restrictions,
     pub limits: Limits,
     pub labels: Vec<Label>,
+    pub auto_renew: bool,
+    pub rotation_period: Option<Duration>,
+    /// Only with a period.
+    pub rotation_recipient: Option<Kid>,
     pub request: Option<CreateRequest>,
 }
 
@@ -74,8 +82,10 @@ impl Keys {
                 let request = new.request;
                 let key = key_of(id, new, &secret, &tx)?;
                 key.must_be_coherent("")?;
+                recipient_must_see(&key, "", &tx).await?;
                 key.must_be_within(&application.plan, "")?;
                 tx.save_key(None, key.clone(), None);
+                tx.notify(Notice::of(&key, What::Created));
                 tx.made(request, id);
                 Ok(Created { key, secret })
             })
@@ -116,7 +126,14 @@ fn key_of(id: KeyId, new: NewKey, secret: &PlainKey, tx: &Tx) -> Result<Key, Ref
         create_time: tx.now(),
         update_time: tx.now(),
         expire_time,
+        expired: false,
         revoked: None,
+        lineage: Lineage::first(id),
+        upkeep: Upkeep {
+            auto_renew: new.auto_renew,
+            lifetime: expire_time.map(|at| at.since(tx.now())),
+            rotation: new.rotation_period.map(|period| RotationPolicy::begin(period, new.rotation_recipient, tx.now())),
+        },
         created_by: actor.id,
         revision: Revision::default(),
     })

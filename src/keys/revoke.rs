@@ -4,7 +4,8 @@ use crate::{
         act::Act,
         event::Cause,
         id::{ApplicationId, KeyId, Revision},
-        key::RevokeReason,
+        key::{RevokeReason, Revoked},
+        notice::{Notice, What},
         refusal::Refusal,
         text::Note,
         usage::UsedKey,
@@ -44,6 +45,9 @@ impl Keys {
                 }
                 before.revision.must_match(&revoke.etag)?;
                 tx.save_key(Some(before), after.clone(), Some(Cause::Revoked));
+                if let Some(Revoked { reason, comment, .. }) = after.revoked.clone() {
+                    tx.notify(Notice::of(&after, What::Revoked { reason, comment }));
+                }
                 Ok((after, true))
             })
             .await?;

@@ -1,10 +1,11 @@
-use super::{Keys, must_be_ahead};
+use super::{Keys, must_be_ahead, recipient_must_see};
 use crate::{
     domain::{
         act::Act,
         event::Changed,
         id::{ApplicationId, KeyId, Revision},
         key::KeyPatch,
+        notice::{Notice, What},
         refusal::Refusal,
         usage::UsedKey,
     },
@@ -34,7 +35,7 @@ impl Keys {
             .write(act, async move |tx| {
                 let actor = tx.actor_in(update.application_id)?;
                 let before = tx.key(update.application_id, update.key_id).await?;
-                if before.revoked.is_some() {
+                if before.is_revoked(tx.now()) {
                     return Err(Refusal::KeyRevoked);
                 }
                 before.revision.must_match(&update.etag)?;
@@ -43,6 +44,7 @@ impl Keys {
                 {
                     must_be_ahead("key.expire_time", expire_time, tx.now())?;
                 }
+                must_be_ahead("key.overlap_end_time", update.patch.overlap_end_time, tx.now())?;
                 let mut after = before.clone();
                 match after.update(update.patch, &actor.grantable, tx.now())? {
                     Changed::No => Ok((after, false)),
@@ -52,6 +54,10 @@ impl Keys {
                             let application = tx.application(update.application_id).await?;
                             after.must_be_within(&application.plan, "key.")?;
                         }
+                        if after.upkeep.rotation != before.upkeep.rotation {
+                            recipient_must_see(&after, "key.", &tx).await?;
+                        }
+                        tx.notify(Notice::of(&after, What::Updated { fields: after.fields_unlike(&before) }));
                         tx.save_key(Some(before), after.clone(), cause);
                         Ok((after, true))
                     }

@@ -183,7 +183,7 @@ impl Keys {
 
 impl Found {
     pub(super) fn limited(&self) -> Limited<'_> {
-        Limited { key: self.key.id, plan: self.application.plan.rate_limits(), own: &self.key.limits }
+        Limited { key: self.key.chain, plan: self.application.plan.rate_limits(), own: &self.key.limits }
     }
 
     fn answer(self, verdict: Verdict, balances: Vec<Balance>) -> Answer {

@@ -48,7 +48,19 @@ pub(super) async fn put(db: &impl ConnectionTrait, row: application::Model) -> R
     use application::Column as C;
     let row = row.into_active_model().reset_all();
     let update = OnConflict::column(C::ApplicationId)
-        .update_columns([C::Name, C::Plan, C::RateLimits, C::MaxCacheTtl, C::KeyPrefix, C::UpdateTime, C::Revision])
+        .update_columns([
+            C::Name,
+            C::Plan,
+            C::RateLimits,
+            C::MaxCacheTtl,
+            C::KeyPrefix,
+            C::Overlap,
+            C::NotifyEmails,
+            C::LeakPolicy,
+            C::AlertThresholds,
+            C::UpdateTime,
+            C::Revision,
+        ])
         .to_owned();
     application::Entity::insert(row).on_conflict(update).exec_without_returning(db).await?;
     Ok(())

@@ -6,6 +6,8 @@ mod word;
 mod account;
 mod key;
 mod limits;
+mod notice;
+mod tenant;
 mod usage;
 
 use std::{fmt::Display, str::FromStr, time::Duration};
@@ -19,19 +21,18 @@ use super::{
 };
 use crate::domain::{
     account::Role,
-    application::Application,
     event::{ApplicationChange, Cause, Change, KeyChange},
-    id::Revision,
     key::{KeyEnvironment, KeyType, RevokeReason},
     limit::QuotaPeriod,
-    secret::KeyPrefix,
+    notice::LeakPolicy,
     text::{Name, Note},
-    time::Timestamp,
 };
 
 pub(super) use account::{account, account_rows};
 pub(super) use key::{key, key_row};
 pub(super) use limits::NO_PLAN;
+pub(super) use notice::payload;
+pub(super) use tenant::{application, application_row, usual_leak_policy};
 pub(super) use usage::{read_verdict, unit, verdict};
 use word::Word;
 
@@ -75,7 +76,14 @@ fn read_cause(word: Option<String>) -> Result<Option<Cause>, Error> {
     word.map(|word| Cause::read(&word)).transpose()
 }
 
-words!(Cause { Revoked = "revoked", Disabled = "disabled", Narrowed = "narrowed" });
+words!(Cause {
+    Revoked = "revoked",
+    Disabled = "disabled",
+    Expired = "expired",
+    Narrowed = "narrowed",
+    Rotated = "rotated",
+});
+words!(LeakPolicy { Alert = "alert", Disable = "disable", Revoke = "revoke" });
 words!(KeyType { Secret = "secret", Publishable = "publishable" });
 words!(QuotaPeriod { Day = "day", Month = "month" });
 words!(KeyEnvironment { Live = "live", Test = "test" });
@@ -115,41 +123,21 @@ fn texts<T: ToString>(items: impl IntoIterator<Item = T>) -> Json {
     Json::from(items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>())
 }
 
+/// A length of time as it is stored.
+fn duration(micros: i64, what: &str) -> Result<Duration, Error> {
+    u64::try_from(micros).map(Duration::from_micros).map_err(|_| corrupt(what, micros))
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
 fn name(text: &str) -> Result<Name, Error> {
     Name::parse(text).map_err(|error| corrupt("name", error))
 }
 
 fn note(text: &str) -> Result<Note, Error> {
     Note::parse(text).map_err(|error| corrupt("text", error))
-}
-
-pub(super) fn application(row: application::Model) -> Result<Application, Error> {
-    let prefix = |text: String| KeyPrefix::parse(&text).map_err(|_| corrupt("key prefix", text));
-    Ok(Application {
-        id: parse(&row.application_id, "application id")?,
-        name: name(&row.name)?,
-        plan: limits::plan(&row.plan, row.rate_limits)?,
-        max_cache_ttl: Duration::from_micros(u64::try_from(row.max_cache_ttl).map_err(|e| corrupt("cache ttl", e))?),
-        key_prefix: row.key_prefix.map(prefix).transpose()?,
-        create_time: Timestamp::from_micros(row.create_time),
-        update_time: Timestamp::from_micros(row.update_time),
-        revision: Revision::new(row.revision),
-    })
-}
-
-pub(super) fn application_row(application: &Application) -> application::Model {
-    let (plan, rate_limits) = limits::plan_row(&application.plan);
-    application::Model {
-        application_id: application.id.to_string(),
-        name: application.name.to_string(),
-        key_prefix: application.key_prefix.as_ref().map(|prefix| prefix.as_str().to_owned()),
-        create_time: application.create_time.micros(),
-        update_time: application.update_time.micros(),
-        revision: application.revision.number(),
-        plan,
-        rate_limits,
-        max_cache_ttl: i64::try_from(application.max_cache_ttl.as_micros()).unwrap_or(i64::MAX),
-    }
 }
 
 #[cfg(test)]

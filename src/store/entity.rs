@@ -7,9 +7,11 @@ pub(super) mod audit_head;
 pub(super) mod budget;
 pub(super) mod create_request;
 pub(super) mod event_log;
+pub(super) mod job_claim;
 pub(super) mod last_use;
 pub(super) mod log_head;
 pub(super) mod nonce;
+pub(super) mod notice;
 pub(super) mod replica;
 pub(super) mod service_account;
 pub(super) mod service_account_key;
@@ -21,6 +23,21 @@ use sea_orm::prelude::Json;
 /// In events of before there were such lists.
 fn empty_list() -> Json {
     Json::Array(Vec::new())
+}
+
+/// In events of before there were thresholds.
+fn empty_object() -> Json {
+    Json::Object(serde_json::Map::new())
+}
+
+/// In events of before applications chose it.
+fn usual_overlap() -> i64 {
+    i64::try_from(crate::domain::application::USUAL_OVERLAP.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// In events of before applications chose it.
+fn usual_leak_policy() -> String {
+    super::codec::usual_leak_policy()
 }
 
 /// In events of before there were plans.

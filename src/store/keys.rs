@@ -43,6 +43,16 @@ pub(super) async fn find(
     query.all(db).await?.pop().map(codec::key).transpose()
 }
 
+/// All of a chain, oldest first.
+pub(super) async fn chain(db: &impl ConnectionTrait, chain: KeyId, lock: bool) -> Result<Vec<Key>, Error> {
+    let mut query = api_key::Entity::find().filter(api_key::Column::Chain.eq(chain.to_string()));
+    if lock {
+        query = query.lock_exclusive();
+    }
+    let rows = query.order_by_asc(api_key::Column::KeyId).all(db).await?;
+    rows.into_iter().map(codec::key).collect()
+}
+
 pub(super) async fn list(
     db: &impl ConnectionTrait,
     application: ApplicationId,
@@ -96,9 +106,17 @@ pub(super) async fn put(db: &impl ConnectionTrait, row: api_key::Model) -> Resul
             C::Disabled,
             C::UpdateTime,
             C::ExpireTime,
+            C::Expired,
             C::RevokeTime,
             C::RevokeReason,
             C::RevokeComment,
+            C::RotatedTo,
+            C::OverlapEndTime,
+            C::AutoRenew,
+            C::Lifetime,
+            C::RotationPeriod,
+            C::NextRotationTime,
+            C::RotationRecipientKid,
             C::Revision,
         ])
         .to_owned();

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Error, Store,
-    entity::{event_log, replica},
+    entity::{event_log, job_claim, replica},
     log,
 };
 use crate::domain::{
@@ -47,12 +47,14 @@ pub struct Synced {
 
 impl Store {
     /// Registers a replica that has loaded. Grants nothing: only a sync does. On SQLite
-    /// the file lock says that every other row is of a dead process, so they go.
+    /// the file lock says that every other row, and every claim of a job, is of a dead process,
+    /// so they go.
     pub async fn join(&self, loaded: Position, edge: Revision) -> Result<Uuid, Error> {
         let id = self.inner.entropy.uuid(self.database_time())?;
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_write().await?;
             replica::Entity::delete_many().exec(&tx).await?;
+            job_claim::Entity::delete_many().exec(&tx).await?;
             let (acked_seq, edge_seq) = (loaded.revision.number(), edge.number());
             let row = replica::Model { id, beat: 0, acked_seq, edge_seq };
             replica::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(&tx).await?;

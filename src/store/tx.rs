@@ -16,6 +16,7 @@ use crate::{
         event::Cause,
         id::{ApplicationId, KeyId, Revision, ServiceAccountId},
         key::Key,
+        notice::Notice,
         refusal::Refusal,
         time::Timestamp,
     },
@@ -43,6 +44,7 @@ pub(super) struct Inner {
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     pub(super) saves: Vec<Save>,
+    pub(super) notices: Vec<Notice>,
     pub(super) made: Option<(CreateRequest, String)>,
 }
 
@@ -89,6 +91,11 @@ impl Tx {
         keys::find(&self.inner.db, application, key, true).await?.ok_or(Refusal::KeyNotFound)
     }
 
+    /// All keys of a chain, oldest first.
+    pub async fn chain(&self, chain: KeyId) -> Result<Vec<Key>, Refusal> {
+        Ok(keys::chain(&self.inner.db, chain, true).await?)
+    }
+
     pub async fn application(&self, id: ApplicationId) -> Result<Application, Refusal> {
         applications::find(&self.inner.db, id, true).await?.ok_or(Refusal::ApplicationNotFound)
     }
@@ -132,6 +139,11 @@ impl Tx {
 
     pub fn save_account(&self, before: Option<ServiceAccount>, after: ServiceAccount) {
         self.notes().saves.push(Save::Account { before, after });
+    }
+
+    /// Notes what is to be told of it, in the order of telling.
+    pub fn notify(&self, notice: Notice) {
+        self.notes().notices.push(notice);
     }
 
     fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {

@@ -5,7 +5,7 @@ use std::{
 
 use sea_orm::DatabaseTransaction;
 
-use super::{Error, Store, Tx, accounts, audit, log, nonces, requests, tx};
+use super::{Error, Store, Tx, accounts, audit, log, nonces, notices, requests, tx};
 use crate::domain::{
     account::ServiceAccount,
     act::{Act, Signer},
@@ -83,7 +83,7 @@ impl Store {
     /// Numbers the mutation, writes it, and commits.
     async fn finish(&self, act: &Act, inner: tx::Inner) -> Result<Revision, Error> {
         let tx::Inner { db, now, notes, .. } = inner;
-        let tx::Notes { saves, made } = notes.into_inner().unwrap_or_default();
+        let tx::Notes { saves, notices, made } = notes.into_inner().unwrap_or_default();
         if let (Some((request, resource_id)), Some(signer)) = (made, &act.signer) {
             requests::put(&db, signer.account_id, &request, resource_id, now).await?;
         }
@@ -105,6 +105,7 @@ impl Store {
             log::append(&db, tx::event_row(revision, event_id, now, &changes)?).await?;
             revision
         };
+        notices::put(&db, &self.inner.entropy, now, &notices).await?;
         audit::put(&db, audit_id, act, now, audit::Outcome::Done { revision, subject, before, after }).await?;
         db.commit().await.map_err(Error::CommitUnknown)?;
         Ok(revision)

@@ -38,6 +38,9 @@ async fn every_wrong_field_is_told_at_once_and_nothing_is_written() {
         rate_limits: vec![pb::RateLimit::default()],
         quotas: vec![pb::Quota::default()],
         labels: vec![label("UPPER", &"v".repeat(257)), label("team", "a"), label("team", "b")],
+        auto_renew: true,
+        rotation_period: Some(Duration { seconds: 3600, nanos: 0 }),
+        rotation_recipient_kid: "a-name".to_owned(),
         request_id: "not-a-uuid".to_owned(),
         wait: 99,
     };
@@ -63,6 +66,8 @@ async fn every_wrong_field_is_told_at_once_and_nothing_is_written() {
         "request_id",
         "resource_allowlist[0]",
         "resource_allowlist[1]",
+        "rotation_period",
+        "rotation_recipient_kid",
         "ttl",
         "type",
         "wait",

@@ -171,6 +171,6 @@ fn no_enum_admits_by_its_zero() {
         assert_eq!(prefix.replace('_', "").to_lowercase(), of_enum.name().to_lowercase(), "its enum's name");
         seen += 1;
     }
-    assert_eq!(seen, 14, "all of them are looked at");
+    assert!(seen >= 14, "all of them are looked at");
     assert_eq!(pb::VerifyKeyResponse::default().verdict(), pb::Verdict::Unspecified, "an empty answer is no VALID");
 }

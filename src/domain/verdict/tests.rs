@@ -34,7 +34,8 @@ prop_compose! {
 prop_compose! {
     fn any_key()(
         environment in any_environment(), permissions in permissions(3), expire in proptest::option::of(0_i64..20),
-        restrictions in any_restrictions(), disabled: bool, revoked: bool,
+        restrictions in any_restrictions(), disabled: bool, revoked: bool, expired: bool,
+        overlap_end in proptest::option::of(0_i64..20),
     ) -> KeyFacts {
         KeyFacts {
             id: KeyId::new(Uuid::from_u128(1)),
@@ -47,8 +48,14 @@ prop_compose! {
             limits: Arc::default(),
             labels: [].into(),
             expire_time: expire.map(Timestamp::from_micros),
+            expired,
             disabled,
             revoked,
+            chain: KeyId::new(Uuid::from_u128(1)),
+            successor: overlap_end.map(|end| {
+                let key_id = KeyId::new(Uuid::from_u128(3));
+                Box::new(Successor { key_id, overlap_end_time: Timestamp::from_micros(end) })
+            }),
         }
     }
 }
@@ -118,12 +125,11 @@ fn model(key: &KeyFacts, facts: &Facts, balances: &[Balance], now: i64) -> Vec<V
     if key.disabled {
         failing.push((3, Verdict::Disabled));
     }
-    if let Some(at) = key.expire_time
-        && now >= at.micros()
-    {
+    if key.expired || key.expire_time.is_some_and(|at| now >= at.micros()) {
         failing.push((2, Verdict::Expired));
     }
-    if key.revoked {
+    let superseded = key.successor.as_ref().is_some_and(|successor| now >= successor.overlap_end_time.micros());
+    if key.revoked || superseded {
         failing.push((1, Verdict::Revoked));
     }
     failing.sort_by_key(|(rank, _)| *rank);

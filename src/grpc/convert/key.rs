@@ -1,14 +1,17 @@
+mod update;
+
 use std::str::FromStr;
+
+pub(in crate::grpc) use update::update;
 
 use super::{
     common::{note, parse, permissions, texts, timestamp, to_timestamp, ttl},
-    limit,
-    mask::Mask,
+    limit, upkeep,
     usage::to_usage,
 };
 use crate::{
     domain::{
-        key::{KeyEnvironment, KeyPatch, KeyState, KeyType, MAX_LABELS, RevokeReason},
+        key::{KeyEnvironment, KeyState, KeyType, MAX_LABELS, RevokeReason},
         refusal::{Refusal, Violations},
         restriction::{MAX_ALLOWED, Restrictions},
         text::{Label, Name},
@@ -16,23 +19,9 @@ use crate::{
         usage::UsedKey,
     },
     grpc::unpack,
-    keys::{Expiration, NewKey, RevokeKey, UpdateKey},
+    keys::{Expiration, NewKey, RevokeKey},
     pb,
 };
-
-const UPDATABLE: &[&str] = &[
-    "name",
-    "description",
-    "permissions",
-    "disabled",
-    "labels",
-    "expire_time",
-    "ip_allowlist",
-    "referrer_allowlist",
-    "resource_allowlist",
-    "rate_limits",
-    "quotas",
-];
 
 pub(in crate::grpc) fn new_key(request: &pb::CreateKeyRequest) -> Result<NewKey, Refusal> {
     let mut v = Violations::default();
@@ -56,6 +45,12 @@ pub(in crate::grpc) fn new_key(request: &pb::CreateKeyRequest) -> Result<NewKey,
     };
     let limits = limit::limits(&request.rate_limits, &request.quotas, &mut v);
     let labels = labels(&request.labels, "labels", &mut v);
+    let rotation_period = upkeep::rotation_period(request.rotation_period, "rotation_period", &mut v);
+    let rotation_recipient = upkeep::recipient(&request.rotation_recipient_kid, "rotation_recipient_kid", &mut v);
+    if rotation_recipient.is_some() && request.rotation_period.is_none() {
+        v.add("rotation_recipient_kid", "needs a rotation_period");
+    }
+    let auto_renew = request.auto_renew;
     let request = unpack::create_request(&request.request_id, "CreateKey", request, &mut v);
     let (application_id, name) = v.settle_with(application_id.zip(name))?;
     Ok(NewKey {
@@ -69,47 +64,11 @@ pub(in crate::grpc) fn new_key(request: &pb::CreateKeyRequest) -> Result<NewKey,
         restrictions,
         limits,
         labels,
+        auto_renew,
+        rotation_period,
+        rotation_recipient,
         request,
     })
-}
-
-pub(in crate::grpc) fn update(request: pb::UpdateKeyRequest) -> Result<UpdateKey, Refusal> {
-    let mut v = Violations::default();
-    let mask = Mask::read(request.update_mask, UPDATABLE, &mut v);
-    let Some(key) = request.key else {
-        v.add("key", "is required");
-        return Err(Refusal::FieldInvalid(v));
-    };
-    let patch = KeyPatch {
-        name: mask.pick("name", !key.name.is_empty(), || v.check("key.name", Name::parse(&key.name))).flatten(),
-        description: mask
-            .pick("description", !key.description.is_empty(), || note(&key.description, "key.description", &mut v)),
-        permissions: mask.pick("permissions", !key.permissions.is_empty(), || {
-            permissions(&key.permissions, "key.permissions", &mut v)
-        }),
-        ip_ranges: mask.pick("ip_allowlist", !key.ip_allowlist.is_empty(), || {
-            rules(&key.ip_allowlist, "key.ip_allowlist", &mut v)
-        }),
-        referrers: mask.pick("referrer_allowlist", !key.referrer_allowlist.is_empty(), || {
-            rules(&key.referrer_allowlist, "key.referrer_allowlist", &mut v)
-        }),
-        resources: mask.pick("resource_allowlist", !key.resource_allowlist.is_empty(), || {
-            rules(&key.resource_allowlist, "key.resource_allowlist", &mut v)
-        }),
-        rate_limits: mask.pick("rate_limits", !key.rate_limits.is_empty(), || {
-            limit::rate_limits(&key.rate_limits, "key.rate_limits", &mut v)
-        }),
-        quotas: mask.pick("quotas", !key.quotas.is_empty(), || limit::quotas(&key.quotas, "key.quotas", &mut v)),
-        labels: mask.pick("labels", !key.labels.is_empty(), || labels(&key.labels, "key.labels", &mut v)),
-        disabled: mask.pick("disabled", key.disabled, || key.disabled),
-        expire_time: mask.pick("expire_time", key.expire_time.is_some(), || {
-            key.expire_time.and_then(|time| timestamp(time, "key.expire_time", &mut v))
-        }),
-    };
-    let application_id = parse(&key.application_id, "key.application_id", &mut v);
-    let key_id = parse(&key.key_id, "key.key_id", &mut v);
-    let (application_id, key_id) = v.settle_with(application_id.zip(key_id))?;
-    Ok(UpdateKey { application_id, key_id, patch, etag: key.etag })
 }
 
 pub(in crate::grpc) fn revoke(request: pb::RevokeKeyRequest) -> Result<RevokeKey, Refusal> {
@@ -209,7 +168,8 @@ fn reason(number: i32, violations: &mut Violations) -> RevokeReason {
 
 pub(in crate::grpc) fn to_key(used: &UsedKey, now: Timestamp) -> pb::Key {
     let UsedKey { key, usage } = used;
-    pb::Key {
+    let end = key.end(now);
+    let mut told = pb::Key {
         key_id: key.id.to_string(),
         application_id: key.application_id.to_string(),
         name: key.name.to_string(),
@@ -230,15 +190,18 @@ pub(in crate::grpc) fn to_key(used: &UsedKey, now: Timestamp) -> pb::Key {
         update_time: Some(to_timestamp(key.update_time)),
         expire_time: key.expire_time.map(to_timestamp),
         last_used_time: usage.last_used_time.map(to_timestamp),
-        revoke_time: key.revoked.as_ref().map(|revoked| to_timestamp(revoked.time)),
-        revoke_reason: key.revoked.as_ref().map_or(0, |revoked| to_reason(revoked.reason).into()),
-        revoke_comment: key.revoked.as_ref().map_or_else(String::new, |revoked| revoked.comment.to_string()),
+        revoke_time: end.as_ref().map(|revoked| to_timestamp(revoked.time)),
+        revoke_reason: end.as_ref().map_or(0, |revoked| to_reason(revoked.reason).into()),
+        revoke_comment: end.as_ref().map_or_else(String::new, |revoked| revoked.comment.to_string()),
         created_by: key.created_by.to_string(),
         usage: to_usage(usage),
         unused: used.is_unused(now),
         revision: key.revision.number(),
         etag: key.revision.etag(),
-    }
+        ..Default::default()
+    };
+    upkeep::add(key, &mut told);
+    told
 }
 
 pub(super) fn to_label(label: &Label) -> pb::Label {

@@ -37,7 +37,9 @@ fn to_revocation(revocation: &Revocation) -> pb::Revocation {
     let cause = match revocation.cause {
         Cause::Revoked => pb::RevocationCause::Revoked,
         Cause::Disabled => pb::RevocationCause::Disabled,
+        Cause::Expired => pb::RevocationCause::Expired,
         Cause::Narrowed => pb::RevocationCause::Narrowed,
+        Cause::Rotated => pb::RevocationCause::Rotated,
     };
     pb::Revocation {
         revision: revocation.revision.number(),

@@ -89,8 +89,11 @@ mod tests {
             limits: Arc::default(),
             labels: [].into(),
             expire_time: None,
+            expired: false,
             disabled: false,
             revoked: false,
+            chain: KeyId::new(Uuid::from_u128(1)),
+            successor: None,
         }
     }
 

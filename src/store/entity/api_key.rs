@@ -50,6 +50,28 @@ pub(in crate::store) struct Model {
     #[sea_orm(column_type = "JsonBinary")]
     #[serde(default = "super::empty_list")]
     pub quotas: Json,
+    // Nor those of the second version this.
+    #[serde(default)]
+    pub chain: String,
+    #[serde(default)]
+    pub rotated_from: Option<String>,
+    #[serde(default)]
+    pub rotated_to: Option<String>,
+    #[serde(default)]
+    pub overlap_end_time: Option<i64>,
+    #[serde(default)]
+    pub expired: bool,
+    #[serde(default)]
+    pub auto_renew: bool,
+    /// Microseconds, as the one below.
+    #[serde(default)]
+    pub lifetime: Option<i64>,
+    #[serde(default)]
+    pub rotation_period: Option<i64>,
+    #[serde(default)]
+    pub next_rotation_time: Option<i64>,
+    #[serde(default)]
+    pub rotation_recipient_kid: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

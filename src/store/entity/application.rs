@@ -23,6 +23,18 @@ pub(in crate::store) struct Model {
     /// Microseconds.
     #[serde(default)]
     pub max_cache_ttl: i64,
+    // Nor those of the second version this.
+    /// Microseconds.
+    #[serde(default = "super::usual_overlap")]
+    pub overlap: i64,
+    #[sea_orm(column_type = "JsonBinary")]
+    #[serde(default = "super::empty_list")]
+    pub notify_emails: Json,
+    #[serde(default = "super::usual_leak_policy")]
+    pub leak_policy: String,
+    #[sea_orm(column_type = "JsonBinary")]
+    #[serde(default = "super::empty_object")]
+    pub alert_thresholds: Json,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
