@@ -46,7 +46,7 @@ pub(super) async fn put(
         Outcome::Done { revision, subject, before, after } => (Some(revision.number()), subject, DONE, before, after),
         Outcome::Refused(reason) => (None, act.subject.clone(), reason, Vec::new(), Vec::new()),
     };
-    let (seq, previous) = head::advance(db).await?;
+    let (seq, previous) = head::advance(db, 1).await?;
     let record = Record {
         seq,
         audit_id: id,

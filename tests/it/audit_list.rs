@@ -56,7 +56,7 @@ async fn a_caller_sees_the_events_of_its_applications_and_no_other() {
     assert_eq!(server.audit(&theirs).await.audit_events[0].service_account_id, Some(viewer.account_id.clone()));
 
     let nobodys = format!("app_{:022}", 1);
-    for foreign in [other, nobodys.clone()] {
+    for foreign in [other.clone(), nobodys.clone()] {
         let request = pb::ListAuditEventsRequest { application_id: foreign, ..all() };
         let refused = refusal(server.audit_as(&viewer, &request).await);
         assert_eq!(refused, (Code::PermissionDenied, "APPLICATION_OUT_OF_SCOPE".to_owned()), "before any look-up");
@@ -64,6 +64,17 @@ async fn a_caller_sees_the_events_of_its_applications_and_no_other() {
     let request = pb::ListAuditEventsRequest { application_id: nobodys, ..all() };
     let refused = refusal(server.audit_as(&server.admin, &request).await);
     assert_eq!(refused, (Code::NotFound, "APPLICATION_NOT_FOUND".to_owned()));
+    let both = pb::ServiceAccount {
+        name: "both".into(),
+        roles: vec![pb::Role::Viewer.into()],
+        application_ids: vec![server.app.clone(), other.clone()],
+        ..Default::default()
+    };
+    let both = server.admin.hire(&server, 3, both).await;
+    let seen = server.audit_as(&both, &all()).await.expect("list").audit_events;
+    let theirs = |event: &pb::AuditEvent| event.application_id.is_some();
+    let known: Vec<_> = server.audit(&all()).await.audit_events.into_iter().filter(theirs).collect();
+    assert_eq!(seen, known, "of several applications");
     let nowhere = pb::ServiceAccount { name: "n".into(), roles: vec![pb::Role::Viewer.into()], ..Default::default() };
     let nowhere = server.admin.hire(&server, 2, nowhere).await;
     assert_eq!(server.audit_as(&nowhere, &all()).await.expect("list").audit_events, []);

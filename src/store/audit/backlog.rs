@@ -12,7 +12,7 @@ const BATCH: u64 = 500;
 /// Gives a place to every event that has none: those of before there was a chain, oldest first,
 /// and those that an older version writes beside a newer one. A batch at a time, so whoever is
 /// interrupted goes on where it was. Answers how many there were.
-pub(in crate::store) async fn chain_backlog(database: &DatabaseConnection) -> Result<u64, Error> {
+pub(in crate::store) async fn chain_backlog(database: &DatabaseConnection) -> Result<i64, Error> {
     let mut chained = 0;
     loop {
         let tx = database.begin_with_options(immediate()).await?;
@@ -27,16 +27,16 @@ pub(in crate::store) async fn chain_backlog(database: &DatabaseConnection) -> Re
             tx.rollback().await?;
             return Ok(chained);
         }
-        for row in rows {
-            let (seq, previous) = head::advance(&tx).await?;
-            let row = audit_event::Model { seq: Some(seq), ..row };
-            let record = record(row)?;
-            let hash = record.hash(&previous);
-            let row = super::row(record, previous, hash.to_vec());
-            audit_event::Entity::update(row.into_active_model().reset_all()).exec(&tx).await?;
-            head::seal(&tx, &hash).await?;
-            chained += 1;
+        let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        let (last, mut previous) = head::advance(&tx, count).await?;
+        for (seq, row) in (last - count + 1..).zip(rows) {
+            let record = record(audit_event::Model { seq: Some(seq), ..row })?;
+            let hash = record.hash(&previous).to_vec();
+            let row = super::row(record, std::mem::replace(&mut previous, hash.clone()), hash);
+            audit_event::Entity::update(row.into_active_model().reset_all()).exec_without_returning(&tx).await?;
         }
+        chained += count;
+        head::seal(&tx, &previous).await?;
         tx.commit().await?;
     }
 }

@@ -7,12 +7,12 @@ use crate::store::{Error, entity::audit_head};
 
 const HEAD: i16 = 1;
 
-/// Takes the next place: its number, and the hash of the event before it. The row's lock is
-/// held to the end of the transaction, so the order of places is the order of commits, on
-/// every engine. Always taken behind the log's own head: two locks in two orders would be a
-/// deadlock.
-pub(super) async fn advance(db: &impl ConnectionTrait) -> Result<(i64, Vec<u8>), Error> {
-    let sql = "UPDATE audit_head SET seq = seq + 1 WHERE id = 1 RETURNING seq, hash";
+/// Takes the next places, so many of them: the number of the last, and the hash of the event
+/// before the first. The row's lock is held to the end of the transaction, so the order of
+/// places is the order of commits, on every engine. Always taken behind the log's own head:
+/// two locks in two orders would be a deadlock.
+pub(super) async fn advance(db: &impl ConnectionTrait, by: i64) -> Result<(i64, Vec<u8>), Error> {
+    let sql = format!("UPDATE audit_head SET seq = seq + {by} WHERE id = 1 RETURNING seq, hash");
     let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     let row = rows.first().ok_or_else(missing)?;
     let seq = i64::try_get_by(row, "seq").map_err(DbErr::from)?;
