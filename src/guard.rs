@@ -41,6 +41,8 @@ pub enum Guard {
     Expired,
     /// What was granted of a limit counts, whoever asks.
     Budget,
+    /// An event of the audit log must give its hash, and follow the one before it.
+    Chain,
 }
 
 #[cfg(not(feature = "guards-off"))]

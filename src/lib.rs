@@ -24,7 +24,8 @@
 //! domain     rules: keys, accounts, permissions, verdicts, events        → signing (kids), guard
 //! signing    what is signed and how, for both sides                      → nothing
 //! clock, entropy, guard                                                  → leaves
-//! store      rows, the log, the one way to write                         → domain, signing, clock, entropy, guard
+//! chain      the audit log's hashes, and what a broken one says          → guard
+//! store      rows, the log, the one way to write                         → domain, signing, chain, clock, entropy, guard
 //! index      all keys and accounts in memory                             → domain, signing, guard
 //! tail       the last events in memory, and a doorbell                   → domain
 //! usage      calls counted in memory, added in numbered batches           → store, domain
@@ -32,6 +33,7 @@
 //! replica    lease, sync loop, barrier                                   → store, index, tail, domain, clock, guard
 //! auth       proves callers                                              → index, replica, store, domain, signing, guard
 //! keys, applications, accounts   one file a call                         → auth, store, index, replica, domain, …
+//! audit      the audit log, read                                         → auth, store, index, chain, domain
 //! watch      streams of revocations                                      → auth, store, index, tail, replica, domain
 //! grpc       the wire: gate, statuses, conversions                       → all of the above, pb, telemetry
 //! telemetry  logs, traces, request ids                                   → nothing
@@ -40,7 +42,7 @@
 //! bootstrap  the first admin, beside the database                        → accounts, applications, store, domain
 //! config     settings; the only reader of the environment                → the types that it fills
 //! serve      builds every part once                                      → everything
-//! client     the other side: credentials, signing, calls by descriptor   → pb, signing
+//! client     the other side: credentials, calls by descriptor, the audit log verified → pb, signing, chain
 //! cli        the commands                                                → everything
 //! ```
 //!
@@ -60,9 +62,12 @@ pub mod accounts;
 #[cfg(feature = "server")]
 pub mod applications;
 #[cfg(feature = "server")]
+pub mod audit;
+#[cfg(feature = "server")]
 pub mod auth;
 #[cfg(feature = "server")]
 pub mod bootstrap;
+pub mod chain;
 pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
@@ -76,7 +81,6 @@ pub mod domain;
 pub mod entropy;
 #[cfg(feature = "server")]
 pub mod grpc;
-#[cfg(feature = "server")]
 pub mod guard;
 #[cfg(feature = "server")]
 mod housekeeping;

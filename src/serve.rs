@@ -8,6 +8,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use crate::{
     accounts::Accounts,
     applications::Applications,
+    audit::AuditLog,
     auth::{self, Authenticator},
     clock::Clock,
     entropy::Entropy,
@@ -155,11 +156,13 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let applications = Applications::new(s, i, r, entropy.clone());
     let (s, i, r) = part();
     let accounts = Accounts::new(s, i, r, entropy.clone());
+    let audit = AuditLog::new(store.clone(), Arc::clone(&index));
     let (s, i, r) = part();
     let watches = Watches::new(s, i, tail, r, entropy.clone(), log_id, limits, draining.clone());
     let (s, i, r) = part();
     let auth = Arc::new(Authenticator::new(i, r, s, auth)?);
-    let parts = Parts { auth, keys, watches, applications, accounts, replica: replica.clone(), entropy, sampler };
+    let parts =
+        Parts { auth, keys, watches, applications, accounts, audit, replica: replica.clone(), entropy, sampler };
 
     let server = tokio::spawn(bound.serve(parts, draining));
     let cleaning = tokio::spawn(housekeeping::run(store.clone(), replica.clone(), Arc::clone(&budgets), history));

@@ -29,6 +29,7 @@ mod tx;
 mod usage;
 mod write;
 
+pub use audit::{AuditFilter, Order as AuditOrder};
 pub use budgets::{Ask, AskSpan, Grant, HandedOut, Unspent};
 pub use connect::{DatabaseUrl, DatabaseUrlInvalid, Store};
 pub use error::{Error, OpenError};

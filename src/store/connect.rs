@@ -18,7 +18,7 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 
-use super::{Error, OpenError, lock::FileLock};
+use super::{Error, OpenError, audit::chain_backlog, lock::FileLock};
 use crate::{clock::Clock, domain::time::Timestamp, entropy::Entropy};
 
 /// Where the data is: `sqlite://PATH`.
@@ -145,6 +145,7 @@ impl Store {
         let database = connect(url, 1, &Arc::default()).await?;
         let pending = pending(&database).await?;
         Migrator::up(&database, None).await?;
+        chain_backlog(&database).await?;
         database.close().await?;
         Ok(pending)
     }
@@ -232,7 +233,7 @@ fn make_private(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn immediate() -> TransactionOptions {
+pub(super) fn immediate() -> TransactionOptions {
     TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() }
 }
 

@@ -3,6 +3,7 @@
 pub(super) mod api_key;
 pub(super) mod application;
 pub(super) mod audit_event;
+pub(super) mod audit_head;
 pub(super) mod budget;
 pub(super) mod create_request;
 pub(super) mod event_log;

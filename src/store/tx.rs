@@ -187,6 +187,24 @@ impl Save {
         }
     }
 
+    /// The id of what is saved.
+    pub(super) fn id(&self) -> String {
+        match self {
+            Self::Key { after, .. } => after.id.to_string(),
+            Self::Application { after, .. } => after.id.to_string(),
+            Self::Account { after, .. } => after.id.to_string(),
+        }
+    }
+
+    /// Whose it is.
+    pub(super) fn application_id(&self) -> Option<ApplicationId> {
+        match self {
+            Self::Key { after, .. } => Some(after.application_id),
+            Self::Application { after, .. } => Some(after.id),
+            Self::Account { .. } => None,
+        }
+    }
+
     /// Writes the row as of `revision`.
     pub(super) async fn write(self, db: &DatabaseTransaction, revision: Revision) -> Result<Written, Error> {
         match self {

@@ -91,6 +91,7 @@ impl Store {
             requests::put(&db, signer.account_id, &request, resource_id, now).await?;
         }
         let audit_id = self.inner.entropy.uuid(now)?;
+        let subject = audit::subject_of(&saves, act);
         let (mut before, mut after) = (Vec::new(), Vec::new());
         // What nobody asked for, and what changed nothing, is no act.
         let is_act = act.signer.is_some() || !saves.is_empty();
@@ -115,7 +116,7 @@ impl Store {
             aside.write(&db, now).await?;
         }
         if is_act {
-            audit::put(&db, audit_id, act, now, audit::Outcome::Done { revision, before, after }).await?;
+            audit::put(&db, audit_id, act, now, audit::Outcome::Done { revision, subject, before, after }).await?;
         }
         db.commit().await.map_err(Error::CommitUnknown)?;
         Ok(revision)

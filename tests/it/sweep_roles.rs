@@ -9,12 +9,13 @@ use pb::Role::{Editor, Verifier, Viewer, Watcher};
 
 /// Who passes the gate beside ADMIN; nobody named: every proven caller. Written out here, so
 /// that a slip in a proto shows.
-const MATRIX: [(&str, &[pb::Role]); 23] = [
+const MATRIX: [(&str, &[pb::Role]); 24] = [
     (crate::sweep::CHECK, &[Verifier]),
     ("ApplicationService/CreateApplication", &[pb::Role::Admin]),
     ("ApplicationService/GetApplication", &[Viewer, Editor]),
     ("ApplicationService/ListApplications", &[Viewer, Editor]),
     ("ApplicationService/UpdateApplication", &[pb::Role::Admin]),
+    ("AuditService/ListAuditEvents", &[Viewer]),
     ("KeyService/CreateKey", &[Editor]),
     ("KeyService/GetKey", &[Viewer, Editor]),
     ("KeyService/GetKeyUsage", &[Viewer, Editor]),

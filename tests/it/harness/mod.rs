@@ -1,6 +1,7 @@
 //! Servers, callers and calls for tests.
 
 mod account;
+pub(crate) mod audit;
 mod bent;
 mod call;
 mod database;
