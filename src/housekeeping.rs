@@ -1,6 +1,6 @@
 //! Forgets what nobody needs any more: nonces that no replay could use, requests of more
-//! than a day ago, budgets of windows that are over, old usage, what was told a week ago, and events that no
-//! watcher may go back to.
+//! than a day ago, budgets of windows that are over, old usage, what was told a week ago,
+//! where sealed secrets were, and events that no watcher may go back to.
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,7 +36,8 @@ async fn round(store: &Store, replica: &Replica, history: Duration) -> Result<()
         tracing::warn!(deliveries = deliveries.held, "not sent: their webhooks have been disabled for 7 days");
     }
     let deliveries = deliveries.rows;
+    let seals = store.forget_seals(now).await?;
     let events = store.compact(now.saturating_sub(history)).await?;
-    tracing::debug!(nonces, requests, budgets, usage, deliveries, events, "housekeeping");
+    tracing::debug!(nonces, requests, budgets, usage, deliveries, seals, events, "housekeeping");
     Ok(())
 }

@@ -18,7 +18,7 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, MutexGuard, Notify, Semaphore, SemaphorePermit};
 
-use super::{Error, OpenError, lock::FileLock};
+use super::{Error, OpenError, audit::chain_backlog, lock::FileLock};
 use crate::{clock::Clock, domain::time::Timestamp, entropy::Entropy};
 
 /// Where the data is: `sqlite://PATH`.
@@ -155,6 +155,7 @@ impl Store {
         let database = connect(url, 1, &Arc::default()).await?;
         let pending = pending(&database).await?;
         Migrator::up(&database, None).await?;
+        chain_backlog(&database).await?;
         database.close().await?;
         Ok(pending)
     }
@@ -191,6 +192,19 @@ impl Store {
     /// wait already: they would outlive their callers.
     pub(super) async fn begin_write(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
         let place = self.inner.waiting.try_acquire().map_err(|_| Error::Overloaded)?;
+        self.begin_in_line(place).await
+    }
+
+    /// As [`Store::begin_write`], for the few that nobody waits for: they take the next place.
+    pub(super) async fn begin_patient_write(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
+        let place = self.inner.waiting.acquire().await.map_err(|_| Error::Overloaded)?;
+        self.begin_in_line(place).await
+    }
+
+    async fn begin_in_line<'a>(
+        &'a self,
+        place: SemaphorePermit<'a>,
+    ) -> Result<(WriteTurn<'a>, DatabaseTransaction), Error> {
         let queue = self.inner.queue.lock().await;
         let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: Some((queue, place)) };
         Ok((turn, self.inner.writer.begin_with_options(immediate()).await?))
@@ -216,6 +230,11 @@ impl Store {
         self.inner.outbox.begin().await
     }
 
+    /// For a look that is no call's.
+    pub(super) fn ledger(&self) -> &DatabaseConnection {
+        &self.inner.ledger
+    }
+
     /// Begins a transaction that sees one moment and writes nothing.
     pub(super) async fn begin_read(&self) -> Result<DatabaseTransaction, DbErr> {
         self.inner.pool.begin().await
@@ -236,7 +255,7 @@ fn make_private(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn immediate() -> TransactionOptions {
+pub(super) fn immediate() -> TransactionOptions {
     TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() }
 }
 

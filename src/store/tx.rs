@@ -1,3 +1,5 @@
+mod upkeep;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::{DatabaseTransaction, prelude::Json};
@@ -8,7 +10,7 @@ use super::{
     entity::event_log,
     keys,
     requests::{self, Earlier},
-    webhooks,
+    timers, webhooks,
 };
 use crate::{
     domain::{
@@ -17,13 +19,16 @@ use crate::{
         event::Cause,
         id::{ApplicationId, KeyId, Revision, ServiceAccountId, WebhookId},
         key::Key,
-        notice::{Notice, Told, WebhookNotice},
+        lineage::Successor,
+        notice::{Notice, Told, WebhookNotice, What},
         refusal::Refusal,
         time::Timestamp,
         webhook::Webhook,
     },
     signing::Kid,
 };
+
+pub(super) use upkeep::Aside;
 
 /// A transaction that is deciding: it reads, and notes what is to be saved. What it read
 /// cannot change before it commits, since SQLite has one writer at a time; an engine with
@@ -47,6 +52,7 @@ pub(super) struct Inner {
 pub(super) struct Notes {
     pub(super) saves: Vec<Save>,
     pub(super) notices: Vec<Told>,
+    pub(super) asides: Vec<Aside>,
     pub(super) made: Option<(CreateRequest, String)>,
 }
 
@@ -136,6 +142,17 @@ impl Tx {
         self.notes().saves.push(Save::Key { before: before.map(Box::new), after: Box::new(after), cause });
     }
 
+    /// Both keys of a rotation, and what is told of it: with no overlap the old key has ended, else
+    /// what was answered of it may not be kept beyond its end.
+    pub fn save_rotation(&self, before: Key, old: Key, new: Key) {
+        let cause = if old.revoked.is_some() { Cause::Rotated } else { Cause::Narrowed };
+        if let Some(Successor { key_id: successor, overlap_end_time }) = old.lineage.successor {
+            self.notify(Notice::of(&old, What::Rotated { successor, overlap_end_time }));
+        }
+        self.save_key(None, new, None);
+        self.save_key(Some(before), old, Some(cause));
+    }
+
     pub fn save_application(&self, before: Option<Application>, after: Application, cause: Option<Cause>) {
         self.notes().saves.push(Save::Application { before, after, cause });
     }
@@ -183,6 +200,38 @@ pub(super) struct Written {
 }
 
 impl Save {
+    /// Writes when something is due for it, unless a job says so itself.
+    pub(super) async fn time(&self, db: &DatabaseTransaction, asides: &[Aside], now: Timestamp) -> Result<(), Error> {
+        match self {
+            Self::Key { before, after, .. } if !asides.iter().any(|aside| aside.times(after.id)) => {
+                timers::follow(db, before.as_deref(), after, now).await
+            }
+            Self::Key { .. } | Self::Application { .. } | Self::Account { .. } | Self::Webhook { .. } => Ok(()),
+        }
+    }
+
+    /// The id of what is saved.
+    pub(super) fn id(&self) -> String {
+        match self {
+            Self::Key { after, .. } => after.id.to_string(),
+            Self::Application { after, .. } => after.id.to_string(),
+            Self::Account { after, .. } => after.id.to_string(),
+            Self::Webhook { before, after } => {
+                after.as_ref().or(before.as_ref()).map_or_else(String::new, |webhook| webhook.id.to_string())
+            }
+        }
+    }
+
+    /// Whose it is.
+    pub(super) fn application_id(&self) -> Option<ApplicationId> {
+        match self {
+            Self::Key { after, .. } => Some(after.application_id),
+            Self::Application { after, .. } => Some(after.id),
+            Self::Account { .. } => None,
+            Self::Webhook { before, after } => after.as_ref().or(before.as_ref())?.application_id,
+        }
+    }
+
     /// Writes the row as of `revision`.
     pub(super) async fn write(self, db: &DatabaseTransaction, revision: Revision) -> Result<Written, Error> {
         match self {

@@ -40,6 +40,9 @@ fn is_in_the_table(refusal: &Refusal) {
         | Refusal::WebhookSecretAlreadyReturned(_)
         | Refusal::ServiceAccountKeyExists(_)
         | Refusal::KeyRevoked
+        | Refusal::KeyAlreadyRotated(_)
+        | Refusal::SealedSecretNotFound
+        | Refusal::SealedSecretGone
         | Refusal::LastAdminKey
         | Refusal::SecretsKeyMissing
         | Refusal::TooManyWebhooks(_)
@@ -102,6 +105,7 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
         (Refusal::ApplicationNotFound, Code::NotFound, "APPLICATION_NOT_FOUND", &[]),
         (Refusal::ServiceAccountNotFound, Code::NotFound, "SERVICE_ACCOUNT_NOT_FOUND", &[]),
         (Refusal::ServiceAccountKeyNotFound, Code::NotFound, "SERVICE_ACCOUNT_KEY_NOT_FOUND", &[]),
+        (Refusal::SealedSecretNotFound, Code::NotFound, "SEALED_SECRET_NOT_FOUND", &[]),
         (Refusal::WebhookNotFound, Code::NotFound, "WEBHOOK_NOT_FOUND", &[]),
         (
             Refusal::WebhookSecretAlreadyReturned(webhook),
@@ -117,6 +121,8 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
             &["service_account_id"],
         ),
         (Refusal::KeyRevoked, Code::FailedPrecondition, "KEY_REVOKED", &[]),
+        (Refusal::KeyAlreadyRotated(key), Code::FailedPrecondition, "KEY_ALREADY_ROTATED", &["key_id"]),
+        (Refusal::SealedSecretGone, Code::FailedPrecondition, "SEALED_SECRET_GONE", &[]),
         (Refusal::LastAdminKey, Code::FailedPrecondition, "LAST_ADMIN_KEY", &[]),
         (Refusal::SecretsKeyMissing, Code::FailedPrecondition, "SECRETS_KEY_MISSING", &[]),
         (Refusal::TooManyWebhooks(20), Code::FailedPrecondition, "TOO_MANY_WEBHOOKS", &[]),

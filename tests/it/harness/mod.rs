@@ -1,6 +1,7 @@
 //! Servers, callers and calls for tests.
 
 mod account;
+pub(crate) mod audit;
 mod bent;
 mod call;
 mod database;
@@ -14,11 +15,13 @@ pub(crate) mod program;
 mod raw;
 pub(crate) mod receiver;
 mod refused;
+pub(crate) mod rotate;
 mod rows;
 mod server;
 pub(crate) mod shop;
 pub(crate) mod smtp;
 mod stalled;
+pub(crate) mod upkeep;
 mod usage;
 pub(crate) mod verify;
 pub(crate) mod watch;
