@@ -37,6 +37,10 @@ pub enum Guard {
     Edge,
     /// What was granted of a limit counts, whoever asks.
     Budget,
+    /// What was told of a key is not told again at once.
+    Storm,
+    /// A key that may be seen by anybody cannot leak.
+    Leak,
 }
 
 #[cfg(not(feature = "guards-off"))]

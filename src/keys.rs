@@ -30,6 +30,7 @@ use crate::{
     index::Index,
     limits::Budgets,
     replica::Replica,
+    signals::Signals,
     store::{Store, Tx},
     usage::Usage,
 };
@@ -42,6 +43,7 @@ pub struct Keys {
     replica: Replica,
     budgets: Arc<Budgets>,
     usage: Usage,
+    signals: Signals,
     entropy: Entropy,
 }
 
@@ -53,9 +55,10 @@ impl Keys {
         replica: Replica,
         budgets: Arc<Budgets>,
         usage: Usage,
+        signals: Signals,
         entropy: Entropy,
     ) -> Self {
-        Self { store, index, replica, budgets, usage, entropy }
+        Self { store, index, replica, budgets, usage, signals, entropy }
     }
 }
 
