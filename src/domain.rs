@@ -13,6 +13,7 @@ pub mod email;
 pub mod event;
 pub mod id;
 pub mod key;
+pub mod leak;
 pub mod limit;
 pub mod lineage;
 pub mod network;

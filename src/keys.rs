@@ -5,6 +5,8 @@ mod create;
 mod get;
 mod list;
 mod rate_limit;
+mod report_leaked;
+mod reports;
 mod revoke;
 mod update;
 mod usage;
@@ -15,6 +17,8 @@ use std::sync::Arc;
 pub use create::{Created, Expiration, NewKey};
 pub use list::ListKeys;
 pub use rate_limit::{GetRateLimit, RateLimits};
+pub use report_leaked::ReportLeaked;
+use reports::Reports;
 pub use revoke::RevokeKey;
 pub use update::UpdateKey;
 pub use usage::{GetKeyUsage, UsageReport};
@@ -44,6 +48,7 @@ pub struct Keys {
     budgets: Arc<Budgets>,
     usage: Usage,
     signals: Signals,
+    reports: Reports,
     entropy: Entropy,
 }
 
@@ -58,7 +63,7 @@ impl Keys {
         signals: Signals,
         entropy: Entropy,
     ) -> Self {
-        Self { store, index, replica, budgets, usage, signals, entropy }
+        Self { store, index, replica, budgets, usage, signals, reports: Reports::default(), entropy }
     }
 }
 

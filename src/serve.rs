@@ -173,7 +173,8 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let cleaning = tokio::spawn(housekeeping::run(store.clone(), replica.clone(), Arc::clone(&budgets), history));
     let (stop, told) = watch::channel(false);
     let stops = Stops { server: drain_now, flush: stop_flush, look: stop_look, sync: stop_sync };
-    let tasks = Tasks { store: store.clone(), budgets, server, sync, flush, look, cleaning, teller, jobs, stops, drain };
+    let tasks =
+        Tasks { store: store.clone(), budgets, server, sync, flush, look, cleaning, teller, jobs, stops, drain };
     let ended = tokio::spawn(tasks.run(told));
     tracing::info!(%address, tls = has_tls, keys = index.key_count(), "serving");
     Ok(Running { address, has_tls, store, replica, usage, signals, jobs: handles, stop, ended })

@@ -16,6 +16,7 @@ mod connect;
 mod entity;
 mod error;
 mod keys;
+mod leaks;
 mod lock;
 mod log;
 mod nonces;

@@ -45,7 +45,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("housekeeping", &["domain", "limits", "replica", "store"]),
     ("index", &["domain", "guard", "signing"]),
     ("jobs", &["domain", "store"]),
-    ("keys", &["auth", "domain", "entropy", "guard", "index", "limits", "replica", "signals", "signing", "store", "usage"]),
+    (
+        "keys",
+        &["auth", "domain", "entropy", "guard", "index", "limits", "replica", "signals", "signing", "store", "usage"],
+    ),
     ("limits", &["clock", "domain", "store"]),
     ("pb", &[]),
     ("replica", &["clock", "domain", "guard", "index", "store", "tail"]),
@@ -68,7 +71,7 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     ("SystemTime::now", &["clock", "client/fresh"], "only the clock reads a clock"),
     (
         "Instant::now",
-        &["watch", "grpc", "replica", "telemetry", "client", "limits", "keys/verify"],
+        &["watch", "grpc", "replica", "telemetry", "client", "limits", "keys/verify", "keys/report_leaked"],
         "only tokio's, for waiting",
     ),
     ("rand::", &["entropy", "client/fresh"], "only entropy draws"),

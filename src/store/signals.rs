@@ -83,7 +83,8 @@ impl Store {
     pub async fn volume(&self, whose: Whose, now: Timestamp) -> Result<(u64, u64), Error> {
         self.detached(async move |store| {
             let hour = UsageUnit::Hour.start(now);
-            let range = UsageRange { unit: UsageUnit::Hour, start: hour.saturating_sub(LOOK_BACK), end: Timestamp::MAX };
+            let range =
+                UsageRange { unit: UsageUnit::Hour, start: hour.saturating_sub(LOOK_BACK), end: Timestamp::MAX };
             // The ledger's: to watch must not keep calls waiting that read.
             let tx = store.inner.ledger.begin().await?;
             let series = usage::series(&tx, whose, &range).await?;
@@ -129,7 +130,12 @@ async fn note(
         return Ok(Noted::Quiet(None));
     }
     let Finding { sign, .. } = finding;
-    let wish = Claim { subject: finding.subject(), kind: sign.kind(), detail: sign.detail(), told_before: sign.told_before(now) };
+    let wish = Claim {
+        subject: finding.subject(),
+        kind: sign.kind(),
+        detail: sign.detail(),
+        told_before: sign.told_before(now),
+    };
     let held = match claim(db, &wish, now).await? {
         // Networks are each another; the others are the same once more.
         Claimed::Yes { held } if matches!(sign, Sign::Network(_)) => held,

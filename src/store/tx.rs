@@ -46,6 +46,10 @@ pub(super) struct Notes {
     pub(super) saves: Vec<Save>,
     pub(super) notices: Vec<Notice>,
     pub(super) made: Option<(CreateRequest, String)>,
+    /// For the audit, beside what is saved.
+    pub(super) remarks: Vec<Json>,
+    /// It is a revision whether it changes anything or not.
+    pub(super) numbered: bool,
 }
 
 #[derive(Debug)]
@@ -146,7 +150,7 @@ impl Tx {
         self.notes().notices.push(notice);
     }
 
-    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+    pub(super) fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
         self.inner.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,7 +9,7 @@ use pb::Role::{Editor, Verifier, Viewer, Watcher};
 
 /// Who passes the gate beside ADMIN; nobody named: every proven caller. Written out here, so
 /// that a slip in a proto shows.
-const MATRIX: [(&str, &[pb::Role]); 21] = [
+const MATRIX: [(&str, &[pb::Role]); 22] = [
     (crate::sweep::CHECK, &[Verifier]),
     ("ApplicationService/CreateApplication", &[pb::Role::Admin]),
     ("ApplicationService/GetApplication", &[Viewer, Editor]),
@@ -20,6 +20,7 @@ const MATRIX: [(&str, &[pb::Role]); 21] = [
     ("KeyService/GetKeyUsage", &[Viewer, Editor]),
     ("KeyService/GetRateLimit", &[Verifier]),
     ("KeyService/ListKeys", &[Viewer, Editor]),
+    ("KeyService/ReportLeakedKey", &[]),
     ("KeyService/RevokeKey", &[Editor]),
     ("KeyService/UpdateKey", &[Editor]),
     // What each may ask of it is shown in `verdict.rs`.

@@ -1,7 +1,9 @@
+mod leak;
 mod update;
 
 use std::str::FromStr;
 
+pub(in crate::grpc) use leak::report_leaked;
 pub(in crate::grpc) use update::update;
 
 use super::{

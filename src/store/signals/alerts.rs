@@ -22,8 +22,12 @@ pub(in crate::store) struct Claim<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::store) enum Claimed {
     /// And how often it was not had since the last time.
-    Yes { held: i64 },
-    No { last_time: Timestamp },
+    Yes {
+        held: i64,
+    },
+    No {
+        last_time: Timestamp,
+    },
 }
 
 pub(in crate::store) async fn claim(

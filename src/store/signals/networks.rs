@@ -60,9 +60,9 @@ pub(super) async fn forget(db: &impl ConnectionTrait, now: Timestamp) -> Result<
         .from_as(key_network::Entity, later.clone())
         .and_where(of_later(C::Chain).equals((key_network::Entity, C::Chain)))
         .and_where(
-            of_later(C::LastTime).gt(of_row(C::LastTime)).or(of_later(C::LastTime)
-                .eq(of_row(C::LastTime))
-                .and(of_later(C::Network).gt(of_row(C::Network)))),
+            of_later(C::LastTime)
+                .gt(of_row(C::LastTime))
+                .or(of_later(C::LastTime).eq(of_row(C::LastTime)).and(of_later(C::Network).gt(of_row(C::Network)))),
         )
         .to_owned();
     let old = C::LastTime.lt(now.saturating_sub(KEPT).micros());
