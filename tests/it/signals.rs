@@ -25,18 +25,18 @@ async fn a_key_that_is_good_from_a_new_network_is_told_of_once() {
     let server = Server::start().await;
     let secret = server.key().await.secret;
     for first in ["192.0.2.7", "192.0.2.255", "::ffff:192.0.2.9"] {
-        assert_eq!(server.from_ip(&secret, first).await, pb::Verdict::Valid);
+        assert_eq!(server.verdict_from(&secret, first).await, pb::Verdict::Valid);
         assert_eq!(server.suspicions().await, NOTHING, "the first network of all: {first}");
     }
-    server.from_ip(&secret, "2001:db8:1::1").await;
+    server.verdict_from(&secret, "2001:db8:1::1").await;
     assert_eq!(server.suspicions().await, ["new_network 2001:db8:1::/48"]);
     let server = server.restart().await;
     for known in ["192.0.2.1", "2001:db8:1:ffff::1", "192.0.2.2"] {
         server.advance(2 * HOUR).await;
-        server.from_ip(&secret, known).await;
+        server.verdict_from(&secret, known).await;
         assert_eq!(server.suspicions().await.len(), 1, "{known}");
     }
-    server.from_ip(&secret, "198.51.100.1").await;
+    server.verdict_from(&secret, "198.51.100.1").await;
     assert_eq!(server.suspicions().await[1], "new_network 198.51.100.0/24");
     let notice = server.notices("key.suspicious").await.remove(1);
     assert_eq!((&notice["application_id"], &notice["key"]["name"]), (&server.app.clone().into(), &"key".into()));
@@ -46,10 +46,10 @@ async fn a_key_that_is_good_from_a_new_network_is_told_of_once() {
 async fn refused_calls_dry_runs_and_publishable_keys_teach_and_tell_no_network() {
     let server = Server::start().await;
     let bound = server.key_with(|request| request.ip_allowlist = vec!["192.0.2.0/24".to_owned()]).await.secret;
-    server.from_ip(&bound, "192.0.2.1").await;
-    assert_eq!(server.from_ip(&bound, "198.51.100.1").await, pb::Verdict::IpNotAllowed);
+    server.verdict_from(&bound, "192.0.2.1").await;
+    assert_eq!(server.verdict_from(&bound, "198.51.100.1").await, pb::Verdict::IpNotAllowed);
     let free = server.key().await.secret;
-    server.from_ip(&free, "192.0.2.1").await;
+    server.verdict_from(&free, "192.0.2.1").await;
     let dry = pb::VerifyKeyRequest { client_ip: "198.51.100.1".to_owned(), dry_run: true, ..about(&free) };
     assert_eq!(server.verdict_on(&dry).await, pb::Verdict::Valid);
     let publishable = server.key_with(|request| {
@@ -65,7 +65,7 @@ async fn refused_calls_dry_runs_and_publishable_keys_teach_and_tell_no_network()
     assert_eq!(server.suspicions().await, NOTHING);
     let rows = Rows::of(&server.database_path()).await;
     assert_eq!(rows.texts("SELECT DISTINCT network FROM key_network").await, ["192.0.2.0/24"]);
-    server.from_ip(&free, "198.51.100.1").await;
+    server.verdict_from(&free, "198.51.100.1").await;
     assert_eq!(server.suspicions().await, ["new_network 198.51.100.0/24"], "which nothing had taught");
 }
 
@@ -75,13 +75,13 @@ async fn an_application_that_does_not_want_to_hear_of_networks_is_not_told_and_t
     server.thresholds(0, 0, true).await;
     let secret = server.key().await.secret;
     for client_ip in ["192.0.2.1", "198.51.100.1"] {
-        server.from_ip(&secret, client_ip).await;
+        server.verdict_from(&secret, client_ip).await;
     }
     assert_eq!(server.suspicions().await, NOTHING);
     server.thresholds(0, 0, false).await;
     server.advance(2 * HOUR).await;
     for client_ip in ["198.51.100.1", "203.0.113.1"] {
-        server.from_ip(&secret, client_ip).await;
+        server.verdict_from(&secret, client_ip).await;
     }
     assert_eq!(server.suspicions().await, ["new_network 203.0.113.0/24"]);
 }
@@ -242,4 +242,26 @@ async fn a_limit_that_is_exceeded_is_told_once_an_hour_and_a_quota_once_in_its_p
         server.spend(&made.secret, 8).await;
         assert_eq!(names("quota.exceeded").await.len(), day + 1, "the next day's");
     }
+}
+
+/// As rotation makes them: the second key of a chain, and the first one's overlap is over.
+#[tokio::test]
+async fn keys_of_a_chain_share_their_networks_and_one_whose_overlap_is_over_is_told_of_as_revoked() {
+    let server = Server::start().await;
+    let (first, second) = (server.key().await, server.key().await);
+    server.verdict_from(&first.secret, "192.0.2.1").await;
+    server.look().await;
+    let [old, new] = [&first, &second].map(|made| &made.key.as_ref().expect("key").key_id);
+    let end = server.now().micros();
+    let rows = Rows::of(&server.database_path()).await;
+    let sql = format!("UPDATE api_key SET rotated_to = '{new}', overlap_end_time = {end} WHERE key_id = '{old}'");
+    rows.change(&sql).await;
+    rows.change(&format!("UPDATE api_key SET chain = '{old}', rotated_from = '{old}' WHERE key_id = '{new}'")).await;
+    let server = server.restart().await;
+    assert_eq!(server.verdict_from(&second.secret, "192.0.2.2").await, pb::Verdict::Valid);
+    assert_eq!(server.suspicions().await, NOTHING, "its chain was there");
+    assert_eq!(server.verdict_from(&second.secret, "198.51.100.1").await, pb::Verdict::Valid);
+    assert_eq!(server.suspicions().await, ["new_network 198.51.100.0/24"], "and its first network is none of its own");
+    assert_eq!(server.verdict(&first.secret).await, pb::Verdict::Revoked);
+    assert_eq!(server.suspicions().await[1], "used_after_revocation");
 }

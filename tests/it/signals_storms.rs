@@ -37,12 +37,12 @@ async fn of_many_new_networks_one_an_hour_is_told_and_says_how_many_more_there_w
     let server = Server::start().await;
     let secret = server.key().await.secret;
     for third in 0..5 {
-        server.from_ip(&secret, &format!("10.0.{third}.1")).await;
+        server.verdict_from(&secret, &format!("10.0.{third}.1")).await;
     }
     assert_eq!(server.suspicions().await, ["new_network 10.0.1.0/24"]);
     server.advance(HOUR).await;
     for third in 0..6 {
-        server.from_ip(&secret, &format!("10.0.{third}.1")).await;
+        server.verdict_from(&secret, &format!("10.0.{third}.1")).await;
     }
     assert_eq!(server.suspicions().await, ["new_network 10.0.1.0/24", "new_network 10.0.5.0/24"]);
     let told = server.notices("key.suspicious").await;
@@ -57,8 +57,8 @@ async fn an_application_is_told_so_much_in_an_hour_and_the_last_says_how_much_mo
         secrets.push(server.key().await.secret);
     }
     for (at, secret) in secrets.iter().enumerate() {
-        server.from_ip(secret, "192.0.2.1").await;
-        server.from_ip(secret, &format!("10.0.{at}.1")).await;
+        server.verdict_from(secret, "192.0.2.1").await;
+        server.verdict_from(secret, &format!("10.0.{at}.1")).await;
     }
     server.look().await;
     assert_eq!(server.suspicions().await.len(), 59);
@@ -66,7 +66,7 @@ async fn an_application_is_told_so_much_in_an_hour_and_the_last_says_how_much_mo
     let told = server.suspicions().await;
     assert_eq!((told.len(), told[59].as_str()), (60, "new_network 10.0.69.0/24"), "the last of the hour");
     assert_eq!(server.notices("key.suspicious").await[59]["held_back"], 10);
-    server.from_ip(&secrets[0], "203.0.113.1").await;
+    server.verdict_from(&secrets[0], "203.0.113.1").await;
     assert_eq!(server.suspicions().await.len(), 61, "and the next hour begins anew");
 }
 
@@ -101,7 +101,7 @@ async fn networks_are_forgotten_after_ninety_days_without_use_but_the_last_one_s
     let server = Server::start().await;
     let made = server.key().await;
     for client_ip in ["192.0.2.1", "198.51.100.1"] {
-        server.from_ip(&made.secret, client_ip).await;
+        server.verdict_from(&made.secret, client_ip).await;
         server.look().await;
         server.advance(Duration::from_hours(24)).await;
     }
@@ -118,7 +118,7 @@ async fn networks_are_forgotten_after_ninety_days_without_use_but_the_last_one_s
     forget(1000).await;
     assert_eq!(known().await, ["198.51.100.0/24"], "or an old key that is found would be told of by nobody");
     // Seen again on another day: its 90 days begin anew.
-    server.from_ip(&made.secret, "198.51.100.1").await;
+    server.verdict_from(&made.secret, "198.51.100.1").await;
     server.look().await;
     let last = rows.number("SELECT last_time FROM key_network").await;
     assert_eq!(last, server.now().micros());

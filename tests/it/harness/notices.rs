@@ -38,7 +38,7 @@ impl Server {
     }
 
     /// Whether the key is good for a call from there.
-    pub(crate) async fn from_ip(&self, secret: &str, client_ip: &str) -> pb::Verdict {
+    pub(crate) async fn verdict_from(&self, secret: &str, client_ip: &str) -> pb::Verdict {
         let client_ip = client_ip.to_owned();
         self.verdict_on(&pb::VerifyKeyRequest { client_ip, ..super::verify::about(secret) }).await
     }
