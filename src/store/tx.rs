@@ -53,6 +53,10 @@ pub(super) struct Notes {
     pub(super) notices: Vec<Notice>,
     pub(super) asides: Vec<Aside>,
     pub(super) made: Option<(CreateRequest, String)>,
+    /// For the audit, beside what is saved.
+    pub(super) remarks: Vec<Json>,
+    /// It is a revision whether it changes anything or not.
+    pub(super) numbered: bool,
 }
 
 #[derive(Debug)]
@@ -164,7 +168,7 @@ impl Tx {
         self.notes().notices.push(notice);
     }
 
-    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+    pub(super) fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
         self.inner.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
