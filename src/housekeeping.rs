@@ -1,6 +1,6 @@
 //! Forgets what nobody needs any more: nonces that no replay could use, requests of more
-//! than a day ago, budgets of windows that are over, old usage, what was told a week ago,
-//! where sealed secrets were, and events that no watcher may go back to.
+//! than a day ago, budgets of windows that are over, old usage, what was told a week ago, networks of
+//! long ago, where sealed secrets were, and events that no watcher may go back to.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,7 +37,8 @@ async fn round(store: &Store, replica: &Replica, history: Duration) -> Result<()
     }
     let deliveries = deliveries.rows;
     let seals = store.forget_seals(now).await?;
+    let signals = store.forget_signals(now).await?;
     let events = store.compact(now.saturating_sub(history)).await?;
-    tracing::debug!(nonces, requests, budgets, usage, deliveries, seals, events, "housekeeping");
+    tracing::debug!(nonces, requests, budgets, usage, deliveries, seals, signals, events, "housekeeping");
     Ok(())
 }

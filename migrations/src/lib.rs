@@ -15,6 +15,7 @@ mod m20261127_000003_lifecycle;
 mod m20261127_000004_audit;
 mod m20261127_000005_webhooks;
 mod m20261127_000006_timers;
+mod m20261127_000007_signals;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000004_audit::Migration),
             Box::new(m20261127_000005_webhooks::Migration),
             Box::new(m20261127_000006_timers::Migration),
+            Box::new(m20261127_000007_signals::Migration),
         ]
     }
 }

@@ -54,6 +54,10 @@ pub(super) struct Notes {
     pub(super) notices: Vec<Told>,
     pub(super) asides: Vec<Aside>,
     pub(super) made: Option<(CreateRequest, String)>,
+    /// For the audit, beside what is saved.
+    pub(super) remarks: Vec<Json>,
+    /// It is a revision whether it changes anything or not.
+    pub(super) numbered: bool,
 }
 
 #[derive(Debug)]
@@ -186,7 +190,7 @@ impl Tx {
         self.notes().saves.push(Save::Webhook { before: before.map(Box::new), after: after.map(Box::new) });
     }
 
-    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+    pub(super) fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
         self.inner.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
