@@ -64,6 +64,8 @@ pub struct Poster {
     tls: Arc<OnceLock<Arc<ClientConfig>>>,
 }
 
+/// The receiver wants nothing more.
+const GONE: u16 = 410;
 /// From the look-up of the name to the end of the answer.
 const WITHIN: Duration = Duration::from_secs(15);
 /// For one of the addresses of a name.
@@ -106,7 +108,7 @@ impl Poster {
     pub async fn post(&self, url: &WebhookUrl, post: Post) -> Outcome {
         match timeout(WITHIN, self.try_post(url, post)).await {
             Ok(Ok(status)) if status.is_success() => Outcome::Delivered { status: status.as_u16() },
-            Ok(Ok(StatusCode::GONE)) => Outcome::Gone,
+            Ok(Ok(status)) if status.as_u16() == GONE => Outcome::Gone,
             Ok(Ok(status)) => Outcome::Failed { status: Some(status.as_u16()), why: about(status) },
             Ok(Err(why)) => Outcome::Failed { status: None, why: short(&why) },
             Err(_) => Outcome::Failed { status: None, why: format!("no answer within {} s", WITHIN.as_secs()) },
