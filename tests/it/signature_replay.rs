@@ -18,6 +18,7 @@ const OUT_OF_WINDOW: (Code, &str) = (Code::Unauthenticated, "TIMESTAMP_OUT_OF_WI
 /// Something for each method to work on.
 struct Stage {
     app: String,
+    to_rotate: pb::Key,
     to_update: pb::Key,
     to_revoke: pb::Key,
     /// With a key, that is to be removed.
@@ -29,6 +30,7 @@ impl Stage {
     async fn set(server: &Server) -> Self {
         Self {
             app: server.app.clone(),
+            to_rotate: server.key().await.key.expect("key"),
             to_update: server.key().await.key.expect("key"),
             to_revoke: server.key().await.key.expect("key"),
             account: server.admin.hire_role(server, 1, pb::Role::Editor, &[]).await,
@@ -57,6 +59,10 @@ impl Stage {
             "UpdateKey" => {
                 let key = pb::Key { name: "renamed".into(), ..self.to_update.clone() };
                 pb::UpdateKeyRequest { key: Some(key), ..Default::default() }.encode_to_vec()
+            }
+            "RotateKey" => {
+                let key_id = self.to_rotate.key_id.clone();
+                pb::RotateKeyRequest { application_id: app, key_id, ..Default::default() }.encode_to_vec()
             }
             "RevokeKey" => {
                 let key_id = self.to_revoke.key_id.clone();
