@@ -60,8 +60,9 @@ pub(super) async fn chain(db: &impl ConnectionTrait, chain: KeyId, lock: bool) -
     if lock {
         query = query.lock_exclusive();
     }
-    let keys = query.all(db).await?.into_iter().map(codec::key).collect::<Result<_, _>>()?;
-    Ok(oldest_first(keys))
+    // In one order for everybody who locks them; the chain's own is another.
+    let rows = query.order_by_asc(api_key::Column::KeyId).all(db).await?;
+    Ok(oldest_first(rows.into_iter().map(codec::key).collect::<Result<_, _>>()?))
 }
 
 pub(super) async fn list(

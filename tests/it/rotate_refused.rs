@@ -1,6 +1,6 @@
 //! What is not rotated, and by whom not.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use portcullis::pb::{self, Verdict, rotate_key_request::Expiration};
 use tonic::Code;
@@ -41,6 +41,27 @@ async fn only_the_newest_key_of_a_chain_rotates_and_others_are_told_which_it_is(
     for key in [&first, &one.new] {
         server.refuses(&server.admin, ROTATE, &rotation(key), revoked.0, revoked.1).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_rotate_a_key_at_once_one_does_and_the_others_hear_of_it() {
+    let server = Arc::new(Server::start().await);
+    let key = server.key().await.key.expect("key");
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (server, request) = (Arc::clone(&server), rotation(&key));
+        callers.spawn(async move { server.try_rotate(&server.admin, &request).await });
+    }
+    let (made, refused): (Vec<_>, Vec<_>) = callers.join_all().await.into_iter().partition(Result::is_ok);
+    let made: Vec<_> = made.into_iter().flatten().filter_map(|told| told.key).map(|key| key.key_id).collect();
+    assert_eq!((made.len(), refused.len()), (1, 7));
+    for answer in refused {
+        let status = answer.expect_err("refused");
+        let details = tonic_types::StatusExt::get_error_details(&status);
+        assert_eq!(details.error_info().expect("info").metadata["key_id"], made[0]);
+        assert_eq!(refusal::<()>(Err(status)).1, "KEY_ALREADY_ROTATED");
+    }
+    assert_eq!(server.get_key(&key.key_id).await.rotated_to, made[0]);
 }
 
 #[tokio::test]
