@@ -20,6 +20,7 @@ struct Stage {
     app: String,
     to_update: pb::Key,
     to_revoke: pb::Key,
+    to_rotate: pb::Key,
     /// The successor that was made by itself, whose secret is the admin's.
     sealed: String,
     /// With a key, that is to be removed.
@@ -40,6 +41,7 @@ impl Stage {
             app: server.app.clone(),
             to_update: server.key().await.key.expect("key"),
             to_revoke: server.key().await.key.expect("key"),
+            to_rotate: server.key().await.key.expect("key"),
             account: server.admin.hire_role(server, 1, pb::Role::Editor, &[]).await,
             to_disable: server.admin.hire_role(server, 2, pb::Role::Editor, &[]).await,
         }
@@ -66,6 +68,10 @@ impl Stage {
             "UpdateKey" => {
                 let key = pb::Key { name: "renamed".into(), ..self.to_update.clone() };
                 pb::UpdateKeyRequest { key: Some(key), ..Default::default() }.encode_to_vec()
+            }
+            "RotateKey" => {
+                let key_id = self.to_rotate.key_id.clone();
+                pb::RotateKeyRequest { application_id: app, key_id, ..Default::default() }.encode_to_vec()
             }
             "RevokeKey" => {
                 let key_id = self.to_revoke.key_id.clone();
