@@ -297,6 +297,24 @@ async fn an_overlap_of_nothing_ends_when_the_secret_was_fetched_and_not_before()
 }
 
 #[tokio::test]
+async fn where_a_secret_was_is_known_for_a_month() {
+    let server = Server::start().await;
+    let service = service(&server, 1).await;
+    let (key, _) = rotating(&server, Some(&service)).await;
+    server.pass(of(90)).await;
+    let new = server.get(&key.key_id).await.rotated_to;
+    let text = opened(&server, &service, &new).await;
+    assert_eq!(server.verdict(&text).await, Verdict::Valid);
+    server.flush().await;
+    server.settled().await;
+    for (days, reason) in [(30, "SEALED_SECRET_GONE"), (1, "SEALED_SECRET_NOT_FOUND")] {
+        server.pass(of(days)).await;
+        server.store().forget_seals(server.now()).await.expect("housekeeping");
+        assert_eq!(refusal(server.sealed_secret(&service, &new).await).1, reason);
+    }
+}
+
+#[tokio::test]
 async fn nobody_names_a_recipient_for_what_they_may_not_grant() {
     let server = Server::start().await;
     let service = service(&server, 1).await;
