@@ -41,6 +41,12 @@ pub enum Guard {
     Expired,
     /// What was granted of a limit counts, whoever asks.
     Budget,
+    /// An event of the audit log must give its hash, and follow the one before it.
+    Chain,
+    /// What was told of a key is not told again at once.
+    Storm,
+    /// A key that may be seen by anybody cannot leak.
+    Leak,
 }
 
 #[cfg(not(feature = "guards-off"))]

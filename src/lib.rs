@@ -6,7 +6,7 @@
 //! ```text
 //! write:  proto → grpc (gate: auth makes the Caller and the Act) → keys/<rpc> → domain rules
 //!              → store.write { nonce + account again + rows + event + audit } → replica.confirm → answer
-//! verify: proto → grpc (gate) → keys/verify → replica: inside the lease? → index (memory) → domain::verdict → limits, usage → answer
+//! verify: proto → grpc (gate) → keys/verify → replica: inside the lease? → index (memory) → domain::verdict → limits, usage, signals → answer
 //! envoy:  Check → grpc/envoy: the same question, asked about an HTTP request and answered as one
 //! watch:  store.log → replica/sync → index, then tail → watch/stream → grpc → gateway
 //! ```
@@ -24,14 +24,17 @@
 //! domain     rules: keys, accounts, permissions, verdicts, events        → signing (kids), guard
 //! signing    what is signed and how, for both sides                      → nothing
 //! clock, entropy, guard                                                  → leaves
-//! store      rows, the log, the one way to write                         → domain, signing, clock, entropy, guard
+//! chain      the audit log's hashes, and what a broken one says          → guard
+//! store      rows, the log, the one way to write                         → domain, signing, chain, clock, entropy, guard
 //! index      all keys and accounts in memory                             → domain, signing, guard
 //! tail       the last events in memory, and a doorbell                   → domain
 //! usage      calls counted in memory, added in numbered batches           → store, domain
+//! signals    what is unlike before in the use of keys                    → store, index, replica, domain
 //! limits     budgets of keys, a chunk at a time in memory                → store, domain, clock
 //! replica    lease, sync loop, barrier                                   → store, index, tail, domain, clock, guard
 //! auth       proves callers                                              → index, replica, store, domain, signing, guard
 //! keys, applications, accounts   one file a call                         → auth, store, index, replica, domain, …
+//! audit      the audit log, read                                         → auth, store, index, chain, domain
 //! watch      streams of revocations                                      → auth, store, index, tail, replica, domain
 //! grpc       the wire: gate, statuses, conversions                       → all of the above, pb, telemetry
 //! telemetry  logs, traces, request ids                                   → nothing
@@ -40,7 +43,7 @@
 //! bootstrap  the first admin, beside the database                        → accounts, applications, store, domain
 //! config     settings; the only reader of the environment                → the types that it fills
 //! serve      builds every part once                                      → everything
-//! client     the other side: credentials, signing, calls by descriptor   → pb, signing
+//! client     the other side: credentials, calls by descriptor, the audit log verified → pb, signing, chain
 //! cli        the commands                                                → everything
 //! ```
 //!
@@ -60,9 +63,12 @@ pub mod accounts;
 #[cfg(feature = "server")]
 pub mod applications;
 #[cfg(feature = "server")]
+pub mod audit;
+#[cfg(feature = "server")]
 pub mod auth;
 #[cfg(feature = "server")]
 pub mod bootstrap;
+pub mod chain;
 pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
@@ -76,7 +82,6 @@ pub mod domain;
 pub mod entropy;
 #[cfg(feature = "server")]
 pub mod grpc;
-#[cfg(feature = "server")]
 pub mod guard;
 #[cfg(feature = "server")]
 mod housekeeping;
@@ -93,6 +98,8 @@ pub mod pb;
 pub mod replica;
 #[cfg(feature = "server")]
 pub mod serve;
+#[cfg(feature = "server")]
+pub mod signals;
 pub mod signing;
 #[cfg(feature = "server")]
 pub mod store;

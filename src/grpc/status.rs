@@ -71,6 +71,11 @@ fn name(reason: ErrorReason) -> &'static str {
     name.strip_prefix(PREFIX).unwrap_or(name)
 }
 
+/// Whether it is a reason, as it goes over the wire.
+pub(super) fn is_reason(text: &str) -> bool {
+    ErrorReason::from_str_name(&format!("{PREFIX}{text}")).is_some_and(|reason| reason != ErrorReason::Unspecified)
+}
+
 /// The reason that a status on the wire carries, if it is one of ours.
 pub(super) fn reason_of(status: &Status) -> Option<&'static str> {
     let details = status.get_error_details();

@@ -18,7 +18,7 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 
-use super::{Error, OpenError, lock::FileLock};
+use super::{Error, OpenError, audit::chain_backlog, lock::FileLock};
 use crate::{clock::Clock, domain::time::Timestamp, entropy::Entropy};
 
 /// Where the data is: `sqlite://PATH`.
@@ -65,8 +65,8 @@ pub(super) struct Inner {
     writer: DatabaseConnection,
     /// The sync loop's own connection: calls must not be able to starve the lease.
     sync: DatabaseConnection,
-    /// Budgets and usage: neither waits for a connection behind the calls.
-    ledger: DatabaseConnection,
+    /// Budgets, usage and signals: none waits for a connection behind the calls.
+    pub(super) ledger: DatabaseConnection,
     /// Writers in the order of their coming. SQLite has one writer at a time, and waits
     /// for it by polling, which is unfair.
     turn: Mutex<()>,
@@ -145,6 +145,7 @@ impl Store {
         let database = connect(url, 1, &Arc::default()).await?;
         let pending = pending(&database).await?;
         Migrator::up(&database, None).await?;
+        chain_backlog(&database).await?;
         database.close().await?;
         Ok(pending)
     }
@@ -232,7 +233,7 @@ fn make_private(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn immediate() -> TransactionOptions {
+pub(super) fn immediate() -> TransactionOptions {
     TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() }
 }
 

@@ -6,17 +6,20 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Error, KeyFilter, Store, accounts, applications, keys, log, usage};
-use crate::domain::{
-    account::{Scope, ServiceAccount},
-    application::Application,
-    event::Position,
-    id::{ApplicationId, KeyId, Revision, ServiceAccountId},
-    key::Key,
-    page::PageRequest,
-    refusal::Refusal,
-    time::Timestamp,
-    usage::{ChainUsage, Series, UsageRange, UsedKey, Whose},
+use super::{AuditFilter, Error, KeyFilter, Store, accounts, applications, audit, keys, log, usage};
+use crate::{
+    chain::{Head, Link},
+    domain::{
+        account::{Scope, ServiceAccount},
+        application::Application,
+        event::Position,
+        id::{ApplicationId, KeyId, Revision, ServiceAccountId},
+        key::Key,
+        page::PageRequest,
+        refusal::Refusal,
+        time::Timestamp,
+        usage::{ChainUsage, Series, UsageRange, UsedKey, Whose},
+    },
 };
 
 /// One moment of the database.
@@ -173,6 +176,21 @@ impl Snapshot {
 
     pub async fn account(&self, id: ServiceAccountId) -> Result<ServiceAccount, Refusal> {
         accounts::find(&self.tx, id, false).await?.ok_or(Refusal::ServiceAccountNotFound)
+    }
+
+    /// Events of the audit log, and whether there are more.
+    pub async fn audit_events(
+        &self,
+        scope: &Scope,
+        filter: &AuditFilter,
+        page: &PageRequest,
+    ) -> Result<(Vec<Link>, bool), Refusal> {
+        audit::list(&self.tx, scope, filter, page).await
+    }
+
+    /// Where the chain of the audit log ends.
+    pub async fn audit_head(&self) -> Result<Head, Refusal> {
+        Ok(audit::head(&self.tx).await?)
     }
 
     /// All whose name starts so; who may be shown to whom is the caller's to say.

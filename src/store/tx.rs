@@ -53,6 +53,10 @@ pub(super) struct Notes {
     pub(super) notices: Vec<Notice>,
     pub(super) asides: Vec<Aside>,
     pub(super) made: Option<(CreateRequest, String)>,
+    /// For the audit, beside what is saved.
+    pub(super) remarks: Vec<Json>,
+    /// It is a revision whether it changes anything or not.
+    pub(super) numbered: bool,
 }
 
 #[derive(Debug)]
@@ -164,7 +168,7 @@ impl Tx {
         self.notes().notices.push(notice);
     }
 
-    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+    pub(super) fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
         self.inner.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -184,6 +188,24 @@ impl Save {
                 timers::follow(db, before.as_deref(), after, now).await
             }
             Self::Key { .. } | Self::Application { .. } | Self::Account { .. } => Ok(()),
+        }
+    }
+
+    /// The id of what is saved.
+    pub(super) fn id(&self) -> String {
+        match self {
+            Self::Key { after, .. } => after.id.to_string(),
+            Self::Application { after, .. } => after.id.to_string(),
+            Self::Account { after, .. } => after.id.to_string(),
+        }
+    }
+
+    /// Whose it is.
+    pub(super) fn application_id(&self) -> Option<ApplicationId> {
+        match self {
+            Self::Key { after, .. } => Some(after.application_id),
+            Self::Application { after, .. } => Some(after.id),
+            Self::Account { .. } => None,
         }
     }
 

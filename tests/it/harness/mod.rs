@@ -1,6 +1,7 @@
 //! Servers, callers and calls for tests.
 
 mod account;
+pub(crate) mod audit;
 mod bent;
 mod call;
 mod database;
@@ -8,6 +9,7 @@ pub(crate) mod dev;
 mod dice;
 pub(crate) mod limits;
 mod lock;
+mod notices;
 mod persona;
 mod process;
 pub(crate) mod program;
