@@ -39,6 +39,7 @@ mod gateway;
 mod harness;
 mod jobs;
 mod keys;
+mod lifecycle;
 mod leaks;
 mod limits;
 mod limits_change;
