@@ -50,6 +50,7 @@ mod restrictions_update;
 mod schema;
 mod scope;
 mod signals;
+mod signals_cost;
 mod signals_storms;
 mod signature_headers;
 mod signature_http2;
