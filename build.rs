@@ -9,6 +9,7 @@ use protox::prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Va
 const PROTOS: &[&str] = &[
     "portcullis/v1/key_service.proto",
     "portcullis/v1/application_service.proto",
+    "portcullis/v1/audit_service.proto",
     "portcullis/v1/service_account_service.proto",
     "portcullis/v1/error_reason.proto",
 ];
@@ -21,6 +22,7 @@ const ENVOY: &str = "Method { path: \"/envoy.service.auth.v3.Authorization/Check
 /// Messages that hold a secret; `src/pb.rs` writes their `Debug` by hand.
 const SECRET: &[&str] = &[
     "portcullis.v1.CreateKeyResponse",
+    "portcullis.v1.RotateKeyResponse",
     "portcullis.v1.VerifyKeyRequest",
     "portcullis.v1.VerifyKeyRequest.subject",
     "portcullis.v1.ReportLeakedKeyRequest",

@@ -25,7 +25,7 @@ pub use syntax::{Presented, SignedHeaders};
 
 use crate::{
     domain::{
-        act::{Act, Nonce, Signer},
+        act::{Act, Nonce, Signer, Subject},
         refusal::Refusal,
         time::Timestamp,
     },
@@ -88,6 +88,8 @@ pub struct Call<'a> {
     pub method: &'static Method,
     pub request_id: &'a str,
     pub peer: Option<SocketAddr>,
+    /// Reads what a mutation's message names. Asked only behind its signature.
+    pub subject: fn(&Method, &[u8]) -> Subject,
 }
 
 /// Timestamps of signed requests may be this far from the server's time.
@@ -165,6 +167,7 @@ impl Authenticator {
                 method: call.method.name(),
                 request_id: call.request_id.into(),
                 peer: call.peer.map_or_else(String::new, |address| address.to_string()),
+                subject: (call.subject)(call.method, message),
             })
         } else {
             self.spend(nonce, call.method, headers).await?;

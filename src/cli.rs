@@ -10,6 +10,8 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "client")]
 mod args;
+#[cfg(feature = "client")]
+mod audit;
 #[cfg(all(feature = "server", feature = "client"))]
 mod bench;
 #[cfg(all(feature = "server", feature = "client"))]
@@ -63,6 +65,8 @@ enum Command {
     Token(token::Token),
     #[cfg(feature = "client")]
     Health(health::Health),
+    #[cfg(feature = "client")]
+    Audit(audit::Audit),
     #[cfg(all(feature = "server", feature = "client"))]
     Bench(bench::Bench),
 }
@@ -81,7 +85,7 @@ impl Command {
     /// Warnings of a command that has no log of its own, such as *others can read this file*.
     fn warn_on_stderr(&self) {
         #[cfg(feature = "client")]
-        if matches!(self, Self::Call(_) | Self::Sign(_) | Self::Token(_) | Self::Health(_)) {
+        if matches!(self, Self::Call(_) | Self::Sign(_) | Self::Token(_) | Self::Health(_) | Self::Audit(_)) {
             // Refused only where a subscriber stands already, in a test.
             let _ = tracing_subscriber::fmt()
                 .with_max_level(tracing::Level::WARN)
@@ -110,6 +114,8 @@ impl Command {
             Self::Token(token) => token.run(out),
             #[cfg(feature = "client")]
             Self::Health(health) => health.run(out),
+            #[cfg(feature = "client")]
+            Self::Audit(audit) => audit.run(out),
             #[cfg(all(feature = "server", feature = "client"))]
             Self::Bench(bench) => bench.run(out),
         }

@@ -7,6 +7,7 @@
 //!
 //! Knows nothing of the store. Only `fresh` asks for the time and for randomness.
 
+mod audit;
 mod call;
 mod codec;
 mod connect;
@@ -15,6 +16,7 @@ mod dynamic;
 mod fresh;
 mod signer;
 
+pub use audit::{Checkpoint, CheckpointRefused, VerifyFailed, WhyNot, verify_audit};
 pub use call::{CallFailed, Client, Proof};
 pub use codec::Raw;
 pub use connect::{ConnectFailed, Endpoint, EndpointRefused, Tls, connect};

@@ -4,6 +4,7 @@
 //! Architecture invariant: the only room that names `tonic::Code`.
 
 mod application_service;
+mod audit_service;
 mod convert;
 mod envoy;
 mod errors;

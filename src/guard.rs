@@ -33,10 +33,16 @@ pub enum Guard {
     Usage,
     /// Nothing un-revokes a key.
     Sticky,
+    /// A key that was rotated ends with its overlap.
+    Overlap,
     /// A revocation waits for the answers that verifiers may give by themselves.
     Edge,
+    /// What was told to be expired is, whatever a clock says.
+    Expired,
     /// What was granted of a limit counts, whoever asks.
     Budget,
+    /// An event of the audit log must give its hash, and follow the one before it.
+    Chain,
     /// What was told of a key is not told again at once.
     Storm,
     /// A key that may be seen by anybody cannot leak.

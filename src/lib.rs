@@ -21,10 +21,11 @@
 //! # The rooms, and what each may know
 //!
 //! ```text
-//! domain     rules: keys, accounts, permissions, verdicts, events        → signing (kids)
+//! domain     rules: keys, accounts, permissions, verdicts, events        → signing (kids), guard
 //! signing    what is signed and how, for both sides                      → nothing
 //! clock, entropy, guard                                                  → leaves
-//! store      rows, the log, the one way to write                         → domain, signing, clock, entropy, guard
+//! chain      the audit log's hashes, and what a broken one says          → guard
+//! store      rows, the log, the one way to write                         → domain, signing, chain, clock, entropy, guard
 //! index      all keys and accounts in memory                             → domain, signing, guard
 //! tail       the last events in memory, and a doorbell                   → domain
 //! usage      calls counted in memory, added in numbered batches           → store, domain
@@ -33,15 +34,16 @@
 //! replica    lease, sync loop, barrier                                   → store, index, tail, domain, clock, guard
 //! auth       proves callers                                              → index, replica, store, domain, signing, guard
 //! keys, applications, accounts   one file a call                         → auth, store, index, replica, domain, …
+//! audit      the audit log, read                                         → auth, store, index, chain, domain
 //! watch      streams of revocations                                      → auth, store, index, tail, replica, domain
 //! grpc       the wire: gate, statuses, conversions                       → all of the above, pb, telemetry
 //! telemetry  logs, traces, request ids                                   → nothing
-//! jobs       what is done when its time has come                         → store, domain
+//! jobs       what is done when its time has come                         → keys, store, replica, domain, signing, entropy
 //! housekeeping   forgets what nobody needs any more                      → store, replica
 //! bootstrap  the first admin, beside the database                        → accounts, applications, store, domain
 //! config     settings; the only reader of the environment                → the types that it fills
 //! serve      builds every part once                                      → everything
-//! client     the other side: credentials, signing, calls by descriptor   → pb, signing
+//! client     the other side: credentials, calls by descriptor, the audit log verified → pb, signing, chain
 //! cli        the commands                                                → everything
 //! ```
 //!
@@ -54,16 +56,19 @@
 //! 5. Only `auth` makes a `Caller` or, for a caller, an `Act`; only `store.write` changes anything.
 //! 6. Only `clock` and `entropy` (and `client::fresh`, on the other side) touch time and randomness.
 //! 7. No queue without a bound, no loop without an end.
-//! 8. The text of a key is returned by Create alone, and never logged or stored.
+//! 8. The text of a key is returned by Create and Rotate alone (and sealed by `jobs`), and never logged or stored.
 
 #[cfg(feature = "server")]
 pub mod accounts;
 #[cfg(feature = "server")]
 pub mod applications;
 #[cfg(feature = "server")]
+pub mod audit;
+#[cfg(feature = "server")]
 pub mod auth;
 #[cfg(feature = "server")]
 pub mod bootstrap;
+pub mod chain;
 pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
@@ -77,7 +82,6 @@ pub mod domain;
 pub mod entropy;
 #[cfg(feature = "server")]
 pub mod grpc;
-#[cfg(feature = "server")]
 pub mod guard;
 #[cfg(feature = "server")]
 mod housekeeping;

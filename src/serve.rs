@@ -8,12 +8,13 @@ use tokio::{sync::watch, task::JoinHandle};
 use crate::{
     accounts::Accounts,
     applications::Applications,
+    audit::AuditLog,
     auth::{self, Authenticator},
     clock::Clock,
     entropy::Entropy,
     grpc::{Bound, Listen, ListenRefused, Parts},
     housekeeping,
-    jobs::{self, Jobs},
+    jobs::{self, Jobs, KeyJob, SealJob},
     keys::Keys,
     limits::Budgets,
     replica::{Joined, Pace, Replica, Stopped},
@@ -152,7 +153,9 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let (stop_look, stopped) = watch::channel(false);
     let look = tokio::spawn(look.run(said(stopped)));
 
-    let jobs = jobs::Running::new(store.clone(), entropy.uuid(replica.now()).map_err(OpenError::from)?);
+    let mut jobs = jobs::Running::new(store.clone(), entropy.uuid(replica.now()).map_err(OpenError::from)?);
+    jobs.start(KeyJob::new(store.clone(), replica.clone(), entropy.clone()));
+    jobs.start(SealJob::new(store.clone(), replica.clone()));
     let handles = jobs.handles();
 
     let (drain_now, draining) = watch::channel(false);
@@ -163,11 +166,13 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let applications = Applications::new(s, i, r, entropy.clone());
     let (s, i, r) = part();
     let accounts = Accounts::new(s, i, r, entropy.clone());
+    let audit = AuditLog::new(store.clone(), Arc::clone(&index));
     let (s, i, r) = part();
     let watches = Watches::new(s, i, tail, r, entropy.clone(), log_id, limits, draining.clone());
     let (s, i, r) = part();
     let auth = Arc::new(Authenticator::new(i, r, s, auth)?);
-    let parts = Parts { auth, keys, watches, applications, accounts, replica: replica.clone(), entropy, sampler };
+    let parts =
+        Parts { auth, keys, watches, applications, accounts, audit, replica: replica.clone(), entropy, sampler };
 
     let server = tokio::spawn(bound.serve(parts, draining));
     let cleaning = tokio::spawn(housekeeping::run(store.clone(), replica.clone(), Arc::clone(&budgets), history));

@@ -12,6 +12,8 @@ use sea_orm_migration::prelude::*;
 mod m20261121_000001_init;
 mod m20261121_000002_limits;
 mod m20261127_000003_lifecycle;
+mod m20261127_000004_audit;
+mod m20261127_000006_timers;
 mod m20261127_000007_signals;
 
 /// Every migration, oldest first.
@@ -25,6 +27,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000001_init::Migration),
             Box::new(m20261121_000002_limits::Migration),
             Box::new(m20261127_000003_lifecycle::Migration),
+            Box::new(m20261127_000004_audit::Migration),
+            Box::new(m20261127_000006_timers::Migration),
             Box::new(m20261127_000007_signals::Migration),
         ]
     }

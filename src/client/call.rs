@@ -51,6 +51,12 @@ impl Client {
         Self { channel, credentials }
     }
 
+    /// Whose calls it makes.
+    #[must_use]
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
+    }
+
     /// Sends one message and returns the one that answers it. `timeout` is for the whole
     /// call, and is told to the server.
     pub async fn unary(

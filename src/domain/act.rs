@@ -1,6 +1,10 @@
 use std::sync::Arc;
 
-use super::{account::Role, id::ServiceAccountId, time::Timestamp};
+use super::{
+    account::Role,
+    id::{ApplicationId, ServiceAccountId},
+    time::Timestamp,
+};
 use crate::signing::Kid;
 
 /// A proven wish to change something: who, by which signature, through which method.
@@ -15,6 +19,16 @@ pub struct Act {
     pub(crate) request_id: Arc<str>,
     /// The address that the call came from, empty for the operator.
     pub(crate) peer: String,
+    /// What the request names, whether or not there is such.
+    pub(crate) subject: Subject,
+}
+
+/// What an act is about, for the audit log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subject {
+    pub application_id: Option<ApplicationId>,
+    /// The id of the key, application or account.
+    pub resource: Option<String>,
 }
 
 /// Whose signature it was.
@@ -40,7 +54,8 @@ impl Act {
     /// What the operator does by `portcullis dev` or `bootstrap`, beside the database.
     #[must_use]
     pub fn operator(command: &'static str) -> Self {
-        Self { signer: None, method: command, request_id: command.into(), peer: String::new() }
+        let subject = Subject::default();
+        Self { signer: None, method: command, request_id: command.into(), peer: String::new(), subject }
     }
 
     /// What the service does by itself, when the time for it has come.

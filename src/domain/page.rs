@@ -45,6 +45,11 @@ impl PageRequest {
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
         let more = items.len() > size;
         items.truncate(size);
+        self.cut(items, more, id)
+    }
+
+    /// Makes the page of items that end where the store ended it.
+    pub fn cut<T>(&self, items: Vec<T>, more: bool, id: impl Fn(&T) -> String) -> Page<T> {
         let next_page_token = match items.last() {
             Some(last) if more => self.token(&id(last)),
             _ => String::new(),

@@ -3,10 +3,12 @@
 
 pub(super) mod account;
 pub(super) mod application;
+pub(super) mod audit;
 pub(super) mod common;
 pub(super) mod key;
 pub(super) mod limit;
 pub(super) mod mask;
+pub(super) mod subject;
 pub(super) mod upkeep;
 pub(super) mod usage;
 pub(super) mod verify;

@@ -20,6 +20,7 @@ use tower::{Layer, Service};
 use tracing::Instrument as _;
 
 use super::{
+    convert::subject::subject,
     errors::{body_invalid, with_reason},
     frame::Frame,
     status::{reason_of, status},
@@ -116,7 +117,8 @@ async fn prove(auth: &Authenticator, request: &mut Request<Body>) -> Result<Opti
     }
     let body = std::mem::take(request.body_mut());
     let request_id = request.extensions().get::<RequestId>().ok_or(Refusal::Internal)?;
-    let call = Call { method, request_id: request_id.as_str(), peer: peer(request.extensions()) };
+    let (request_id, peer, subject) = (request_id.as_str(), peer(request.extensions()), subject);
+    let call = Call { method, request_id, peer, subject };
     let (frame, caller, act) = match auth.read(request.headers())? {
         Presented::Nothing => return Err(Refusal::SignatureMissing { token: !method.is_mutation() }),
         Presented::Token(token) => {

@@ -6,13 +6,13 @@ use tonic::server::NamedService;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{
-    application_service::ApplicationApi, envoy::EnvoyApi, key_service::KeyApi,
+    application_service::ApplicationApi, audit_service::AuditApi, envoy::EnvoyApi, key_service::KeyApi,
     service_account_service::ServiceAccountApi,
 };
 use crate::{
     pb::{
-        application_service_server::ApplicationServiceServer, key_service_server::KeyServiceServer,
-        service_account_service_server::ServiceAccountServiceServer,
+        application_service_server::ApplicationServiceServer, audit_service_server::AuditServiceServer,
+        key_service_server::KeyServiceServer, service_account_service_server::ServiceAccountServiceServer,
     },
     replica::Replica,
 };
@@ -22,9 +22,10 @@ use crate::{
 /// must be left alone, not restarted.
 pub(super) async fn report(reporter: HealthReporter, replica: Replica, mut draining: watch::Receiver<bool>) {
     const LOOK_EVERY: Duration = Duration::from_millis(250);
-    const SERVICES: [&str; 4] = [
+    const SERVICES: [&str; 5] = [
         <KeyServiceServer<KeyApi> as NamedService>::NAME,
         <ApplicationServiceServer<ApplicationApi> as NamedService>::NAME,
+        <AuditServiceServer<AuditApi> as NamedService>::NAME,
         <ServiceAccountServiceServer<ServiceAccountApi> as NamedService>::NAME,
         <AuthorizationServer<EnvoyApi> as NamedService>::NAME,
     ];

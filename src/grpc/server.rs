@@ -8,18 +8,20 @@ use tonic::{
 };
 
 use super::{
-    application_service::ApplicationApi, envoy::EnvoyApi, errors::ErrorsLayer, frame::MAX_MESSAGE, gate::GateLayer,
-    health, key_service::KeyApi, service_account_service::ServiceAccountApi, services::Services,
+    application_service::ApplicationApi, audit_service::AuditApi, envoy::EnvoyApi, errors::ErrorsLayer,
+    frame::MAX_MESSAGE, gate::GateLayer, health, key_service::KeyApi, service_account_service::ServiceAccountApi,
+    services::Services,
 };
 use crate::{
     accounts::Accounts,
     applications::Applications,
+    audit::AuditLog,
     auth::{self, Authenticator},
     entropy::Entropy,
     keys::Keys,
     pb::{
-        self, application_service_server::ApplicationServiceServer, key_service_server::KeyServiceServer,
-        service_account_service_server::ServiceAccountServiceServer,
+        self, application_service_server::ApplicationServiceServer, audit_service_server::AuditServiceServer,
+        key_service_server::KeyServiceServer, service_account_service_server::ServiceAccountServiceServer,
     },
     replica::Replica,
     telemetry::{self, RequestId, RequestIdLayer, RpcLayer, Sampler},
@@ -65,6 +67,7 @@ pub struct Parts {
     pub watches: Watches,
     pub applications: Applications,
     pub accounts: Accounts,
+    pub audit: AuditLog,
     pub replica: Replica,
     pub entropy: Entropy,
     pub sampler: Sampler,
@@ -117,7 +120,7 @@ impl Bound {
     /// Serves until `draining` says true and the calls under way have ended.
     pub async fn serve(self, parts: Parts, mut draining: watch::Receiver<bool>) -> Result<(), ListenRefused> {
         let service = |error: &dyn std::fmt::Display| ListenRefused::Service(error.to_string());
-        let Parts { auth, keys, watches, applications, accounts, replica, entropy, sampler } = parts;
+        let Parts { auth, keys, watches, applications, accounts, audit, replica, entropy, sampler } = parts;
         let keys = Arc::new(keys);
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let reporting = tokio::spawn(health::report(reporter, replica.clone(), draining.clone()));
@@ -136,6 +139,7 @@ impl Bound {
         .add_service(
             ServiceAccountServiceServer::new(ServiceAccountApi { accounts }).max_decoding_message_size(MAX_MESSAGE),
         )
+        .add_service(AuditServiceServer::new(AuditApi { audit }).max_decoding_message_size(MAX_MESSAGE))
         .add_service(AuthorizationServer::new(EnvoyApi::new(Arc::clone(&keys))).max_decoding_message_size(MAX_MESSAGE))
         .add_service(health_service);
         if self.reflection {

@@ -32,12 +32,15 @@ fn code_and_reason(refusal: &Refusal) -> (Code, ErrorReason) {
         Refusal::RequestIdReused => (Code::InvalidArgument, R::RequestIdReused),
         Refusal::PageTokenInvalid => (Code::InvalidArgument, R::PageTokenInvalid),
         Refusal::KeyNotFound => (Code::NotFound, R::KeyNotFound),
+        Refusal::SealedSecretNotFound => (Code::NotFound, R::SealedSecretNotFound),
         Refusal::ApplicationNotFound => (Code::NotFound, R::ApplicationNotFound),
         Refusal::ServiceAccountNotFound => (Code::NotFound, R::ServiceAccountNotFound),
         Refusal::ServiceAccountKeyNotFound => (Code::NotFound, R::ServiceAccountKeyNotFound),
         Refusal::SecretAlreadyReturned(_) => (Code::AlreadyExists, R::SecretAlreadyReturned),
         Refusal::ServiceAccountKeyExists(_) => (Code::AlreadyExists, R::ServiceAccountKeyExists),
         Refusal::KeyRevoked => (Code::FailedPrecondition, R::KeyRevoked),
+        Refusal::KeyAlreadyRotated(_) => (Code::FailedPrecondition, R::KeyAlreadyRotated),
+        Refusal::SealedSecretGone => (Code::FailedPrecondition, R::SealedSecretGone),
         Refusal::LastAdminKey => (Code::FailedPrecondition, R::LastAdminKey),
         Refusal::EtagMismatch => (Code::Aborted, R::EtagMismatch),
         Refusal::ResumeTokenExpired { .. } => (Code::OutOfRange, R::ResumeTokenExpired),
@@ -66,6 +69,11 @@ pub fn reason(refusal: &Refusal) -> &'static str {
 fn name(reason: ErrorReason) -> &'static str {
     let name = reason.as_str_name();
     name.strip_prefix(PREFIX).unwrap_or(name)
+}
+
+/// Whether it is a reason, as it goes over the wire.
+pub(super) fn is_reason(text: &str) -> bool {
+    ErrorReason::from_str_name(&format!("{PREFIX}{text}")).is_some_and(|reason| reason != ErrorReason::Unspecified)
 }
 
 /// The reason that a status on the wire carries, if it is one of ours.
@@ -117,7 +125,7 @@ impl From<Refusal> for Status {
 
 fn metadata(refusal: &Refusal) -> HashMap<String, String> {
     let pair = match refusal {
-        Refusal::SecretAlreadyReturned(key_id) => ("key_id", key_id.to_string()),
+        Refusal::SecretAlreadyReturned(key_id) | Refusal::KeyAlreadyRotated(key_id) => ("key_id", key_id.to_string()),
         Refusal::ServiceAccountKeyExists(id) => ("service_account_id", id.to_string()),
         Refusal::TimestampOutOfWindow { server_time, .. } => ("server_time", server_time.to_string()),
         Refusal::ResumeTokenExpired { oldest } => ("oldest_revision", oldest.to_string()),

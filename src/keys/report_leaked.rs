@@ -93,7 +93,7 @@ async fn follow(tx: &Tx, key: &Key, source: &Note) -> Result<Option<LeakPolicy>,
     let cause = match action {
         LeakPolicy::Alert => None,
         LeakPolicy::Disable => after.disable(tx.now()).then_some(Cause::Disabled),
-        LeakPolicy::Revoke => after.revoke(RevokeReason::Leaked, source.clone(), tx.now()).then_some(Cause::Revoked),
+        LeakPolicy::Revoke => after.revoke(RevokeReason::Leaked, source.clone(), tx.now()),
     };
     if tx.tells_leak(key, action).await? {
         tx.notify(Notice::of(&after, What::Leaked { action, source: source.clone() }));

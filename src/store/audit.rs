@@ -1,17 +1,40 @@
+//! The audit log: one event a mutation, and one a mutation that was refused after its
+//! signature had passed. Written in the transaction of what it tells, each behind the one
+//! before: see `crate::chain`.
+
+mod backlog;
+mod head;
+mod read;
+
 use sea_orm::{ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, prelude::Json};
 use uuid::Uuid;
 
-use super::{Error, Store, entity::audit_event, nonces};
-use crate::domain::{act::Act, id::Revision, time::Timestamp};
+use super::{Error, Store, entity::audit_event, nonces, tx::Save};
+use crate::{
+    chain::Record,
+    domain::{
+        act::{Act, Subject},
+        id::Revision,
+        time::Timestamp,
+    },
+};
+
+pub(super) use backlog::chain_backlog;
+pub use read::{AuditFilter, Order};
+pub(super) use read::{head, list};
 
 /// What an act came to.
 pub(super) enum Outcome {
     /// What was changed, before and after: one thing mostly, none where all was so already.
-    Done { revision: Revision, before: Vec<Json>, after: Vec<Json> },
+    Done { revision: Revision, subject: Subject, before: Vec<Json>, after: Vec<Json> },
     /// With the reason.
     Refused(&'static str),
 }
 
+/// In the column, where nothing was refused.
+const DONE: &str = "OK";
+
+/// Appends an event. The last statement before COMMIT: whoever appends next waits for it.
 pub(super) async fn put(
     db: &impl ConnectionTrait,
     id: Uuid,
@@ -19,11 +42,13 @@ pub(super) async fn put(
     time: Timestamp,
     outcome: Outcome,
 ) -> Result<(), Error> {
-    let (revision, outcome, before, after) = match outcome {
-        Outcome::Done { revision, before, after } => (Some(revision.number()), "OK", before, after),
-        Outcome::Refused(reason) => (None, reason, Vec::new(), Vec::new()),
+    let (revision, subject, outcome, before, after) = match outcome {
+        Outcome::Done { revision, subject, before, after } => (Some(revision.number()), subject, DONE, before, after),
+        Outcome::Refused(reason) => (None, act.subject.clone(), reason, Vec::new(), Vec::new()),
     };
-    let row = audit_event::Model {
+    let (seq, previous) = head::advance(db, 1).await?;
+    let record = Record {
+        seq,
         audit_id: id,
         time: time.micros(),
         revision,
@@ -33,24 +58,64 @@ pub(super) async fn put(
         request_id: act.request_id.to_string(),
         peer: act.peer.clone(),
         outcome: outcome.to_owned(),
+        application_id: subject.application_id.map(|id| id.to_string()),
+        resource: subject.resource,
         before: text(before),
         after: text(after),
     };
+    let hash = record.hash(&previous);
+    let row = row(record, previous, hash.to_vec());
     audit_event::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(db).await?;
-    Ok(())
+    head::seal(db, &hash).await
 }
 
-/// A JSON array, in the letters that a hash over it will be made from; `None` when empty.
-fn text(rows: Vec<Json>) -> Option<String> {
-    let rows: Vec<Json> = rows.into_iter().map(without_hash).collect();
+/// What is saved, for the event: the application where it is one, and the first thing. What
+/// changes nothing is about what was asked for.
+pub(super) fn subject_of(saves: &[Save], act: &Act) -> Subject {
+    let Some(first) = saves.first() else { return act.subject.clone() };
+    let application_id = first.application_id();
+    let is_one = saves.iter().all(|save| save.application_id() == application_id);
+    Subject { application_id: application_id.filter(|_| is_one), resource: Some(first.id()) }
+}
+
+fn row(record: Record, previous: Vec<u8>, hash: Vec<u8>) -> audit_event::Model {
+    audit_event::Model {
+        audit_id: record.audit_id,
+        time: record.time,
+        revision: record.revision,
+        service_account_id: record.service_account_id,
+        kid: record.kid,
+        method: record.method,
+        request_id: record.request_id,
+        peer: record.peer,
+        outcome: record.outcome,
+        before: record.before,
+        after: record.after,
+        seq: Some(record.seq),
+        previous_hash: Some(previous),
+        hash: Some(hash),
+        application_id: record.application_id,
+        resource: record.resource,
+    }
+}
+
+/// A JSON array, in the letters that are hashed; `None` when empty.
+fn text(mut rows: Vec<Json>) -> Option<String> {
+    rows.iter_mut().for_each(strip);
     (!rows.is_empty()).then(|| Json::Array(rows).to_string())
 }
 
-fn without_hash(mut row: Json) -> Json {
-    if let Some(fields) = row.as_object_mut() {
-        fields.remove("secret_sha256");
+/// Takes out hashes of secrets, however deep they are: who reads the log could look for a
+/// secret by them.
+fn strip(json: &mut Json) {
+    match json {
+        Json::Object(fields) => {
+            fields.remove("secret_sha256");
+            fields.values_mut().for_each(strip);
+        }
+        Json::Array(items) => items.iter_mut().for_each(strip),
+        _ => {}
     }
-    row
 }
 
 impl Store {
@@ -68,5 +133,19 @@ impl Store {
             tx.commit().await.map_err(Error::CommitUnknown)
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn no_hash_of_a_secret_is_noted_wherever_it_stands() {
+        let rows = vec![json!({"a": 1, "secret_sha256": "x"}), json!([{"b": [{"secret_sha256": "y"}]}])];
+        assert_eq!(text(rows).as_deref(), Some(r#"[{"a":1},[{"b":[{}]}]]"#));
+        assert_eq!(text(Vec::new()), None);
     }
 }

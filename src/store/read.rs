@@ -6,17 +6,20 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Error, KeyFilter, Store, accounts, applications, keys, log, usage};
-use crate::domain::{
-    account::{Scope, ServiceAccount},
-    application::Application,
-    event::Position,
-    id::{ApplicationId, KeyId, Revision, ServiceAccountId},
-    key::Key,
-    page::PageRequest,
-    refusal::Refusal,
-    time::Timestamp,
-    usage::{Series, UsageRange, UsedKey, Whose},
+use super::{AuditFilter, Error, KeyFilter, Store, accounts, applications, audit, keys, log, usage};
+use crate::{
+    chain::{Head, Link},
+    domain::{
+        account::{Scope, ServiceAccount},
+        application::Application,
+        event::Position,
+        id::{ApplicationId, KeyId, Revision, ServiceAccountId},
+        key::Key,
+        page::PageRequest,
+        refusal::Refusal,
+        time::Timestamp,
+        usage::{ChainUsage, Series, UsageRange, UsedKey, Whose},
+    },
 };
 
 /// One moment of the database.
@@ -114,13 +117,19 @@ impl Snapshot {
         Ok(keys::find_any(&self.tx, key).await?)
     }
 
+    /// All of a chain, oldest first.
+    pub async fn chain(&self, chain: KeyId) -> Result<Vec<Key>, Refusal> {
+        Ok(keys::chain(&self.tx, chain, false).await?)
+    }
+
     pub async fn keys(
         &self,
         application: ApplicationId,
         filter: &KeyFilter,
         page: &PageRequest,
+        now: Timestamp,
     ) -> Result<Vec<Key>, Refusal> {
-        Ok(keys::list(&self.tx, application, filter, page).await?)
+        Ok(keys::list(&self.tx, application, filter, page, now).await?)
     }
 
     /// The same keys in the same order, with their usage as of `now`.
@@ -135,6 +144,16 @@ impl Snapshot {
 
     pub async fn usage(&self, whose: Whose, range: &UsageRange) -> Result<Series, Refusal> {
         Ok(usage::series(&self.tx, whose, range).await?)
+    }
+
+    /// That of a whole chain, and what each of its keys had of it.
+    pub async fn chain_usage(
+        &self,
+        application: ApplicationId,
+        chain: KeyId,
+        range: &UsageRange,
+    ) -> Result<ChainUsage, Refusal> {
+        Ok(usage::chain(&self.tx, application, chain, range).await?)
     }
 
     /// The last VALID verdict.
@@ -157,6 +176,21 @@ impl Snapshot {
 
     pub async fn account(&self, id: ServiceAccountId) -> Result<ServiceAccount, Refusal> {
         accounts::find(&self.tx, id, false).await?.ok_or(Refusal::ServiceAccountNotFound)
+    }
+
+    /// Events of the audit log, and whether there are more.
+    pub async fn audit_events(
+        &self,
+        scope: &Scope,
+        filter: &AuditFilter,
+        page: &PageRequest,
+    ) -> Result<(Vec<Link>, bool), Refusal> {
+        audit::list(&self.tx, scope, filter, page).await
+    }
+
+    /// Where the chain of the audit log ends.
+    pub async fn audit_head(&self) -> Result<Head, Refusal> {
+        Ok(audit::head(&self.tx).await?)
     }
 
     /// All whose name starts so; who may be shown to whom is the caller's to say.

@@ -12,9 +12,12 @@ const GET: &str = r#"{"application_id": "app_1", "key_id": "key_1"}"#;
 fn every_help_says_what_it_does_and_shows_an_example() {
     let top = run(&mut portcullis(&["--help"]));
     assert_eq!((top.code, top.err.as_str()), (Some(0), ""));
-    for command in ["sign", "token", "call", "health"] {
+    for command in ["sign", "token", "call", "health", "audit"] {
         assert!(top.out.contains(&format!("\n  {command} ")), "{}", top.out);
-        let help = run(&mut portcullis(&[command, "--help"]));
+    }
+    for command in ["sign", "token", "call", "health", "audit verify", "audit checkpoint"] {
+        let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = run(&mut portcullis(&arguments));
         assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
         assert!(help.out.contains("\nPrints ") || help.out.contains(" prints "), "{}", help.out);
         assert!(help.out.contains(&format!("portcullis {command} ")), "{}", help.out);
@@ -128,6 +131,12 @@ fn what_cannot_be_tried_as_asked_ends_with_2_and_prints_nothing() {
         (&["call", "KeyService/WatchRevocations", "--max-messages", "0"], "--max-messages"),
         (&["call", "KeyService/WatchRevocations", "--timeout", "1s"], "methods with one answer"),
         (&["health"], "--endpoint"),
+        (&["audit"], "Usage"),
+        (&["audit", "verify"], "no endpoint"),
+        (&["audit", "verify", "--checkpoint", "/no/such/file"], "cannot read the checkpoint"),
+        (&["audit", "verify", "--public-key", "/no/such/file"], "cannot read /no/such/file"),
+        (&["audit", "checkpoint"], "--out"),
+        (&["audit", "checkpoint", "--out", "/dev/null"], "is not overwritten"),
     ] {
         let refused = run(&mut caller.command(arguments));
         assert_eq!((refused.code, refused.out.as_str()), (Some(2), ""), "{arguments:?}: {}", refused.err);
@@ -137,7 +146,9 @@ fn what_cannot_be_tried_as_asked_ends_with_2_and_prints_nothing() {
 
 #[test]
 fn without_credentials_it_is_said_how_to_give_them() {
-    for arguments in [&["sign", "KeyService/GetKey"][..], &["token"], &["call", "KeyService/GetKey"]] {
+    for arguments in
+        [&["sign", "KeyService/GetKey"][..], &["token"], &["call", "KeyService/GetKey"], &["audit", "verify"]]
+    {
         let refused = run(&mut portcullis(arguments));
         assert_eq!(refused.code, Some(2));
         assert_eq!(refused.err, "error: no credentials: give --credentials FILE, or set PORTCULLIS_CREDENTIALS\n");
@@ -161,9 +172,11 @@ fn a_server_that_is_not_there_is_a_failed_call() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
     let endpoint = format!("http://{closed}");
     let caller = Caller::new(Some(endpoint.clone()));
-    for mut command in
-        [caller.command(&["call", "KeyService/GetKey"]), portcullis(&["health", "--endpoint", &endpoint])]
-    {
+    for mut command in [
+        caller.command(&["call", "KeyService/GetKey"]),
+        caller.command(&["audit", "verify"]),
+        portcullis(&["health", "--endpoint", &endpoint]),
+    ] {
         let failed = run(&mut command);
         assert_eq!((failed.code, failed.out.as_str()), (Some(1), ""));
         assert!(failed.err.contains("Connection refused"), "{}", failed.err);

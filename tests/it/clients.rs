@@ -106,6 +106,7 @@ const REQUESTS: &[(&str, &str, Learnt)] = &[
     ("KeyService/UpdateKey", r#"{"key": {"application_id": "APP", "key_id": "THEKEY", "ip_allowlist": ["10.0.0.0/8", "::1"], "resource_allowlist": ["ü*"], "rate_limits": [{"window": "60s", "name": "minute", "limit": 5}], "quotas": [{"period": 2, "limit": "7"}]}}"#, &[]),
     ("KeyService/UpdateKey", r#"{"key": {"application_id": "APP", "key_id": "THEKEY", "disabled": true, "revision": "9007199254740993"}, "update_mask": {"paths": ["disabled", "expire_time"]}}"#, &[]),
     ("KeyService/RevokeKey", r#"{"application_id": "APP", "key_id": "THEKEY", "reason": "REVOKE_REASON_LEAKED", "comment": "seen in a log"}"#, &[]),
+    ("AuditService/ListAuditEvents", r#"{"application_id": "APP", "resource_id": "THEKEY", "method": "KeyService/RevokeKey", "outcome": "OK", "start_time": "2020-01-31T14:00:00+02:00", "after_seq": "1", "order": 2}"#, &[]),
 ];
 
 #[test]

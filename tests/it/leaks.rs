@@ -29,7 +29,7 @@ impl Server {
         self.choose(&["leak_policy"], pb::Application { leak_policy: policy.into(), ..Default::default() }).await;
     }
 
-    async fn get(&self, key: &pb::Key) -> pb::Key {
+    async fn as_it_is(&self, key: &pb::Key) -> pb::Key {
         let request = pb::GetKeyRequest { application_id: self.app.clone(), key_id: key.key_id.clone() };
         let got: pb::GetKeyResponse = self.by_token(&self.admin, "KeyService/GetKey", &request).await.expect("get");
         got.key.expect("key")
@@ -58,10 +58,10 @@ async fn what_follows_a_leak_is_the_application_s_choice_and_told_once_a_day() {
         let made = server.key().await;
         server.leaked(&stranger, &format!("  {}\n", made.secret)).await;
         assert_eq!(server.verdict(&made.secret).await, verdict, "{policy:?}");
-        let first = server.get(made.key.as_ref().expect("key")).await;
+        let first = server.as_it_is(made.key.as_ref().expect("key")).await;
         assert_eq!(first.state(), state, "{policy:?}");
         server.leaked(&stranger, &made.secret).await;
-        assert_eq!(server.get(&first).await, first, "a repeat changes nothing");
+        assert_eq!(server.as_it_is(&first).await, first, "a repeat changes nothing");
         let told = server.notices("key.leaked").await;
         assert_eq!(told.len(), 1, "{policy:?}");
         assert_eq!((&told[0]["action"], &told[0]["source"]), (&action.into(), &"https://example.com/log".into()));
@@ -103,10 +103,10 @@ async fn keys_that_are_expired_or_disabled_are_dealt_with_and_revoked_ones_stay_
         for made in &keys {
             server.leaked(&server.admin, &made.secret).await;
         }
-        assert_eq!(server.get(&old).await.state(), expired, "{policy:?}");
-        assert_eq!(server.get(&old).await.disabled, policy == pb::LeakPolicy::Disable);
-        assert_eq!(server.get(&off).await.state(), disabled, "{policy:?}");
-        assert_eq!(server.get(&over).await, over, "its reason stays");
+        assert_eq!(server.as_it_is(&old).await.state(), expired, "{policy:?}");
+        assert_eq!(server.as_it_is(&old).await.disabled, policy == pb::LeakPolicy::Disable);
+        assert_eq!(server.as_it_is(&off).await.state(), disabled, "{policy:?}");
+        assert_eq!(server.as_it_is(&over).await, over, "its reason stays");
         assert_eq!(server.notices("key.leaked").await.len(), 2, "{policy:?}");
     }
 }
@@ -344,7 +344,7 @@ async fn neither_audit_nor_notices_nor_the_key_hold_the_text_though_its_source_d
     let _: pb::ReportLeakedKeyResponse = server.signed(&server.admin, METHOD, &request).await.expect("report");
     let shown = "line 7: KEY=[redacted] OTHER=[redacted]";
     assert_eq!(server.notices("key.leaked").await[0]["source"], shown);
-    let key = server.get(made.key.as_ref().expect("key")).await;
+    let key = server.as_it_is(made.key.as_ref().expect("key")).await;
     assert_eq!(key.revoke_comment, shown);
     let rows = Rows::of(&server.database_path()).await;
     let audited = rows.texts("SELECT \"after\" FROM audit_event WHERE method LIKE '%/ReportLeakedKey'").await.remove(0);

@@ -10,10 +10,11 @@ use tonic_reflection::pb::{v1, v1alpha};
 
 use crate::harness::{Server, Setup, WriteLock, refusal};
 
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "portcullis.v1.KeyService",
     "portcullis.v1.ApplicationService",
     "portcullis.v1.ServiceAccountService",
+    "portcullis.v1.AuditService",
     "envoy.service.auth.v3.Authorization",
 ];
 

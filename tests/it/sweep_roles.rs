@@ -9,19 +9,23 @@ use pb::Role::{Editor, Verifier, Viewer, Watcher};
 
 /// Who passes the gate beside ADMIN; nobody named: every proven caller. Written out here, so
 /// that a slip in a proto shows.
-const MATRIX: [(&str, &[pb::Role]); 22] = [
+const MATRIX: [(&str, &[pb::Role]); 25] = [
     (crate::sweep::CHECK, &[Verifier]),
     ("ApplicationService/CreateApplication", &[pb::Role::Admin]),
     ("ApplicationService/GetApplication", &[Viewer, Editor]),
     ("ApplicationService/ListApplications", &[Viewer, Editor]),
     ("ApplicationService/UpdateApplication", &[pb::Role::Admin]),
+    ("AuditService/ListAuditEvents", &[Viewer]),
     ("KeyService/CreateKey", &[Editor]),
     ("KeyService/GetKey", &[Viewer, Editor]),
     ("KeyService/GetKeyUsage", &[Viewer, Editor]),
     ("KeyService/GetRateLimit", &[Verifier]),
+    // Whose key it is sealed to.
+    ("KeyService/GetSealedSecret", &[]),
     ("KeyService/ListKeys", &[Viewer, Editor]),
     ("KeyService/ReportLeakedKey", &[]),
     ("KeyService/RevokeKey", &[Editor]),
+    ("KeyService/RotateKey", &[Editor]),
     ("KeyService/UpdateKey", &[Editor]),
     // What each may ask of it is shown in `verdict.rs`.
     ("KeyService/VerifyKey", &[Verifier, Viewer, Editor]),

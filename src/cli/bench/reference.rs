@@ -89,8 +89,10 @@ only_verify! {
     get_key: pb::GetKeyRequest => pb::GetKeyResponse,
     report_leaked_key: pb::ReportLeakedKeyRequest => pb::ReportLeakedKeyResponse,
     update_key: pb::UpdateKeyRequest => pb::UpdateKeyResponse,
+    rotate_key: pb::RotateKeyRequest => pb::RotateKeyResponse,
     revoke_key: pb::RevokeKeyRequest => pb::RevokeKeyResponse,
     get_rate_limit: pb::GetRateLimitRequest => pb::GetRateLimitResponse,
     get_key_usage: pb::GetKeyUsageRequest => pb::GetKeyUsageResponse,
+    get_sealed_secret: pb::GetSealedSecretRequest => pb::GetSealedSecretResponse,
     watch_revocations: pb::WatchRevocationsRequest => Nothing,
 }

@@ -17,6 +17,12 @@ pub(in crate::store) struct Model {
     pub before: Option<String>,
     #[sea_orm(column_type = "Text", nullable)]
     pub after: Option<String>,
+    /// None of these three: not chained yet.
+    pub seq: Option<i64>,
+    pub previous_hash: Option<Vec<u8>>,
+    pub hash: Option<Vec<u8>>,
+    pub application_id: Option<String>,
+    pub resource: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -1,6 +1,7 @@
 //! Servers, callers and calls for tests.
 
 mod account;
+pub(crate) mod audit;
 mod bent;
 mod call;
 mod database;
@@ -14,10 +15,12 @@ mod process;
 pub(crate) mod program;
 mod raw;
 mod refused;
+pub(crate) mod rotate;
 mod rows;
 mod server;
 pub(crate) mod shop;
 mod stalled;
+pub(crate) mod upkeep;
 mod usage;
 pub(crate) mod verify;
 pub(crate) mod watch;
