@@ -22,6 +22,7 @@ const ENVOY: &str = "Method { path: \"/envoy.service.auth.v3.Authorization/Check
 /// Messages that hold a secret; `src/pb.rs` writes their `Debug` by hand.
 const SECRET: &[&str] = &[
     "portcullis.v1.CreateKeyResponse",
+    "portcullis.v1.RotateKeyResponse",
     "portcullis.v1.VerifyKeyRequest",
     "portcullis.v1.VerifyKeyRequest.subject",
     "portcullis.v1.GetRateLimitRequest",

@@ -6,6 +6,7 @@ use rand::{
     Rng as _, SeedableRng as _, TryRng as _,
     rngs::{StdRng, SysRng},
 };
+use rsa::rand_core::{CryptoRng, RngCore};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -25,6 +26,38 @@ enum Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the operating system gave no entropy")]
 pub struct NoEntropy;
+
+/// Draws, inside [`Entropy::draw`] only.
+#[derive(Debug)]
+pub struct Draw<'a> {
+    entropy: &'a Entropy,
+    failed: bool,
+}
+
+impl RngCore for Draw<'_> {
+    fn next_u32(&mut self) -> u32 {
+        let mut bytes = [0; 4];
+        self.fill_bytes(&mut bytes);
+        u32::from_le_bytes(bytes)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        let mut bytes = [0; 8];
+        self.fill_bytes(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        self.failed |= self.entropy.fill(bytes).is_err();
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rsa::rand_core::Error> {
+        self.fill_bytes(bytes);
+        Ok(())
+    }
+}
+
+impl CryptoRng for Draw<'_> {}
 
 impl Entropy {
     /// The operating system's.
@@ -54,6 +87,14 @@ impl Entropy {
         let mut bytes = Zeroizing::new([0; 32]);
         self.fill(&mut *bytes)?;
         Ok(bytes)
+    }
+
+    /// Lets `f` draw through the interface that the rsa crate knows. What was made of a draw that
+    /// failed is thrown away.
+    pub fn draw<T>(&self, f: impl FnOnce(&mut Draw<'_>) -> T) -> Result<T, NoEntropy> {
+        let mut draw = Draw { entropy: self, failed: false };
+        let made = f(&mut draw);
+        if draw.failed { Err(NoEntropy) } else { Ok(made) }
     }
 
     /// A UUID version 7: ordered by the time of its making, 74 bits of it random.

@@ -33,8 +33,12 @@ pub enum Guard {
     Usage,
     /// Nothing un-revokes a key.
     Sticky,
+    /// A key that was rotated ends with its overlap.
+    Overlap,
     /// A revocation waits for the answers that verifiers may give by themselves.
     Edge,
+    /// What was told to be expired is, whatever a clock says.
+    Expired,
     /// What was granted of a limit counts, whoever asks.
     Budget,
     /// An event of the audit log must give its hash, and follow the one before it.

@@ -5,6 +5,9 @@
 //! the transaction that does it, so that doing it twice, or being killed in between, does
 //! nothing twice. After downtime a job finds what is due and goes on.
 
+mod keys;
+mod seals;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
@@ -14,6 +17,8 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::store::{Error, Store};
+pub use keys::KeyJob;
+pub use seals::SealJob;
 
 /// One of the things that are done in time.
 pub trait Job: Send + 'static {

@@ -6,6 +6,8 @@ mod get;
 mod list;
 mod rate_limit;
 mod revoke;
+mod rotate;
+mod sealed_secret;
 mod update;
 mod usage;
 mod verify;
@@ -16,17 +18,23 @@ pub use create::{Created, Expiration, NewKey};
 pub use list::ListKeys;
 pub use rate_limit::{GetRateLimit, RateLimits};
 pub use revoke::RevokeKey;
+pub use rotate::{RotateKey, Rotated};
+pub use sealed_secret::{GetSealedSecret, Sealed};
+pub(crate) use sealed_secret::{close_overlap_before, recipient};
 pub use update::UpdateKey;
 pub use usage::{GetKeyUsage, UsageReport};
 pub use verify::{Answer, Subject, VerifyKey};
 
 use crate::{
     domain::{
+        account::ServiceAccount,
         key::Key,
+        permission::Permission,
         refusal::{Refusal, Violations},
         time::Timestamp,
     },
     entropy::Entropy,
+    guard::{self, Guard},
     index::Index,
     limits::Budgets,
     replica::Replica,
@@ -70,19 +78,20 @@ fn must_be_ahead(field: &str, expire_time: Option<Timestamp>, now: Timestamp) ->
     }
 }
 
+/// Who gets a key's text must be able to grant all that it is good for.
+fn must_grant(actor: &ServiceAccount, permissions: &[Permission]) -> Result<(), Refusal> {
+    match permissions.iter().find(|permission| !actor.may_grant(permission)) {
+        Some(permission) if guard::on(Guard::Grant) => {
+            Err(Refusal::GrantExceeded(format!("the permission {permission}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whoever is handed a key's next secret must be somebody who may see its application.
 async fn recipient_must_see(key: &Key, field: &str, tx: &Tx) -> Result<(), Refusal> {
-    let Some(kid) = key.upkeep.rotation.as_ref().and_then(|rotation| rotation.recipient.as_ref()) else {
-        return Ok(());
-    };
-    let sees = match tx.owner_of(kid).await? {
-        Some(owner) => {
-            let account = tx.account(owner).await?;
-            !account.disabled && account.scope.holds(key.application_id)
-        }
-        None => false,
-    };
-    if sees {
+    let names_one = key.upkeep.rotation.as_ref().is_some_and(|rotation| rotation.recipient.is_some());
+    if !names_one || recipient(key, tx).await?.is_some() {
         return Ok(());
     }
     let what = "is not a key of a service account that is enabled and has this application in its scope";

@@ -21,7 +21,7 @@
 //! # The rooms, and what each may know
 //!
 //! ```text
-//! domain     rules: keys, accounts, permissions, verdicts, events        → signing (kids)
+//! domain     rules: keys, accounts, permissions, verdicts, events        → signing (kids), guard
 //! signing    what is signed and how, for both sides                      → nothing
 //! clock, entropy, guard                                                  → leaves
 //! chain      the audit log's hashes, and what a broken one says          → guard
@@ -37,7 +37,7 @@
 //! watch      streams of revocations                                      → auth, store, index, tail, replica, domain
 //! grpc       the wire: gate, statuses, conversions                       → all of the above, pb, telemetry
 //! telemetry  logs, traces, request ids                                   → nothing
-//! jobs       what is done when its time has come                         → store, domain
+//! jobs       what is done when its time has come                         → keys, store, replica, domain, signing, entropy
 //! housekeeping   forgets what nobody needs any more                      → store, replica
 //! bootstrap  the first admin, beside the database                        → accounts, applications, store, domain
 //! config     settings; the only reader of the environment                → the types that it fills
@@ -55,7 +55,7 @@
 //! 5. Only `auth` makes a `Caller` or, for a caller, an `Act`; only `store.write` changes anything.
 //! 6. Only `clock` and `entropy` (and `client::fresh`, on the other side) touch time and randomness.
 //! 7. No queue without a bound, no loop without an end.
-//! 8. The text of a key is returned by Create alone, and never logged or stored.
+//! 8. The text of a key is returned by Create and Rotate alone (and sealed by `jobs`), and never logged or stored.
 
 #[cfg(feature = "server")]
 pub mod accounts;

@@ -53,6 +53,17 @@ impl fmt::Debug for CreateKeyResponse {
     }
 }
 
+impl fmt::Debug for RotateKeyResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RotateKeyResponse")
+            .field("key", &self.key)
+            .field("secret", &REDACTED)
+            .field("revision", &self.revision)
+            .field("rotated_key", &self.rotated_key)
+            .finish()
+    }
+}
+
 impl fmt::Debug for verify_key_request::Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

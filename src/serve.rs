@@ -14,7 +14,7 @@ use crate::{
     entropy::Entropy,
     grpc::{Bound, Listen, ListenRefused, Parts},
     housekeeping,
-    jobs::{self, Jobs},
+    jobs::{self, Jobs, KeyJob, SealJob},
     keys::Keys,
     limits::Budgets,
     replica::{Joined, Pace, Replica, Stopped},
@@ -143,7 +143,9 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let (stop_flush, stopped) = watch::channel(false);
     let flush = tokio::spawn(flush.run(said(stopped)));
 
-    let jobs = jobs::Running::new(store.clone(), entropy.uuid(replica.now()).map_err(OpenError::from)?);
+    let mut jobs = jobs::Running::new(store.clone(), entropy.uuid(replica.now()).map_err(OpenError::from)?);
+    jobs.start(KeyJob::new(store.clone(), replica.clone(), entropy.clone()));
+    jobs.start(SealJob::new(store.clone(), replica.clone()));
     let handles = jobs.handles();
 
     let (drain_now, draining) = watch::channel(false);

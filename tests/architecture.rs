@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("client", &["chain", "pb", "signing"]),
     ("clock", &["domain"]),
     ("config", &["auth", "grpc", "replica", "signing", "store", "watch"]),
-    ("domain", &["signing"]),
+    ("domain", &["guard", "signing"]),
     ("entropy", &["domain"]),
     (
         "grpc",
@@ -48,7 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guard", &[]),
     ("housekeeping", &["domain", "limits", "replica", "store"]),
     ("index", &["domain", "guard", "signing"]),
-    ("jobs", &["domain", "store"]),
+    ("jobs", &["domain", "entropy", "keys", "replica", "signing", "store"]),
     ("keys", &["auth", "domain", "entropy", "guard", "index", "limits", "replica", "signing", "store", "usage"]),
     ("limits", &["clock", "domain", "store"]),
     ("pb", &[]),

@@ -13,6 +13,7 @@ mod m20261121_000001_init;
 mod m20261121_000002_limits;
 mod m20261127_000003_lifecycle;
 mod m20261127_000004_audit;
+mod m20261127_000006_timers;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000002_limits::Migration),
             Box::new(m20261127_000003_lifecycle::Migration),
             Box::new(m20261127_000004_audit::Migration),
+            Box::new(m20261127_000006_timers::Migration),
         ]
     }
 }

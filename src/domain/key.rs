@@ -1,10 +1,13 @@
 mod patch;
+mod rotate;
 
 use std::sync::Arc;
 
 pub use patch::KeyPatch;
+pub use rotate::{Rotation, oldest_first};
 
 use super::{
+    event::Cause,
     id::{ApplicationId, KeyId, Revision, ServiceAccountId, Versioned},
     limit::{Limits, Plan},
     lineage::Lineage,
@@ -93,6 +96,7 @@ pub struct Key {
 
 /// How many labels a key may have.
 pub const MAX_LABELS: usize = 64;
+
 impl Versioned for Key {
     fn changed_by(&mut self, revision: Revision) {
         self.revision = revision;
@@ -122,9 +126,7 @@ impl Key {
     /// Its end: as it was written down, or as it will be.
     #[must_use]
     pub fn end(&self, now: Timestamp) -> Option<Revoked> {
-        let superseded = |time| Revoked { time, reason: RevokeReason::Superseded, comment: Note::default() };
-        let over = self.lineage.successor.filter(|_| self.lineage.is_over(now));
-        self.revoked.clone().or_else(|| over.map(|successor| superseded(successor.overlap_end_time)))
+        self.revoked.clone().or_else(|| self.superseded(now))
     }
 
     /// What Verify needs of it.
@@ -149,14 +151,18 @@ impl Key {
         }
     }
 
-    /// Revokes it; `false` when it is revoked already, which stays as it is.
-    pub fn revoke(&mut self, reason: RevokeReason, comment: Note, now: Timestamp) -> bool {
+    /// Revokes it. `None` when it is revoked already, which stays as it is; so does the end of an
+    /// overlap, which is written down instead if nobody did yet.
+    pub fn revoke(&mut self, reason: RevokeReason, comment: Note, now: Timestamp) -> Option<Cause> {
         if self.revoked.is_some() {
-            return false;
+            return None;
+        }
+        if self.end_overlap(now) {
+            return Some(Cause::Rotated);
         }
         self.revoked = Some(Revoked { time: now, reason, comment });
         self.update_time = now;
-        true
+        Some(Cause::Revoked)
     }
 
     /// A publishable key is in everybody's hands: it must be bound to a place, and cannot

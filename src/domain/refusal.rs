@@ -94,6 +94,8 @@ pub enum Refusal {
 
     #[error("no such key in this application")]
     KeyNotFound,
+    #[error("no secret of this key is sealed to a key of your account")]
+    SealedSecretNotFound,
     #[error("no such application")]
     ApplicationNotFound,
     #[error("no such service account")]
@@ -102,7 +104,7 @@ pub enum Refusal {
     ServiceAccountKeyNotFound,
 
     #[error(
-        "the key {0} was made by this request_id before and its secret returned then; revoke it and create another if the secret is lost"
+        "the key {0} was made by this request_id before and its secret returned then; if the secret is lost, rotate it with an overlap of 0, or revoke it and create another"
     )]
     SecretAlreadyReturned(KeyId),
     #[error("this public key belongs to {0} already; make a new key pair")]
@@ -110,6 +112,10 @@ pub enum Refusal {
 
     #[error("the key is revoked, and a revoked key never changes again")]
     KeyRevoked,
+    #[error("the key was rotated already; the newest key of its chain is {0}: rotate that one")]
+    KeyAlreadyRotated(KeyId),
+    #[error("the key is in use, or revoked, and its secret cannot be had any more; rotate it if it is lost")]
+    SealedSecretGone,
     #[error("nobody could administer the service afterwards; add another key of an unlimited admin first")]
     LastAdminKey,
     #[error("it was changed since you read it; read it again")]

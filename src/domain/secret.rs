@@ -110,6 +110,11 @@ impl PlainKey {
         text[..text.len() - RANDOM - CHECKSUM + SHOWN].to_owned()
     }
 
+    /// Hands the text to what seals it, which must not keep it.
+    pub fn seal<T>(&self, seal: impl FnOnce(&[u8]) -> T) -> T {
+        seal(self.0.expose_secret().as_bytes())
+    }
+
     /// Hands the text out, to be returned to whoever made the key.
     #[must_use]
     pub fn reveal(&self) -> String {

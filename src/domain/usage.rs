@@ -1,9 +1,11 @@
 //! How much keys are used: decided calls by verdict and by hour, day and month, in UTC.
 
+mod chain;
 mod series;
 
 use std::{collections::BTreeMap, time::Duration};
 
+pub use chain::{ChainUsage, KeyShare, Move};
 pub use series::{Decided, Series, UsageRange};
 
 use super::{
@@ -58,14 +60,14 @@ pub struct UsageRow {
     pub verdict: Verdict,
 }
 
-/// How a key was used lately.
+/// How a key was used lately: what is counted is that of its whole chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct KeyUsage {
     pub requests_today: u64,
     pub requests_this_month: u64,
     /// Of those of today, the refused ones.
     pub denied_today: u64,
-    /// The last VALID verdict.
+    /// The last VALID verdict of this very key.
     pub last_used_time: Option<Timestamp>,
 }
 
@@ -78,7 +80,7 @@ pub struct UsedKey {
 
 const HOUR: i64 = 3600;
 /// After so long without a VALID verdict a key counts as unused.
-const UNUSED_AFTER: Duration = Duration::from_hours(90 * 24);
+pub const UNUSED_AFTER: Duration = Duration::from_hours(90 * 24);
 
 impl Counted {
     #[must_use]
@@ -153,7 +155,7 @@ impl UsedKey {
     #[must_use]
     pub fn is_unused(&self, now: Timestamp) -> bool {
         let last = self.usage.last_used_time.max(Some(self.key.create_time));
-        self.key.revoked.is_none() && last <= Some(unused_since(now))
+        !self.key.is_revoked(now) && last <= Some(unused_since(now))
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     text::Label,
     time::Timestamp,
 };
+use crate::guard::{self, Guard};
 
 /// What the decision rests on: all of a key that Verify needs, as the index keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,8 +119,8 @@ pub fn decide(key: &KeyFacts, facts: &Facts, balances: &[Balance], now: Timestam
 fn fails(check: Verdict, key: &KeyFacts, facts: &Facts, now: Timestamp) -> bool {
     let Restrictions { ip_ranges, referrers, resources } = &*key.restrictions;
     match check {
-        Verdict::Revoked => key.revoked || key.successor.as_ref().is_some_and(|next| next.overlap_end_time <= now),
-        Verdict::Expired => key.expired || key.expire_time.is_some_and(|at| at <= now),
+        Verdict::Revoked => key.revoked || is_over(key, now),
+        Verdict::Expired => is_told_expired(key) || key.expire_time.is_some_and(|at| at <= now),
         Verdict::Disabled => key.disabled,
         Verdict::EnvironmentNotAllowed => key.environment != facts.environment,
         Verdict::PermissionMissing => !all_covered(&key.permissions, &facts.required_permissions),
@@ -131,6 +132,16 @@ fn fails(check: Verdict, key: &KeyFacts, facts: &Facts, now: Timestamp) -> bool 
             false
         }
     }
+}
+
+/// Which holds when a clock is set back, too.
+fn is_told_expired(key: &KeyFacts) -> bool {
+    key.expired && guard::on(Guard::Expired)
+}
+
+/// Whether the time beside its successor is over, be it written down already or not.
+fn is_over(key: &KeyFacts, now: Timestamp) -> bool {
+    key.successor.as_ref().is_some_and(|next| next.overlap_end_time <= now) && guard::on(Guard::Overlap)
 }
 
 #[cfg(test)]

@@ -51,6 +51,13 @@ impl KeyService for KeyApi {
         Ok(Response::new(self.update(request).await?))
     }
 
+    async fn rotate_key(
+        &self,
+        request: Request<pb::RotateKeyRequest>,
+    ) -> Result<Response<pb::RotateKeyResponse>, Status> {
+        Ok(Response::new(self.rotate(&request).await?))
+    }
+
     async fn revoke_key(
         &self,
         request: Request<pb::RevokeKeyRequest>,
@@ -77,6 +84,13 @@ impl KeyService for KeyApi {
         request: Request<pb::GetKeyUsageRequest>,
     ) -> Result<Response<pb::GetKeyUsageResponse>, Status> {
         Ok(Response::new(self.usage(&request).await?))
+    }
+
+    async fn get_sealed_secret(
+        &self,
+        request: Request<pb::GetSealedSecretRequest>,
+    ) -> Result<Response<pb::GetSealedSecretResponse>, Status> {
+        Ok(Response::new(self.sealed_secret(&request).await?))
     }
 
     type WatchRevocationsStream = Pin<Box<dyn Stream<Item = Result<pb::WatchRevocationsResponse, Status>> + Send>>;
@@ -146,6 +160,13 @@ impl KeyApi {
         Ok(pb::UpdateKeyResponse { key: Some(key::to_key(&updated, self.replica.now())), revision: revision.number() })
     }
 
+    async fn rotate(&self, request: &Request<pb::RotateKeyRequest>) -> Result<pb::RotateKeyResponse, Refusal> {
+        let (act, patience) = (unpack::act(request)?, unpack::patience(request, request.get_ref().wait));
+        let (patience, rotate) = unpack::both(patience, key::rotate(request.get_ref()))?;
+        let (rotated, revision) = self.keys.rotate(act, rotate, patience).await?;
+        Ok(key::to_rotated(&rotated, revision, self.replica.now()))
+    }
+
     async fn revoke(&self, request: Request<pb::RevokeKeyRequest>) -> Result<pb::RevokeKeyResponse, Refusal> {
         let (act, patience) = (unpack::act(&request)?, unpack::patience(&request, request.get_ref().wait));
         let (patience, revoke) = unpack::both(patience, key::revoke(request.into_inner()))?;
@@ -179,6 +200,16 @@ impl KeyApi {
         let get = usage::get_usage(request.get_ref(), self.replica.now())?;
         let (report, revision) = self.keys.usage(caller, get).await?;
         Ok(usage::to_report(&report, revision))
+    }
+
+    async fn sealed_secret(
+        &self,
+        request: &Request<pb::GetSealedSecretRequest>,
+    ) -> Result<pb::GetSealedSecretResponse, Refusal> {
+        let (act, patience) = (unpack::act(request)?, unpack::patience(request, request.get_ref().wait));
+        let (patience, get) = unpack::both(patience, key::sealed_secret(request.get_ref()))?;
+        let (sealed, revision) = self.keys.sealed_secret(act, get, patience).await?;
+        Ok(key::to_sealed(sealed, revision))
     }
 
     async fn watch(&self, request: Request<pb::WatchRevocationsRequest>) -> Result<crate::watch::WatchStream, Refusal> {

@@ -32,12 +32,15 @@ fn code_and_reason(refusal: &Refusal) -> (Code, ErrorReason) {
         Refusal::RequestIdReused => (Code::InvalidArgument, R::RequestIdReused),
         Refusal::PageTokenInvalid => (Code::InvalidArgument, R::PageTokenInvalid),
         Refusal::KeyNotFound => (Code::NotFound, R::KeyNotFound),
+        Refusal::SealedSecretNotFound => (Code::NotFound, R::SealedSecretNotFound),
         Refusal::ApplicationNotFound => (Code::NotFound, R::ApplicationNotFound),
         Refusal::ServiceAccountNotFound => (Code::NotFound, R::ServiceAccountNotFound),
         Refusal::ServiceAccountKeyNotFound => (Code::NotFound, R::ServiceAccountKeyNotFound),
         Refusal::SecretAlreadyReturned(_) => (Code::AlreadyExists, R::SecretAlreadyReturned),
         Refusal::ServiceAccountKeyExists(_) => (Code::AlreadyExists, R::ServiceAccountKeyExists),
         Refusal::KeyRevoked => (Code::FailedPrecondition, R::KeyRevoked),
+        Refusal::KeyAlreadyRotated(_) => (Code::FailedPrecondition, R::KeyAlreadyRotated),
+        Refusal::SealedSecretGone => (Code::FailedPrecondition, R::SealedSecretGone),
         Refusal::LastAdminKey => (Code::FailedPrecondition, R::LastAdminKey),
         Refusal::EtagMismatch => (Code::Aborted, R::EtagMismatch),
         Refusal::ResumeTokenExpired { .. } => (Code::OutOfRange, R::ResumeTokenExpired),
@@ -122,7 +125,7 @@ impl From<Refusal> for Status {
 
 fn metadata(refusal: &Refusal) -> HashMap<String, String> {
     let pair = match refusal {
-        Refusal::SecretAlreadyReturned(key_id) => ("key_id", key_id.to_string()),
+        Refusal::SecretAlreadyReturned(key_id) | Refusal::KeyAlreadyRotated(key_id) => ("key_id", key_id.to_string()),
         Refusal::ServiceAccountKeyExists(id) => ("service_account_id", id.to_string()),
         Refusal::TimestampOutOfWindow { server_time, .. } => ("server_time", server_time.to_string()),
         Refusal::ResumeTokenExpired { oldest } => ("oldest_revision", oldest.to_string()),

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Keys, must_be_ahead, recipient_must_see};
+use super::{Keys, must_be_ahead, must_grant, recipient_must_see};
 use crate::{
     domain::{
         act::Act,
@@ -17,7 +17,6 @@ use crate::{
         time::Timestamp,
         upkeep::{RotationPolicy, Upkeep},
     },
-    guard::{self, Guard},
     replica::Patience,
     signing::Kid,
     store::{CreateRequest, Error, Tx},
@@ -51,6 +50,20 @@ pub enum Expiration {
     After(Duration),
 }
 
+impl Expiration {
+    /// The moment, which must be ahead.
+    pub(super) fn time(self, now: Timestamp) -> Result<Timestamp, Refusal> {
+        let time = match self {
+            Self::At(at) => at,
+            Self::After(ttl) => now
+                .checked_add(ttl)
+                .ok_or_else(|| Refusal::FieldInvalid(Violations::one("ttl", "reaches past the year 9999")))?,
+        };
+        must_be_ahead("expire_time", Some(time), now)?;
+        Ok(time)
+    }
+}
+
 /// A key that was made, and the only copy of its text.
 #[derive(Debug)]
 pub struct Created {
@@ -72,11 +85,7 @@ impl Keys {
                     return Err(Refusal::SecretAlreadyReturned(id));
                 }
                 let application = tx.application(new.application_id).await?;
-                if let Some(permission) = new.permissions.iter().find(|permission| !actor.may_grant(permission))
-                    && guard::on(Guard::Grant)
-                {
-                    return Err(Refusal::GrantExceeded(format!("the permission {permission}")));
-                }
+                must_grant(actor, &new.permissions)?;
                 let id = KeyId::new(entropy.uuid(tx.now()).map_err(Error::from)?);
                 let secret = PlainKey::make(application.key_prefix.as_ref(), new.kind, new.environment, material);
                 let request = new.request;
@@ -98,16 +107,7 @@ impl Keys {
 
 fn key_of(id: KeyId, new: NewKey, secret: &PlainKey, tx: &Tx) -> Result<Key, Refusal> {
     let actor = tx.actor()?;
-    let expire_time = match new.expiration {
-        None => None,
-        Some(Expiration::At(at)) => Some(at),
-        Some(Expiration::After(ttl)) => Some(
-            tx.now()
-                .checked_add(ttl)
-                .ok_or_else(|| Refusal::FieldInvalid(Violations::one("ttl", "reaches past the year 9999")))?,
-        ),
-    };
-    must_be_ahead("expire_time", expire_time, tx.now())?;
+    let expire_time = new.expiration.map(|expiration| expiration.time(tx.now())).transpose()?;
     let permissions = if new.permissions.is_empty() { inherited(&actor.grantable) } else { new.permissions };
     Ok(Key {
         id,

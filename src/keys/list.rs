@@ -27,7 +27,7 @@ impl Keys {
             .read(self.index.applied(), async move |snapshot| {
                 let ListKeys { application_id, filter, page } = list;
                 snapshot.application(application_id).await?;
-                let keys = snapshot.keys(application_id, &filter, &page).await?;
+                let keys = snapshot.keys(application_id, &filter, &page, now).await?;
                 let Page { items, next_page_token } = page.page(keys, |key| key.id.to_string());
                 let items = snapshot.used(application_id, items, now).await?;
                 Ok((Page { items, next_page_token }, snapshot.revision()))

@@ -40,14 +40,17 @@ impl Keys {
                 tx.actor_in(revoke.application_id)?;
                 let before = tx.key(revoke.application_id, revoke.key_id).await?;
                 let mut after = before.clone();
-                if !after.revoke(revoke.reason, revoke.comment, tx.now()) {
+                let Some(cause) = after.revoke(revoke.reason, revoke.comment, tx.now()) else {
                     return Ok((after, false));
+                };
+                // An overlap that is over ended it before, whatever the caller read.
+                if cause == Cause::Revoked {
+                    before.revision.must_match(&revoke.etag)?;
+                    if let Some(Revoked { reason, comment, .. }) = after.revoked.clone() {
+                        tx.notify(Notice::of(&after, What::Revoked { reason, comment }));
+                    }
                 }
-                before.revision.must_match(&revoke.etag)?;
-                tx.save_key(Some(before), after.clone(), Some(Cause::Revoked));
-                if let Some(Revoked { reason, comment, .. }) = after.revoked.clone() {
-                    tx.notify(Notice::of(&after, What::Revoked { reason, comment }));
-                }
+                tx.save_key(Some(before), after.clone(), Some(cause));
                 Ok((after, true))
             })
             .await?;

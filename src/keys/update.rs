@@ -2,14 +2,17 @@ use super::{Keys, must_be_ahead, recipient_must_see};
 use crate::{
     domain::{
         act::Act,
-        event::Changed,
+        event::{Cause, Changed},
         id::{ApplicationId, KeyId, Revision},
-        key::KeyPatch,
+        key::{Key, KeyPatch},
+        lineage::MAX_OVERLAP,
         notice::{Notice, What},
-        refusal::Refusal,
+        refusal::{Refusal, Violations},
+        time::Timestamp,
         usage::UsedKey,
     },
     replica::Patience,
+    store::Tx,
 };
 
 /// New values for some fields of a key.
@@ -44,7 +47,7 @@ impl Keys {
                 {
                     must_be_ahead("key.expire_time", expire_time, tx.now())?;
                 }
-                must_be_ahead("key.overlap_end_time", update.patch.overlap_end_time, tx.now())?;
+                must_be_an_end(update.patch.overlap_end_time, tx.now())?;
                 let mut after = before.clone();
                 match after.update(update.patch, &actor.grantable, tx.now())? {
                     Changed::No => Ok((after, false)),
@@ -57,8 +60,10 @@ impl Keys {
                         if after.upkeep.rotation != before.upkeep.rotation {
                             recipient_must_see(&after, "key.", &tx).await?;
                         }
-                        tx.notify(Notice::of(&after, What::Updated { fields: after.fields_unlike(&before) }));
-                        tx.save_key(Some(before), after.clone(), cause);
+                        if after.limits != before.limits {
+                            share_limits(&after, &tx).await?;
+                        }
+                        save(before, after.clone(), cause, &tx);
                         Ok((after, true))
                     }
                 }
@@ -66,5 +71,35 @@ impl Keys {
             .await?;
         let (key, revision) = self.replica.confirm_change(committed, patience).await?;
         Ok((self.with_usage(key).await, revision))
+    }
+}
+
+fn save(before: Key, after: Key, cause: Option<Cause>, tx: &Tx) {
+    tx.notify(Notice::of(&after, What::Updated { fields: after.fields_unlike(&before) }));
+    tx.save_key(Some(before), after, cause);
+}
+
+/// A chain spends one budget, by one set of limits: whichever of its keys they are set through,
+/// all get them that have not ended.
+async fn share_limits(of: &Key, tx: &Tx) -> Result<(), Refusal> {
+    let chain = tx.chain(of.lineage.chain).await?;
+    for before in chain.into_iter().filter(|key| key.id != of.id) {
+        let mut after = before.clone();
+        if let Changed::Yes(cause) = after.share(&of.limits, tx.now()) {
+            save(before, after, cause, tx);
+        }
+    }
+    Ok(())
+}
+
+/// The end of an overlap is ahead, and no further than a new overlap may reach.
+fn must_be_an_end(time: Option<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
+    const FIELD: &str = "key.overlap_end_time";
+    must_be_ahead(FIELD, time, now)?;
+    match time {
+        Some(time) if time.since(now) > MAX_OVERLAP => {
+            Err(Refusal::FieldInvalid(Violations::one(FIELD, "must be at most 365 days ahead")))
+        }
+        _ => Ok(()),
     }
 }

@@ -2,11 +2,11 @@ use super::{Answer, Keys, VerifyKey};
 use crate::{
     auth::Caller,
     domain::{
-        id::Revision,
+        id::{ApplicationId, KeyId, Revision},
         key::Key,
         refusal::Refusal,
         time::Timestamp,
-        usage::{KeyUsage, Series, UsageRange, UsedKey, Whose},
+        usage::{KeyShare, KeyUsage, Move, Series, UsageRange, UsedKey, Whose},
     },
     store::Snapshot,
 };
@@ -21,9 +21,13 @@ pub struct GetKeyUsage {
 /// As far as it is in the database: about a second behind.
 #[derive(Debug)]
 pub struct UsageReport {
+    /// Of a key: its whole chain's.
     pub series: Series,
-    /// The last VALID verdict, in the range or not.
+    /// The last VALID verdict, in the range or not; of this very key.
     pub last_used_time: Option<Timestamp>,
+    /// Of a key: newest first.
+    pub by_key: Vec<KeyShare>,
+    pub rotation: Option<Move>,
 }
 
 impl Keys {
@@ -31,15 +35,20 @@ impl Keys {
     pub async fn usage(&self, caller: &Caller, get: GetKeyUsage) -> Result<(UsageReport, Revision), Refusal> {
         let GetKeyUsage { whose, range } = get;
         caller.must_see(whose.application_id)?;
+        let now = self.replica.now();
         self.store
             .read(self.index.applied(), async move |snapshot| {
                 snapshot.application(whose.application_id).await?;
-                if let Some(key) = whose.key_id {
-                    snapshot.key(whose.application_id, key).await?;
-                }
-                let series = snapshot.usage(whose, &range).await?;
-                let last_used_time = snapshot.last_use(whose).await?;
-                Ok((UsageReport { series, last_used_time }, snapshot.revision()))
+                let report = match whose.key_id {
+                    Some(key) => of_key(&snapshot, whose.application_id, key, &range, now).await?,
+                    None => UsageReport {
+                        series: snapshot.usage(whose, &range).await?,
+                        last_used_time: snapshot.last_use(whose).await?,
+                        by_key: Vec::new(),
+                        rotation: None,
+                    },
+                };
+                Ok((report, snapshot.revision()))
             })
             .await
     }
@@ -47,13 +56,23 @@ impl Keys {
     /// A key that was changed, and how it was used. Read behind the mutation, which is done:
     /// it must not fail, nor seem to, for a statistic.
     pub(super) async fn with_usage(&self, key: Key) -> UsedKey {
-        let (now, found) = (self.replica.now(), key.clone());
-        let read = async move |snapshot: Snapshot| snapshot.used(found.application_id, vec![found], now).await;
-        match self.store.read(self.index.applied(), read).await.map(|mut used| used.pop()) {
-            Ok(Some(used)) => used,
+        let [used] = self.with_usages([key]).await;
+        used
+    }
+
+    /// Of one application, all of them.
+    pub(super) async fn with_usages<const N: usize>(&self, keys: [Key; N]) -> [UsedKey; N] {
+        let (now, found) = (self.replica.now(), keys.to_vec());
+        let read = async move |snapshot: Snapshot| match found.first().map(|key| key.application_id) {
+            Some(application) => snapshot.used(application, found, now).await,
+            None => Ok(Vec::new()),
+        };
+        let used = self.store.read(self.index.applied(), read).await;
+        match used.map(<[UsedKey; N]>::try_from) {
+            Ok(Ok(used)) => used,
             other => {
                 tracing::warn!(refusal = ?other.err(), "the usage of a key that was changed could not be read");
-                UsedKey { key, usage: KeyUsage::default() }
+                keys.map(|key| UsedKey { key, usage: KeyUsage::default() })
             }
         }
     }
@@ -75,4 +94,23 @@ impl Keys {
             self.usage.count(whose, answer.verdict, self.replica.now());
         }
     }
+}
+
+/// With the calls of the whole chain: they are spent of one budget.
+async fn of_key(
+    snapshot: &Snapshot,
+    application: ApplicationId,
+    key: KeyId,
+    range: &UsageRange,
+    now: Timestamp,
+) -> Result<UsageReport, Refusal> {
+    let key = snapshot.key(application, key).await?;
+    let chain = snapshot.chain(key.lineage.chain).await?;
+    let usage = snapshot.chain_usage(application, key.lineage.chain, range).await?;
+    Ok(UsageReport {
+        last_used_time: usage.share(key.id).last_used_time,
+        by_key: usage.shares(&chain, now),
+        rotation: usage.movement(&chain, &key, now),
+        series: usage.series,
+    })
 }

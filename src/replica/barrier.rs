@@ -74,6 +74,16 @@ impl Replica {
         }
     }
 
+    /// Rings for the loop, and waits for nobody: of what the service does by itself. Nobody is
+    /// told that it is in effect, so nothing is promised; and what ends by its time is answered by
+    /// the time itself, at every replica, before this is written and after.
+    pub fn announce<T>(&self, committed: Committed<T>) -> T {
+        if self.shared.pace.doorbell {
+            self.shared.bell.notify_one();
+        }
+        committed.value
+    }
+
     /// As [`Replica::confirm`], for a thing that the mutation may have left as it was.
     pub async fn confirm_change<T: Versioned>(
         &self,

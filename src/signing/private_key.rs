@@ -1,7 +1,7 @@
 use std::fmt;
 
 use rsa::{
-    Pkcs1v15Sign, RsaPrivateKey,
+    Oaep, Pkcs1v15Sign, RsaPrivateKey,
     pkcs1::DecodeRsaPrivateKey as _,
     pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, LineEnding},
     rand_core::OsRng,
@@ -19,6 +19,11 @@ pub enum KeyUnreadable {
     #[error(transparent)]
     Refused(#[from] PublicKeyRefused),
 }
+
+/// It was not sealed to this key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not sealed to this key (RSA-OAEP with SHA-256)")]
+pub struct NotOpened;
 
 /// A service account's private key: on the caller's side only. The server stores and
 /// handles public keys; RUSTSEC-2023-0071 (timing of private-key operations over a
@@ -66,6 +71,13 @@ impl PrivateKey {
         Ok(SecretString::from(pem.as_str()))
     }
 
+    /// Opens what was sealed to this key: the text of a key that was rotated by itself.
+    pub fn open(&self, sealed: &[u8]) -> Result<SecretString, NotOpened> {
+        let padding = Oaep::new::<rsa::sha2::Sha256>();
+        let text = self.key.decrypt_blinded(&mut OsRng, padding, sealed).map_err(|_| NotOpened)?;
+        String::from_utf8(text).map(SecretString::from).map_err(|_| NotOpened)
+    }
+
     /// RSASSA-PKCS1-v1_5 with SHA-256 over `text`, blinded. Takes 1 ms of CPU or more.
     pub fn sign(&self, text: &[u8]) -> Result<Vec<u8>, KeyUnreadable> {
         self.key
@@ -90,6 +102,21 @@ mod tests {
         assert!(public.verify(b"text", &signature));
         assert!(!public.verify(b"other", &signature));
         assert!(!public.verify(b"text", &signature[1..]));
+    }
+
+    #[test]
+    fn what_is_sealed_to_a_key_only_that_key_opens() {
+        use secrecy::ExposeSecret as _;
+
+        let (key, other) = (PrivateKey::generate().expect("generate"), PrivateKey::generate().expect("generate"));
+        let text = "a".repeat(190);
+        let mut sealed = key.public().seal(text.as_bytes(), &mut OsRng).expect("seal");
+        assert_ne!(sealed, key.public().seal(text.as_bytes(), &mut OsRng).expect("seal"), "drawn anew");
+        assert_eq!(key.open(&sealed).expect("open").expose_secret(), text);
+        assert!(other.open(&sealed).is_err());
+        sealed[100] ^= 1;
+        assert!(key.open(&sealed).is_err());
+        assert!(key.public().seal(&[0; 191], &mut OsRng).is_err(), "too long for 2048 bits");
     }
 
     #[test]

@@ -2,9 +2,10 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use rsa::{
-    BigUint, Pkcs1v15Sign, RsaPublicKey,
+    BigUint, Oaep, Pkcs1v15Sign, RsaPublicKey,
     pkcs1::DecodeRsaPublicKey as _,
     pkcs8::{DecodePublicKey as _, EncodePublicKey as _, LineEnding},
+    rand_core::CryptoRngCore,
     traits::PublicKeyParts as _,
 };
 use sha2::{Digest as _, Sha256};
@@ -60,6 +61,11 @@ pub enum PublicKeyRefused {
     Modulus,
 }
 
+/// The text is too long for the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the text is too long to be sealed to this key")]
+pub struct NotSealed;
+
 /// An RSA public key that keeps the rules: 2048 to 4096 bits, exponent 65537.
 #[derive(Debug, Clone)]
 pub struct PublicKey {
@@ -106,6 +112,12 @@ impl PublicKey {
     #[must_use]
     pub fn to_pem(&self) -> &str {
         &self.spki_pem
+    }
+
+    /// Seals `text` so that only the holder of the private key can read it: RSAES-OAEP with
+    /// SHA-256 in both places (RFC 8017 §7.1), and no label. At most 190 bytes for a key of 2048 bits.
+    pub fn seal(&self, text: &[u8], rng: &mut impl CryptoRngCore) -> Result<Vec<u8>, NotSealed> {
+        self.key.encrypt(rng, Oaep::new::<rsa::sha2::Sha256>(), text).map_err(|_| NotSealed)
     }
 
     /// Whether `signature` is this key's RSASSA-PKCS1-v1_5 with SHA-256 over `text`.

@@ -22,6 +22,7 @@ use super::{
 use crate::domain::{
     account::Role,
     event::{ApplicationChange, Cause, Change, KeyChange},
+    id::KeyId,
     key::{KeyEnvironment, KeyType, RevokeReason},
     limit::QuotaPeriod,
     notice::LeakPolicy,
@@ -104,6 +105,10 @@ pub(super) fn environment(environment: KeyEnvironment) -> String {
 
 pub(super) fn cause(cause: Cause) -> String {
     cause.word().to_owned()
+}
+
+pub(super) fn key_id(text: &str) -> Result<KeyId, Error> {
+    parse(text, "key id")
 }
 
 fn corrupt(what: &str, value: impl Display) -> Error {

@@ -180,6 +180,19 @@ impl Store {
     /// wait already: they would outlive their callers.
     pub(super) async fn begin_write(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
         let place = self.inner.waiting.try_acquire().map_err(|_| Error::Overloaded)?;
+        self.begin_in_line(place).await
+    }
+
+    /// As [`Store::begin_write`], for the few that nobody waits for: they take the next place.
+    pub(super) async fn begin_patient_write(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
+        let place = self.inner.waiting.acquire().await.map_err(|_| Error::Overloaded)?;
+        self.begin_in_line(place).await
+    }
+
+    async fn begin_in_line<'a>(
+        &'a self,
+        place: SemaphorePermit<'a>,
+    ) -> Result<(WriteTurn<'a>, DatabaseTransaction), Error> {
         let queue = self.inner.queue.lock().await;
         let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: Some((queue, place)) };
         Ok((turn, self.inner.writer.begin_with_options(immediate()).await?))
@@ -193,6 +206,11 @@ impl Store {
     pub(super) async fn begin_ledger(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
         let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None };
         Ok((turn, self.inner.ledger.begin_with_options(immediate()).await?))
+    }
+
+    /// For a look that is no call's.
+    pub(super) fn ledger(&self) -> &DatabaseConnection {
+        &self.inner.ledger
     }
 
     /// Begins a transaction that sees one moment and writes nothing.

@@ -28,6 +28,9 @@ pub enum Error {
     Forked,
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
+    /// What a job wrote was refused; why is in the log.
+    #[error("a write was refused: {0}")]
+    Refused(#[from] Box<Refusal>),
     /// The task that did the work ended without an answer.
     #[error("the task was lost: {0}")]
     TaskLost(String),
@@ -54,6 +57,7 @@ impl From<Error> for Refusal {
             Error::Overloaded => Self::Overloaded,
             Error::Corrupt(_) | Error::NoEntropy(_) => Self::Internal,
             Error::Forked => Self::FreshnessUnproven,
+            Error::Refused(refusal) => *refusal,
         }
     }
 }

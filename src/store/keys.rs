@@ -1,13 +1,15 @@
+use std::collections::HashMap;
+
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{ExprTrait as _, OnConflict},
 };
 
 use super::{Error, codec, entity::api_key, usage};
 use crate::domain::{
     id::{ApplicationId, KeyId},
-    key::{Key, KeyEnvironment},
+    key::{Key, KeyEnvironment, oldest_first},
     page::PageRequest,
     time::Timestamp,
 };
@@ -43,14 +45,24 @@ pub(super) async fn find(
     query.all(db).await?.pop().map(codec::key).transpose()
 }
 
+/// Those with these ids, each by itself: one that does not read is an error of its own.
+pub(super) async fn read_all(
+    db: &impl ConnectionTrait,
+    ids: Vec<String>,
+) -> Result<HashMap<String, Result<Key, Error>>, Error> {
+    let rows = api_key::Entity::find().filter(api_key::Column::KeyId.is_in(ids)).all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.key_id.clone(), codec::key(row))).collect())
+}
+
 /// All of a chain, oldest first.
 pub(super) async fn chain(db: &impl ConnectionTrait, chain: KeyId, lock: bool) -> Result<Vec<Key>, Error> {
     let mut query = api_key::Entity::find().filter(api_key::Column::Chain.eq(chain.to_string()));
     if lock {
         query = query.lock_exclusive();
     }
+    // In one order for everybody who locks them; the chain's own is another.
     let rows = query.order_by_asc(api_key::Column::KeyId).all(db).await?;
-    rows.into_iter().map(codec::key).collect()
+    Ok(oldest_first(rows.into_iter().map(codec::key).collect::<Result<_, _>>()?))
 }
 
 pub(super) async fn list(
@@ -58,10 +70,11 @@ pub(super) async fn list(
     application: ApplicationId,
     filter: &KeyFilter,
     page: &PageRequest,
+    now: Timestamp,
 ) -> Result<Vec<Key>, Error> {
     let mut query = api_key::Entity::find().filter(api_key::Column::ApplicationId.eq(application.to_string()));
     if !filter.show_revoked {
-        query = query.filter(api_key::Column::RevokeTime.is_null());
+        query = query.filter(has_not_ended(now));
     }
     if let Some(environment) = filter.environment {
         query = query.filter(api_key::Column::Environment.eq(codec::environment(environment)));
@@ -71,7 +84,7 @@ pub(super) async fn list(
     }
     if let Some(since) = filter.unused_since {
         query = query
-            .filter(api_key::Column::RevokeTime.is_null())
+            .filter(has_not_ended(now))
             .filter(api_key::Column::CreateTime.lte(since.micros()))
             .filter(usage::used_after(since).not());
     }
@@ -80,6 +93,13 @@ pub(super) async fn list(
     }
     let rows = query.order_by_asc(api_key::Column::KeyId).limit(page.size + 1).all(db).await?;
     rows.into_iter().map(codec::key).collect()
+}
+
+/// Neither revoked, nor at the end of its overlap, whether that is written down yet or not.
+fn has_not_ended(now: Timestamp) -> Condition {
+    let end = api_key::Column::OverlapEndTime;
+    let goes_on = Condition::any().add(end.is_null()).add(end.gt(now.micros()));
+    Condition::all().add(api_key::Column::RevokeTime.is_null()).add(goes_on)
 }
 
 /// All keys of all applications, a page at a time, for the index.

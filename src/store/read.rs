@@ -18,7 +18,7 @@ use crate::{
         page::PageRequest,
         refusal::Refusal,
         time::Timestamp,
-        usage::{Series, UsageRange, UsedKey, Whose},
+        usage::{ChainUsage, Series, UsageRange, UsedKey, Whose},
     },
 };
 
@@ -117,13 +117,19 @@ impl Snapshot {
         Ok(keys::find_any(&self.tx, key).await?)
     }
 
+    /// All of a chain, oldest first.
+    pub async fn chain(&self, chain: KeyId) -> Result<Vec<Key>, Refusal> {
+        Ok(keys::chain(&self.tx, chain, false).await?)
+    }
+
     pub async fn keys(
         &self,
         application: ApplicationId,
         filter: &KeyFilter,
         page: &PageRequest,
+        now: Timestamp,
     ) -> Result<Vec<Key>, Refusal> {
-        Ok(keys::list(&self.tx, application, filter, page).await?)
+        Ok(keys::list(&self.tx, application, filter, page, now).await?)
     }
 
     /// The same keys in the same order, with their usage as of `now`.
@@ -138,6 +144,16 @@ impl Snapshot {
 
     pub async fn usage(&self, whose: Whose, range: &UsageRange) -> Result<Series, Refusal> {
         Ok(usage::series(&self.tx, whose, range).await?)
+    }
+
+    /// That of a whole chain, and what each of its keys had of it.
+    pub async fn chain_usage(
+        &self,
+        application: ApplicationId,
+        chain: KeyId,
+        range: &UsageRange,
+    ) -> Result<ChainUsage, Refusal> {
+        Ok(usage::chain(&self.tx, application, chain, range).await?)
     }
 
     /// The last VALID verdict.

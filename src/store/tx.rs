@@ -1,3 +1,5 @@
+mod upkeep;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::{DatabaseTransaction, prelude::Json};
@@ -8,6 +10,7 @@ use super::{
     entity::event_log,
     keys,
     requests::{self, Earlier},
+    timers,
 };
 use crate::{
     domain::{
@@ -16,12 +19,15 @@ use crate::{
         event::Cause,
         id::{ApplicationId, KeyId, Revision, ServiceAccountId},
         key::Key,
-        notice::Notice,
+        lineage::Successor,
+        notice::{Notice, What},
         refusal::Refusal,
         time::Timestamp,
     },
     signing::Kid,
 };
+
+pub(super) use upkeep::Aside;
 
 /// A transaction that is deciding: it reads, and notes what is to be saved. What it read
 /// cannot change before it commits, since SQLite has one writer at a time; an engine with
@@ -45,6 +51,7 @@ pub(super) struct Inner {
 pub(super) struct Notes {
     pub(super) saves: Vec<Save>,
     pub(super) notices: Vec<Notice>,
+    pub(super) asides: Vec<Aside>,
     pub(super) made: Option<(CreateRequest, String)>,
 }
 
@@ -133,6 +140,17 @@ impl Tx {
         self.notes().saves.push(Save::Key { before: before.map(Box::new), after: Box::new(after), cause });
     }
 
+    /// Both keys of a rotation, and what is told of it: with no overlap the old key has ended, else
+    /// what was answered of it may not be kept beyond its end.
+    pub fn save_rotation(&self, before: Key, old: Key, new: Key) {
+        let cause = if old.revoked.is_some() { Cause::Rotated } else { Cause::Narrowed };
+        if let Some(Successor { key_id: successor, overlap_end_time }) = old.lineage.successor {
+            self.notify(Notice::of(&old, What::Rotated { successor, overlap_end_time }));
+        }
+        self.save_key(None, new, None);
+        self.save_key(Some(before), old, Some(cause));
+    }
+
     pub fn save_application(&self, before: Option<Application>, after: Application, cause: Option<Cause>) {
         self.notes().saves.push(Save::Application { before, after, cause });
     }
@@ -174,6 +192,16 @@ impl Save {
             Self::Key { after, .. } => Some(after.application_id),
             Self::Application { after, .. } => Some(after.id),
             Self::Account { .. } => None,
+        }
+    }
+
+    /// Writes when something is due for it, unless a job says so itself.
+    pub(super) async fn time(&self, db: &DatabaseTransaction, asides: &[Aside], now: Timestamp) -> Result<(), Error> {
+        match self {
+            Self::Key { before, after, .. } if !asides.iter().any(|aside| aside.times(after.id)) => {
+                timers::follow(db, before.as_deref(), after, now).await
+            }
+            Self::Key { .. } | Self::Application { .. } | Self::Account { .. } => Ok(()),
         }
     }
 

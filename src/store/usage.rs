@@ -22,7 +22,7 @@ use crate::{
     },
     guard::{self, Guard},
 };
-pub(super) use read::{last_use, series, used, used_after};
+pub(super) use read::{chain, last_use, series, used, used_after};
 
 /// Rows a statement: six values each, far from the most that any engine takes.
 const ROWS: usize = 1000;

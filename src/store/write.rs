@@ -59,7 +59,10 @@ impl Store {
         F: FnOnce(Tx) -> Fut,
         Fut: Future<Output = Result<T, Refusal>>,
     {
-        let (_turn, db) = self.begin_write().await?;
+        let (_turn, db) = match act.signer {
+            Some(_) => self.begin_write().await?,
+            None => self.begin_patient_write().await?,
+        };
         let actor = match &act.signer {
             Some(signer) => Some(prove(&db, signer, self.database_time()).await?),
             None => None,
@@ -83,19 +86,22 @@ impl Store {
     /// Numbers the mutation, writes it, and commits.
     async fn finish(&self, act: &Act, inner: tx::Inner) -> Result<Revision, Error> {
         let tx::Inner { db, now, notes, .. } = inner;
-        let tx::Notes { saves, notices, made } = notes.into_inner().unwrap_or_default();
+        let tx::Notes { saves, notices, asides, made } = notes.into_inner().unwrap_or_default();
         if let (Some((request, resource_id)), Some(signer)) = (made, &act.signer) {
             requests::put(&db, signer.account_id, &request, resource_id, now).await?;
         }
         let audit_id = self.inner.entropy.uuid(now)?;
         let subject = audit::subject_of(&saves, act);
         let (mut before, mut after) = (Vec::new(), Vec::new());
+        // What nobody asked for, and what changed nothing, is no act.
+        let is_act = act.signer.is_some() || !saves.is_empty();
         let revision = if saves.is_empty() {
             log::touch_head(&db).await?
         } else {
             let revision = log::next_revision(&db).await?;
             let mut changes = Vec::with_capacity(saves.len());
             for save in saves {
+                save.time(&db, &asides, now).await?;
                 let written = save.write(&db, revision).await?;
                 before.extend(written.before);
                 after.push(written.after);
@@ -106,7 +112,12 @@ impl Store {
             revision
         };
         notices::put(&db, &self.inner.entropy, now, &notices).await?;
-        audit::put(&db, audit_id, act, now, audit::Outcome::Done { revision, subject, before, after }).await?;
+        for aside in asides {
+            aside.write(&db, now).await?;
+        }
+        if is_act {
+            audit::put(&db, audit_id, act, now, audit::Outcome::Done { revision, subject, before, after }).await?;
+        }
         db.commit().await.map_err(Error::CommitUnknown)?;
         Ok(revision)
     }

@@ -64,6 +64,8 @@ fn mutations_want_a_signed_request() {
         let path = method.path();
         let name = path.as_str().rsplit('/').next().unwrap_or_default();
         let reads = ["Get", "List", "Verify", "Watch", "Check"].iter().any(|verb| name.starts_with(verb));
+        // What it hands out it hands out for good: it begins the end of the old key.
+        let reads = reads && name != "GetSealedSecret";
         let signed = method.credential() == Some(portcullis::pb::Credential::SignedRequest);
         assert_eq!(signed, !reads, "{path}");
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use portcullis::{client::CallFailed, pb};
 
-use crate::harness::{Deployment, Headers, Server, mask, watch::from};
+use crate::harness::{Deployment, Headers, Server, mask, rotate::rotation, watch::from};
 
 /// A text that must not be found, and its parts.
 struct Canary {
@@ -75,10 +75,12 @@ async fn no_file_of_the_real_program_ever_holds_a_secret_not_even_its_log_at_tra
         let limits = caller.call::<_, pb::GetRateLimitResponse>("KeyService/GetRateLimit", &rate_limit(secret)).await;
         assert_eq!(limits.is_ok(), *secret == made.secret);
     }
+    let rotated: pb::RotateKeyResponse = caller.call("KeyService/RotateKey", &rotation(&key)).await.expect("rotate");
+    assert_eq!(caller.verdict(&rotated.secret).await, pb::Verdict::Valid);
     caller.revoke(&key).await.expect("revoke");
     assert_eq!(caller.verdict(&made.secret).await, pb::Verdict::Revoked);
 
-    let canaries = [&made.secret, &malformed, &foreign].map(|secret| Canary::of(secret));
+    let canaries = [&made.secret, &malformed, &foreign, &rotated.secret].map(|secret| Canary::of(secret));
     let mut looked_at = files(deployment.folder.path()); // with the -wal, while it runs
     assert!(looked_at.iter().any(|(name, bytes)| name.ends_with("-wal") && !bytes.is_empty()), "{looked_at:?}");
     assert!(process.terminate().await.success());
@@ -119,6 +121,9 @@ async fn no_answer_but_the_first_holds_a_secret() {
         server.by_token(&server.admin, "KeyService/ListKeys", &list).await.expect("list");
     assert_eq!(listed.keys.len(), 1);
     let verified = server.try_verify(&made.secret).await.expect("verify");
+    let rotated = server.try_rotate(&server.admin, &rotation(&key)).await.expect("rotate");
+    Canary::of(&rotated.secret).must_not_be_in("the words for a rotation", format!("{rotated:?}").as_bytes());
+    seen.push(format!("{rotated:?} {:?}", watch.revocation().await));
     let revoked = server.revoke(&key).await;
     let (revocation, token) = watch.revocation().await;
     seen.extend([format!("{got:?}"), format!("{listed:?}"), format!("{verified:?}"), format!("{revoked:?}")]);

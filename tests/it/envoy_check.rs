@@ -70,6 +70,24 @@ async fn a_route_that_is_set_up_wrongly_is_denied_to_everybody_whatever_the_fail
 }
 
 #[tokio::test]
+async fn an_upstream_hears_which_key_a_rotated_one_was_superseded_by() {
+    const SUPERSEDED_BY: &str = "x-portcullis-superseded-by";
+    let server = Server::start().await;
+    let key = server.key().await;
+    let pair = server.rotate(&key.key.expect("key"), 60).await;
+    let ask = async |secret: &str| {
+        let request = asks(&[], &[("x-api-key", secret), (SUPERSEDED_BY, "forged")]);
+        check(&server, &server.admin, &request).await.expect("decided")
+    };
+    let old = allowed(ask(&key.secret).await);
+    assert_eq!(value(&old.headers, SUPERSEDED_BY), pair.new.key_id);
+    let new = allowed(ask(&pair.secret).await);
+    assert!(new.headers_to_remove.contains(&SUPERSEDED_BY.to_owned()), "what a client claims goes no further");
+    server.advance(Duration::from_secs(60)).await;
+    assert_eq!(denied(ask(&key.secret).await), (401, "REVOKED".to_owned()));
+}
+
+#[tokio::test]
 async fn an_envoy_stays_in_the_applications_and_the_role_of_its_account() {
     let server = Server::start().await;
     let key = server.key().await;

@@ -10,7 +10,7 @@ use portcullis::{
 };
 use tonic::Code;
 
-use crate::harness::{Headers, Persona, Rows, Server, Setup, WriteLock, message_bytes, refusal};
+use crate::harness::{Headers, Persona, Rows, Server, Setup, WriteLock, message_bytes, refusal, verify::ttl};
 
 /// Without the doorbell the index follows by itself only once a second, so that a barrier
 /// that does not wait is caught each time and not by luck.
@@ -311,4 +311,14 @@ async fn every_administrative_act_is_in_the_audit_log() {
     );
     let by_admin = format!("SELECT count(*) FROM audit_event WHERE service_account_id = '{}'", server.admin.account_id);
     assert_eq!(rows.number(&by_admin).await, 3);
+}
+
+#[tokio::test]
+async fn what_has_expired_stays_so_whatever_a_clock_says() {
+    let server = Server::start().await;
+    let made = server.key_with(|request| request.expiration = ttl(60)).await;
+    server.pass(60).await;
+    assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Expired);
+    let server = server.restart_after(async |clock, _| clock.step(-3600 * 1_000_000)).await;
+    assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Expired, "an hour before it expired");
 }

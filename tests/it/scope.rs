@@ -53,6 +53,15 @@ fn calls(application_id: &str, key_id: &str) -> Vec<(&'static str, Vec<u8>)> {
             }
             .encode_to_vec(),
         ),
+        (
+            "KeyService/RotateKey",
+            pb::RotateKeyRequest {
+                application_id: application_id.clone(),
+                key_id: key_id.clone(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
         ("KeyService/RevokeKey", pb::RevokeKeyRequest { application_id, key_id, ..Default::default() }.encode_to_vec()),
     ]
 }

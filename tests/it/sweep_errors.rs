@@ -38,6 +38,9 @@ fn is_in_the_table(refusal: &Refusal) {
         | Refusal::SecretAlreadyReturned(_)
         | Refusal::ServiceAccountKeyExists(_)
         | Refusal::KeyRevoked
+        | Refusal::KeyAlreadyRotated(_)
+        | Refusal::SealedSecretNotFound
+        | Refusal::SealedSecretGone
         | Refusal::LastAdminKey
         | Refusal::EtagMismatch
         | Refusal::ResumeTokenExpired { .. }
@@ -97,6 +100,7 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
         (Refusal::ApplicationNotFound, Code::NotFound, "APPLICATION_NOT_FOUND", &[]),
         (Refusal::ServiceAccountNotFound, Code::NotFound, "SERVICE_ACCOUNT_NOT_FOUND", &[]),
         (Refusal::ServiceAccountKeyNotFound, Code::NotFound, "SERVICE_ACCOUNT_KEY_NOT_FOUND", &[]),
+        (Refusal::SealedSecretNotFound, Code::NotFound, "SEALED_SECRET_NOT_FOUND", &[]),
         (Refusal::SecretAlreadyReturned(key), Code::AlreadyExists, "SECRET_ALREADY_RETURNED", &["key_id"]),
         (
             Refusal::ServiceAccountKeyExists(account),
@@ -105,6 +109,8 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
             &["service_account_id"],
         ),
         (Refusal::KeyRevoked, Code::FailedPrecondition, "KEY_REVOKED", &[]),
+        (Refusal::KeyAlreadyRotated(key), Code::FailedPrecondition, "KEY_ALREADY_ROTATED", &["key_id"]),
+        (Refusal::SealedSecretGone, Code::FailedPrecondition, "SEALED_SECRET_GONE", &[]),
         (Refusal::LastAdminKey, Code::FailedPrecondition, "LAST_ADMIN_KEY", &[]),
         (Refusal::EtagMismatch, Code::Aborted, "ETAG_MISMATCH", &[]),
         (

@@ -9,7 +9,7 @@ use pb::Role::{Editor, Verifier, Viewer, Watcher};
 
 /// Who passes the gate beside ADMIN; nobody named: every proven caller. Written out here, so
 /// that a slip in a proto shows.
-const MATRIX: [(&str, &[pb::Role]); 22] = [
+const MATRIX: [(&str, &[pb::Role]); 24] = [
     (crate::sweep::CHECK, &[Verifier]),
     ("ApplicationService/CreateApplication", &[pb::Role::Admin]),
     ("ApplicationService/GetApplication", &[Viewer, Editor]),
@@ -20,8 +20,11 @@ const MATRIX: [(&str, &[pb::Role]); 22] = [
     ("KeyService/GetKey", &[Viewer, Editor]),
     ("KeyService/GetKeyUsage", &[Viewer, Editor]),
     ("KeyService/GetRateLimit", &[Verifier]),
+    // Whose key it is sealed to.
+    ("KeyService/GetSealedSecret", &[]),
     ("KeyService/ListKeys", &[Viewer, Editor]),
     ("KeyService/RevokeKey", &[Editor]),
+    ("KeyService/RotateKey", &[Editor]),
     ("KeyService/UpdateKey", &[Editor]),
     // What each may ask of it is shown in `verdict.rs`.
     ("KeyService/VerifyKey", &[Verifier, Viewer, Editor]),

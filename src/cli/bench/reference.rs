@@ -88,8 +88,10 @@ only_verify! {
     list_keys: pb::ListKeysRequest => pb::ListKeysResponse,
     get_key: pb::GetKeyRequest => pb::GetKeyResponse,
     update_key: pb::UpdateKeyRequest => pb::UpdateKeyResponse,
+    rotate_key: pb::RotateKeyRequest => pb::RotateKeyResponse,
     revoke_key: pb::RevokeKeyRequest => pb::RevokeKeyResponse,
     get_rate_limit: pb::GetRateLimitRequest => pb::GetRateLimitResponse,
     get_key_usage: pb::GetKeyUsageRequest => pb::GetKeyUsageResponse,
+    get_sealed_secret: pb::GetSealedSecretRequest => pb::GetSealedSecretResponse,
     watch_revocations: pb::WatchRevocationsRequest => Nothing,
 }

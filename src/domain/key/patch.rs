@@ -4,7 +4,7 @@ use super::{Key, KeyState};
 use crate::{
     domain::{
         event::{Cause, Changed, set},
-        limit::{Quota, RateLimit},
+        limit::{Limits, Quota, RateLimit},
         network::IpRange,
         permission::{Permission, all_covered, any_covers},
         referrer::ReferrerRule,
@@ -64,6 +64,7 @@ impl Key {
         set(&mut self.upkeep.auto_renew, patch.auto_renew);
         self.set_rotation(patch.rotation_period, patch.rotation_recipient, now)?;
         self.must_be_coherent("key.")?;
+        self.must_not_be_renewed_at_once(&before, now)?;
         self.may_be_granted(&before, grantable, now)?;
         if *self == before {
             return Ok(Changed::No);
@@ -81,6 +82,16 @@ impl Key {
         if let (Some(successor), Some(at)) = (&mut self.lineage.successor, expire_time) {
             successor.overlap_end_time = successor.overlap_end_time.min(at);
         }
+    }
+
+    /// Whoever brings the end nearer must not see it put off a moment later.
+    fn must_not_be_renewed_at_once(&self, before: &Self, now: Timestamp) -> Result<(), Refusal> {
+        let sooner = self.expire_time.is_some_and(|at| before.expire_time.is_none_or(|then| at < then));
+        if sooner && self.renewal_time().is_some_and(|at| at <= now) {
+            let what = "is so near that auto_renew would put it off at once; set auto_renew to false with it";
+            return Err(Refusal::FieldInvalid(Violations::one("key.expire_time", what)));
+        }
+        Ok(())
     }
 
     fn set_overlap_end(&mut self, end: Option<Timestamp>) -> Result<(), Refusal> {
@@ -141,6 +152,17 @@ impl Key {
             Some(permission) => Err(Refusal::GrantExceeded(format!("the permission {permission}"))),
             None => Ok(()),
         }
+    }
+
+    /// Takes the limits that another key of its chain was given, since they spend one budget. What
+    /// has ended stays as it is.
+    pub fn share(&mut self, limits: &Limits, now: Timestamp) -> Changed {
+        if self.is_revoked(now) || self.limits == *limits {
+            return Changed::No;
+        }
+        let before = std::mem::replace(&mut self.limits, limits.clone());
+        self.update_time = now;
+        Changed::Yes(self.limits.is_narrower_than(&before).then_some(Cause::Narrowed))
     }
 
     /// The names of the fields in which it differs from what it was, as an update names them.

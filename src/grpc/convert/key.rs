@@ -1,7 +1,9 @@
+mod rotate;
 mod update;
 
 use std::str::FromStr;
 
+pub(in crate::grpc) use rotate::{rotate, to_rotated};
 pub(in crate::grpc) use update::update;
 
 use super::{
@@ -11,6 +13,7 @@ use super::{
 };
 use crate::{
     domain::{
+        id::Revision,
         key::{KeyEnvironment, KeyState, KeyType, MAX_LABELS, RevokeReason},
         refusal::{Refusal, Violations},
         restriction::{MAX_ALLOWED, Restrictions},
@@ -19,7 +22,7 @@ use crate::{
         usage::UsedKey,
     },
     grpc::unpack,
-    keys::{Expiration, NewKey, RevokeKey},
+    keys::{Expiration, GetSealedSecret, NewKey, RevokeKey, Sealed},
     pb,
 };
 
@@ -79,6 +82,24 @@ pub(in crate::grpc) fn revoke(request: pb::RevokeKeyRequest) -> Result<RevokeKey
     let key_id = parse(&request.key_id, "key_id", &mut v);
     let (application_id, key_id) = v.settle_with(application_id.zip(key_id))?;
     Ok(RevokeKey { application_id, key_id, reason, comment, etag: request.etag })
+}
+
+pub(in crate::grpc) fn sealed_secret(request: &pb::GetSealedSecretRequest) -> Result<GetSealedSecret, Refusal> {
+    let mut v = Violations::default();
+    let application_id = parse(&request.application_id, "application_id", &mut v);
+    let key_id = parse(&request.key_id, "key_id", &mut v);
+    let (application_id, key_id) = v.settle_with(application_id.zip(key_id))?;
+    Ok(GetSealedSecret { application_id, key_id })
+}
+
+pub(in crate::grpc) fn to_sealed(sealed: Sealed, revision: Revision) -> pb::GetSealedSecretResponse {
+    pb::GetSealedSecretResponse {
+        key_id: sealed.key_id.to_string(),
+        kid: sealed.recipient.to_string(),
+        ciphertext: sealed.ciphertext,
+        algorithm: "RSA-OAEP-256".to_owned(),
+        revision: revision.number(),
+    }
 }
 
 pub(in crate::grpc) fn filter_environment(number: i32) -> Result<Option<KeyEnvironment>, Refusal> {

@@ -27,6 +27,12 @@ pub(in crate::grpc) fn subject(method: &Method, message: &[u8]) -> Subject {
         "KeyService/RevokeKey" => of(message, |revoke: pb::RevokeKeyRequest| {
             (application(&revoke.application_id), id_of::<KeyId>(&revoke.key_id))
         }),
+        "KeyService/RotateKey" => of(message, |rotate: pb::RotateKeyRequest| {
+            (application(&rotate.application_id), id_of::<KeyId>(&rotate.key_id))
+        }),
+        "KeyService/GetSealedSecret" => of(message, |get: pb::GetSealedSecretRequest| {
+            (application(&get.application_id), id_of::<KeyId>(&get.key_id))
+        }),
         "KeyService/UpdateKey" => of(message, |update: pb::UpdateKeyRequest| {
             let key = update.key.unwrap_or_default();
             (application(&key.application_id), id_of::<KeyId>(&key.key_id))

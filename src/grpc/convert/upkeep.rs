@@ -52,6 +52,8 @@ pub(super) fn add(key: &Key, to: &mut pb::Key) {
     if let Some(rotation) = &key.upkeep.rotation {
         to.rotation_period = Some(to_duration(rotation.period));
         to.rotation_recipient_kid = rotation.recipient.as_ref().map(ToString::to_string).unwrap_or_default();
-        to.next_rotation_time = Some(to_timestamp(rotation.next_time));
+        // What has a successor is not rotated again.
+        let next_time = Some(rotation.next_time).filter(|_| key.lineage.successor.is_none());
+        to.next_rotation_time = next_time.map(to_timestamp);
     }
 }

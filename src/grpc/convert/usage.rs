@@ -8,7 +8,7 @@ use crate::{
         id::Revision,
         refusal::{Refusal, Violations},
         time::Timestamp,
-        usage::{Decided, KeyUsage, UsageRange, UsageUnit, Whose},
+        usage::{Decided, KeyShare, KeyUsage, Move, UsageRange, UsageUnit, Whose},
     },
     keys::{GetKeyUsage, UsageReport},
     pb,
@@ -55,6 +55,30 @@ pub(in crate::grpc) fn to_report(report: &UsageReport, revision: Revision) -> pb
         denied_by: to_denied_by(&total),
         last_used_time: report.last_used_time.map(to_timestamp),
         revision: revision.number(),
+        by_key: report.by_key.iter().map(to_share).collect(),
+        rotation: report.rotation.as_ref().map(to_rotation),
+    }
+}
+
+fn to_share(share: &KeyShare) -> pb::KeyShare {
+    pb::KeyShare {
+        key_id: share.key_id.to_string(),
+        requests: to_amount(share.decided.requests()),
+        denied: to_amount(share.decided.denied()),
+        last_used_time: share.last_used_time.map(to_timestamp),
+    }
+}
+
+fn to_rotation(movement: &Move) -> pb::Rotation {
+    let Move { old, new, overlap_end_time, safe_to_end } = movement;
+    pb::Rotation {
+        old_key_id: old.key_id.to_string(),
+        new_key_id: new.key_id.to_string(),
+        overlap_end_time: Some(to_timestamp(*overlap_end_time)),
+        old_requests: to_amount(old.decided.requests()),
+        new_requests: to_amount(new.decided.requests()),
+        last_used_time: old.last_used_time.map(to_timestamp),
+        safe_to_end: *safe_to_end,
     }
 }
 

@@ -121,6 +121,7 @@ pub(in crate::grpc) fn to_answer(answer: &Answer) -> pb::VerifyKeyResponse {
         response.expire_time = key.expire_time.map(to_timestamp);
         response.rate_limits = answer.balances.iter().map(limit::to_status).collect();
         response.retry_after = answer.retry_after.map(to_duration);
+        response.superseded_by = key.successor.as_ref().map_or_else(String::new, |next| next.key_id.to_string());
         response.cache_ttl = answer.cache_ttl.map(to_duration);
     }
     response

@@ -15,8 +15,9 @@ const KEY_TYPE: &str = "x-portcullis-key-type";
 const APPLICATION_ID: &str = "x-portcullis-application-id";
 const ENVIRONMENT: &str = "x-portcullis-environment";
 const PERMISSIONS: &str = "x-portcullis-permissions";
+const SUPERSEDED_BY: &str = "x-portcullis-superseded-by";
 
-pub(super) const ALL: [&str; 6] = [KEY_ID, KEY_NAME, KEY_TYPE, APPLICATION_ID, ENVIRONMENT, PERMISSIONS];
+pub(super) const ALL: [&str; 7] = [KEY_ID, KEY_NAME, KEY_TYPE, APPLICATION_ID, ENVIRONMENT, PERMISSIONS, SUPERSEDED_BY];
 
 /// A name may hold any character that shows. In a header it is visible ASCII, and nothing of
 /// it is cut off at its ends.
@@ -32,6 +33,7 @@ pub(super) fn of(facts: &KeyFacts) -> Vec<(&'static str, String)> {
         (APPLICATION_ID, facts.application_id.to_string()),
         (ENVIRONMENT, word(to_environment(facts.environment).as_str_name(), "KEY_ENVIRONMENT_")),
         (PERMISSIONS, permissions.join(",")),
+        (SUPERSEDED_BY, facts.successor.as_ref().map_or_else(String::new, |next| next.key_id.to_string())),
     ];
     set.retain(|(_, value)| !value.is_empty());
     set
@@ -73,6 +75,8 @@ mod tests {
         domain::{
             id::{ApplicationId, KeyId},
             key::{KeyEnvironment, KeyType},
+            lineage::Successor,
+            time::Timestamp,
         },
         grpc::envoy::headers::tests::raw,
     };
@@ -117,6 +121,14 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_was_rotated_names_the_one_to_use() {
+        let next = Successor { key_id: KeyId::new(Uuid::from_u128(3)), overlap_end_time: Timestamp::MAX };
+        let rotated = KeyFacts { successor: Some(Box::new(next)), ..facts("n", &[]) };
+        assert!(of(&rotated).contains(&(SUPERSEDED_BY, next.key_id.to_string())));
+        assert!(!of(&facts("n", &[])).iter().any(|(name, _)| *name == SUPERSEDED_BY));
+    }
+
+    #[test]
     fn what_a_server_could_take_for_ours_is_removed_and_nothing_else() {
         let set = of(&facts("n", &["a:b"]));
         let sent = [
@@ -129,10 +141,15 @@ mod tests {
             ("cookie", "c"),
         ];
         let removed = removed(&set, &sent);
-        assert_eq!(
-            removed,
-            ["x-api-key", "x-portcullis-key_id", "x-portcullis_key-id", "x_api_key", "x_portcullis_key_id"]
-        );
+        let expected = [
+            "x-api-key",
+            "x-portcullis-key_id",
+            "x-portcullis-superseded-by",
+            "x-portcullis_key-id",
+            "x_api_key",
+            "x_portcullis_key_id",
+        ];
+        assert_eq!(removed, expected);
     }
 
     #[test]

@@ -56,14 +56,31 @@ fn what_is_added_reads_the_same_on_postgresql() {
     assert!(sql.contains(end), "{sql}");
 }
 
+async fn plan(db: &sea_orm::DatabaseConnection, sql: &str) -> String {
+    let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {sql}"));
+    let rows = db.query_all_raw(statement).await.expect("a plan");
+    rows.iter().map(|row| row.try_get::<String>("", "detail").expect("a text")).collect::<Vec<_>>().join("; ")
+}
+
+const BY_PRIMARY_KEY: &str = "application_id=? AND key_id=? AND unit=? AND start";
+
 #[tokio::test]
-async fn the_usage_of_a_page_is_found_by_the_primary_key() {
+async fn the_usage_of_a_page_is_found_by_chain_and_then_by_the_primary_key() {
     let db = Database::connect("sqlite::memory:").await.expect("memory");
     Migrator::up(&db, None).await.expect("migrate");
-    let plan = "EXPLAIN QUERY PLAN SELECT * FROM usage_count WHERE application_id = 'a' AND key_id IN ('x', 'y') \
-                AND unit IN ('day', 'month') AND start IN (1, 2)";
-    let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, plan);
-    let rows = db.query_all_raw(statement).await.expect("a plan");
-    let plan: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").expect("a text")).collect();
-    assert!(plan.join(" ").contains("application_id=? AND key_id=? AND unit=? AND start=?"), "{plan:?}");
+    let chains = [1, 2].map(|chain| KeyId::new(Uuid::from_u128(chain))).into();
+    let starts = [UsageUnit::Day, UsageUnit::Month].map(|unit| (unit, unit.start(NOW).micros()));
+    let counts = read::counts(ApplicationId::new(Uuid::from_u128(7)), chains, starts);
+    let plan = plan(&db, &counts.build(sea_orm::DbBackend::Sqlite).to_string()).await;
+    assert!(plan.contains("api_key_by_chain (chain=?)") && plan.contains(BY_PRIMARY_KEY), "{plan}");
+}
+
+#[tokio::test]
+async fn the_usage_of_a_chain_is_found_by_chain_and_then_by_the_primary_key() {
+    let db = Database::connect("sqlite::memory:").await.expect("memory");
+    Migrator::up(&db, None).await.expect("migrate");
+    let range = usage::UsageRange { unit: UsageUnit::Hour, start: Timestamp::from_micros(0), end: NOW };
+    let chain = read::chain_counts(ApplicationId::new(Uuid::from_u128(7)), KeyId::new(Uuid::from_u128(1)), &range);
+    let plan = plan(&db, &chain.build(sea_orm::DbBackend::Sqlite).to_string()).await;
+    assert!(plan.contains("api_key_by_chain (chain=?)") && plan.contains(BY_PRIMARY_KEY), "{plan}");
 }

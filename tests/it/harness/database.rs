@@ -51,7 +51,8 @@ impl Rows {
         let without_audit = "SELECT count(*) FROM api_key k WHERE NOT EXISTS \
             (SELECT 1 FROM audit_event a WHERE a.revision = k.revision AND instr(a.\"after\", k.key_id) > 0)";
         assert_eq!(self.number(without_audit).await, 0, "no key without its audit row");
-        let creates = "SELECT count(*) FROM audit_event WHERE outcome = 'OK' AND method LIKE '%/CreateKey'";
+        let creates = "SELECT count(*) FROM audit_event WHERE outcome = 'OK' \
+            AND (method LIKE '%/CreateKey' OR method LIKE '%/RotateKey')";
         let keys = self.number("SELECT count(*) FROM api_key").await;
         assert_eq!(self.number(creates).await, keys, "no create without its key");
     }

@@ -1,4 +1,9 @@
-use std::{collections::HashMap, path::PathBuf, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Mutex,
+    time::Duration,
+};
 
 use portcullis::{
     auth, bootstrap,
@@ -108,10 +113,17 @@ impl Server {
 
     /// Stops it and starts it again on the same data and clock.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(async |_, _| {}).await
+    }
+
+    /// As [`Self::restart`], with something that happens to its clock or its database meanwhile.
+    pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce(&Clock, &Path)) -> Self {
+        let path = self.database_path();
         let Self { running, setup, folder, admin, app, channel, .. } = self;
         drop(channel);
         running.stop();
         running.ended().await.expect("a clean end");
+        meanwhile(&setup.clock, &path).await;
         Self::run(setup, folder, admin, app).await
     }
 

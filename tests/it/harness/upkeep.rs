@@ -1,0 +1,91 @@
+//! What the service does by itself: has it done, and looks at what it told.
+
+use portcullis::pb;
+use tonic::Status;
+
+use super::{Persona, Rows, Server, mask};
+
+/// Something that people are told.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) kind: String,
+    pub(crate) key_id: String,
+    pub(crate) data: serde_json::Value,
+}
+
+impl Server {
+    /// Waits until all that is due now is done.
+    pub(crate) async fn settled(&self) {
+        assert!(self.running().jobs().settled().await, "the jobs do not get through");
+    }
+
+    /// Moves the clock on by so many seconds, and waits until what is due then is done.
+    pub(crate) async fn pass(&self, seconds: u64) {
+        self.advance(std::time::Duration::from_secs(seconds)).await;
+        self.settled().await;
+    }
+
+    /// What was told of a key, in order, as `expiring expiry`, `renewed`, …
+    pub(crate) async fn told(&self, key: &pb::Key) -> Vec<String> {
+        let all = self.all_told().await;
+        let of_it = all.into_iter().filter(|told| told.key_id == key.key_id);
+        let word = |told: Told| {
+            let kind = told.kind.trim_start_matches("key.").to_owned();
+            told.data["due"].as_str().map(|due| format!("{kind} {due}")).unwrap_or(kind)
+        };
+        of_it.map(word).collect()
+    }
+
+    pub(crate) async fn all_told(&self) -> Vec<Told> {
+        let rows = Rows::of(&self.database_path()).await;
+        let payloads = rows.texts("SELECT payload FROM notice ORDER BY seq").await;
+        let read = |payload: String| {
+            let payload: serde_json::Value = serde_json::from_str(&payload).expect("JSON");
+            let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+            let (kind, key_id) = (text(&payload["type"]), text(&payload["data"]["key"]["key_id"]));
+            Told { kind, key_id, data: payload["data"].clone() }
+        };
+        payloads.into_iter().map(read).collect()
+    }
+
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        Rows::of(&self.database_path()).await.number(sql).await
+    }
+
+    /// The key as it is now.
+    pub(crate) async fn get(&self, key_id: &str) -> pb::Key {
+        let request = pb::GetKeyRequest { application_id: self.app.clone(), key_id: key_id.to_owned() };
+        let found: pb::GetKeyResponse = self.by_token(&self.admin, "KeyService/GetKey", &request).await.expect("get");
+        found.key.expect("key")
+    }
+
+    pub(crate) async fn sealed_secret(
+        &self,
+        by: &Persona,
+        key_id: &str,
+    ) -> Result<pb::GetSealedSecretResponse, Status> {
+        let request = pb::GetSealedSecretRequest {
+            application_id: self.app.clone(),
+            key_id: key_id.to_owned(),
+            ..Default::default()
+        };
+        self.signed(by, "KeyService/GetSealedSecret", &request).await
+    }
+
+    /// Sets the overlap of the application.
+    pub(crate) async fn set_overlap(&self, seconds: i64) {
+        let application = pb::Application {
+            application_id: self.app.clone(),
+            overlap: Some(prost_types::Duration { seconds, nanos: 0 }),
+            ..Default::default()
+        };
+        let request = pb::UpdateApplicationRequest { application: Some(application), update_mask: mask(&["overlap"]) };
+        let _: pb::UpdateApplicationResponse =
+            self.signed(&self.admin, "ApplicationService/UpdateApplication", &request).await.expect("overlap");
+    }
+}
+
+/// Seconds after the Unix epoch, of a time that must be there.
+pub(crate) fn seconds(time: Option<prost_types::Timestamp>) -> i64 {
+    time.expect("a time").seconds
+}

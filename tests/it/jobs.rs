@@ -1,0 +1,355 @@
+//! Jobs: on any replica, each thing once, over kills and downtime, and without a storm.
+
+use std::time::{Duration, Instant};
+
+use portcullis::{
+    entropy::Entropy,
+    jobs::{KeyJob, Running},
+    pb::{self, KeyState, Verdict},
+};
+use portcullis_migrations::{Migrator, MigratorTrait as _};
+use uuid::Uuid;
+
+use crate::harness::{Deployment, Rows, Server, WriteLock, verify::ttl, watch::from};
+
+const DAY: u64 = 24 * 3600;
+const DAYS: i64 = 24 * 3600;
+
+/// So many keys like `template` and their timers, past the service, which must not run.
+async fn copy(rows: &Rows, template: &str, number: u128) {
+    let ids = (0..number).map(|n| portcullis::domain::id::KeyId::new(Uuid::from_u128((7 << 76) | (2 << 62) | n)));
+    let ids = serde_json::to_string(&ids.map(|id| id.to_string()).collect::<Vec<_>>()).expect("JSON");
+    for table in ["api_key", "key_timer"] {
+        let columns = rows.texts(&format!("SELECT name FROM pragma_table_info('{table}')")).await;
+        let value = |column: &String| match column.as_str() {
+            "key_id" | "chain" => "j.value".to_owned(),
+            "secret_sha256" => "randomblob(32)".to_owned(),
+            other => format!("k.{other}"),
+        };
+        let values = columns.iter().map(value).collect::<Vec<_>>().join(", ");
+        let columns = columns.join(", ");
+        let from = format!("{table} k, json_each('{ids}') j WHERE k.key_id = '{template}'");
+        rows.change(&format!("INSERT INTO {table} ({columns}) SELECT {values} FROM {from}")).await;
+    }
+}
+
+#[tokio::test]
+async fn two_thousand_keys_that_expire_at_one_moment_are_told_soon_and_once_each() {
+    const KEYS: u128 = 2000;
+    let server = Server::start().await;
+    let made = server.key_with(|request| request.expiration = ttl(3600)).await;
+    let key = made.key.expect("key");
+    let server = server.restart_after(async |_, path| copy(&Rows::of(path).await, &key.key_id, KEYS - 1).await).await;
+    let mut watch = server.watch(&server.admin, &from("")).await.expect("watch");
+    let before = server.rows().await;
+    server.advance(Duration::from_secs(3600)).await;
+    let begun = Instant::now();
+    server.settled().await;
+    let took = begun.elapsed();
+    let rows = server.rows().await;
+    println!("{KEYS} keys expired in {took:?}, by {} revisions", rows.revision - before.revision);
+    assert_eq!(rows.revision - before.revision, 20, "100 keys a revision");
+    let mut ids = Vec::new();
+    for _ in 0..KEYS {
+        let (told, _) = watch.revocation().await;
+        assert_eq!(told.cause(), pb::RevocationCause::Expired);
+        ids.push(told.key_id);
+    }
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 2000);
+    assert_eq!(server.number("SELECT count(*) FROM notice WHERE kind = 'key.expired'").await, 2000);
+    assert_eq!(server.number("SELECT count(*) FROM api_key WHERE expired").await, 2000);
+}
+
+/// What another replica of the same store would run.
+async fn beside(server: &Server, holder: u128) -> Running {
+    let mut jobs = Running::new(server.store().clone(), Uuid::from_u128(holder));
+    jobs.start(KeyJob::new(server.store().clone(), server.running().replica().clone(), Entropy::system()));
+    jobs
+}
+
+#[tokio::test]
+async fn several_replicas_do_each_thing_once() {
+    let server = Server::start().await;
+    let [mut one, mut other] = [beside(&server, 1).await, beside(&server, 2).await];
+    let mut keys = Vec::new();
+    for seconds in 1..=40 {
+        keys.push(server.key_with(|request| request.expiration = ttl(seconds)).await.key.expect("key"));
+    }
+    let created = server.rows().await.revision;
+    for _ in 0..40 {
+        server.advance(Duration::from_secs(1)).await;
+        let (handles, others) = (one.handles(), other.handles());
+        let all = tokio::join!(server.settled(), handles.settled(), others.settled());
+        assert_eq!((all.1, all.2), (true, true));
+    }
+    // Whoever had the claim last may have been another than who looked last.
+    server.pass(20).await;
+    for key in &keys {
+        assert_eq!(server.told(key).await, ["created", "expired"]);
+        assert_eq!(server.get(&key.key_id).await.state(), KeyState::Expired);
+    }
+    let revision = server.rows().await.revision;
+    assert!(revision <= created + 40, "{revision} after {created}");
+    one.end().await;
+    other.end().await;
+}
+
+#[tokio::test]
+async fn a_claim_of_somebody_who_died_runs_out() {
+    let server = Server::start().await;
+    let made = server.key_with(|request| request.expiration = ttl(100)).await;
+    let key = made.key.expect("key");
+    // The server's own claim, if it has one, is over by then.
+    server.pass(60).await;
+    let dead = Uuid::from_u128(3);
+    assert!(server.store().claim_job("jobs/keys", dead, Duration::from_secs(60)).await.expect("claim"));
+    server.pass(45).await;
+    assert_eq!(server.verdict(&made.secret).await, Verdict::Expired, "which needs no job");
+    assert_eq!(server.told(&key).await, ["created"], "another has the job");
+    server.pass(16).await;
+    assert_eq!(server.told(&key).await, ["created", "expired"]);
+}
+
+#[tokio::test]
+async fn an_idle_service_writes_nothing_and_asks_nothing_that_calls_would_be_held_to() {
+    let server = Server::start().await;
+    let key = server.key_with(|request| request.expiration = ttl(1000)).await.key.expect("key");
+    server.settled().await;
+    let (rows, statements) = (server.rows().await, server.store().statements());
+    for _ in 0..5 {
+        server.pass(100).await;
+    }
+    assert_eq!((server.rows().await, server.store().statements()), (rows, statements));
+    assert_eq!(server.number("SELECT count(*) FROM job_claim").await, 0, "nor claims what is not due");
+    assert_eq!(server.told(&key).await, ["created"]);
+}
+
+#[tokio::test]
+async fn a_reminder_is_no_revision_and_no_act() {
+    let server = Server::start().await;
+    let key = server.key_with(|request| request.expiration = ttl(40 * DAYS)).await.key.expect("key");
+    let rows = server.rows().await;
+    server.pass(10 * DAY).await;
+    assert_eq!(server.told(&key).await, ["created", "expiring expiry"]);
+    assert_eq!(server.rows().await, rows);
+}
+
+#[tokio::test]
+async fn after_a_hundred_days_of_downtime_all_is_done_once_and_nothing_storms() {
+    let server = Server::start().await;
+    let service = pb::ServiceAccount { name: "service".to_owned(), all_applications: true, ..Default::default() };
+    let service = server.admin.hire(&server, 1, service).await;
+    let kid = service.kid();
+    let period = |days: i64| Some(prost_types::Duration { seconds: days * DAYS, nanos: 0 });
+    let mut made = Vec::new();
+    for wish in 0..7 {
+        made.push(
+            server
+                .key_with(|request| match wish {
+                    0 => request.expiration = ttl(50 * DAYS),
+                    1 => request.expiration = ttl(105 * DAYS),
+                    2 => (request.expiration, request.auto_renew) = (ttl(104 * DAYS), true),
+                    3 => (request.expiration, request.auto_renew) = (ttl(90 * DAYS), true),
+                    4 => request.rotation_period = period(90),
+                    5 => {
+                        (request.rotation_period, request.rotation_recipient_kid) = (period(30), kid.clone());
+                    }
+                    _ => {}
+                })
+                .await,
+        );
+    }
+    let keys: Vec<pb::Key> = made.iter().map(|made| made.key.clone().expect("key")).collect();
+    let rotate = pb::RotateKeyRequest {
+        application_id: server.app.clone(),
+        key_id: keys[6].key_id.clone(),
+        ..Default::default()
+    };
+    let _: pb::RotateKeyResponse =
+        server.signed(&server.admin, "KeyService/RotateKey", &rotate).await.expect("rotated");
+    let before = server.rows().await;
+    let server = server.restart_after(async |clock, _| clock.advance(Duration::from_secs(100 * DAY))).await;
+    let verdicts = async |when: &str| {
+        for (at, expected) in [
+            (0, Verdict::Expired),
+            (1, Verdict::Valid),
+            (2, Verdict::Valid),
+            (3, Verdict::Expired),
+            (4, Verdict::Valid),
+            (5, Verdict::Valid),
+            (6, Verdict::Revoked),
+        ] {
+            assert_eq!(server.verdict(&made[at].secret).await, expected, "{at} {when} the jobs");
+        }
+    };
+    verdicts("before").await;
+    server.settled().await;
+    verdicts("after").await;
+    let expected: [&[&str]; 7] = [
+        &["created", "expired"],
+        &["created", "expiring expiry", "unused"],
+        &["created", "renewed", "unused"],
+        &["created", "expired"],
+        &["created", "expiring rotation", "unused"],
+        &["created", "rotated"],
+        &["created", "rotated", "revoked"],
+    ];
+    for (key, expected) in keys.iter().zip(expected) {
+        let mut told = server.told(key).await;
+        // Used just now, or not yet counted when it was looked up.
+        told.retain(|kind| kind != "unused");
+        let expected: Vec<_> = expected.iter().filter(|kind| **kind != "unused").collect();
+        assert_eq!(told.iter().collect::<Vec<_>>(), expected, "{}", key.key_id);
+    }
+    let revisions = server.rows().await.revision - before.revision;
+    assert!(revisions <= 2, "{revisions} revisions for all of it");
+    let again = server.all_told().await.len();
+    server.settled().await;
+    assert_eq!(server.all_told().await.len(), again);
+}
+
+#[tokio::test]
+async fn a_successors_successor_that_is_revoked_in_the_middle_of_an_overlap_changes_no_other_end() {
+    let server = Server::start().await;
+    let mut chain = vec![server.key().await];
+    for _ in 0..2 {
+        let last = chain.last().expect("a key").key.clone().expect("key");
+        let rotate = pb::RotateKeyRequest {
+            application_id: server.app.clone(),
+            key_id: last.key_id.clone(),
+            ..Default::default()
+        };
+        let rotated: pb::RotateKeyResponse =
+            server.signed(&server.admin, "KeyService/RotateKey", &rotate).await.expect("rotated");
+        chain.push(pb::CreateKeyResponse { key: rotated.key, secret: rotated.secret, revision: rotated.revision });
+        server.pass(3600).await;
+    }
+    let verdicts = async || {
+        let [a, b, c] = [&chain[0].secret, &chain[1].secret, &chain[2].secret];
+        (server.verdict(a).await, server.verdict(b).await, server.verdict(c).await)
+    };
+    assert_eq!(verdicts().await, (Verdict::Valid, Verdict::Valid, Verdict::Valid));
+    server.revoke(chain[2].key.as_ref().expect("key")).await;
+    server.settled().await;
+    assert_eq!(verdicts().await, (Verdict::Valid, Verdict::Valid, Verdict::Revoked));
+    server.pass(46 * 3600).await;
+    assert_eq!(verdicts().await, (Verdict::Revoked, Verdict::Valid, Verdict::Revoked));
+    server.pass(3600).await;
+    assert_eq!(verdicts().await, (Verdict::Revoked, Verdict::Revoked, Verdict::Revoked));
+    for made in &chain {
+        let told = server.told(made.key.as_ref().expect("key")).await;
+        assert_eq!(told.iter().filter(|kind| *kind == "revoked").count(), 1, "{told:?}");
+    }
+    server.pass(10 * DAY).await;
+    assert_eq!(verdicts().await, (Verdict::Revoked, Verdict::Revoked, Verdict::Revoked));
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_read_keeps_nobody_else_waiting() {
+    let server = Server::start().await;
+    let bad = server.key_with(|request| request.expiration = ttl(100)).await.key.expect("key");
+    let good = server.key_with(|request| request.expiration = ttl(100)).await.key.expect("key");
+    let rows = Rows::of(&server.database_path()).await;
+    let spoil = |word: &str| format!("UPDATE api_key SET key_type = '{word}' WHERE key_id = '{}'", bad.key_id);
+    rows.change(&spoil("spoiled")).await;
+    rows.change("INSERT INTO key_timer (key_id, due_time, expiry_told_time, rotation_told_time, unused_check_time) VALUES ('nonsense', 0, 0, 0, 0)").await;
+    server.pass(100).await;
+    assert_eq!(server.told(&good).await, ["created", "expired"]);
+    assert_eq!(server.told(&bad).await, ["created"]);
+    rows.change(&spoil("secret")).await;
+    server.pass(3600).await;
+    assert_eq!(server.told(&bad).await, ["created", "expired"], "tried again, an hour later");
+}
+
+#[tokio::test]
+async fn keys_of_before_there_were_timers_are_looked_after() {
+    let server = Server::start().await;
+    let expired = server.key_with(|request| request.expiration = ttl(100)).await;
+    let near = server.key_with(|request| request.expiration = ttl(100 * DAYS)).await;
+    let forever = server.key().await.key.expect("key");
+    let server = server
+        .restart_after(async |clock, path| {
+            let rows = Rows::of(path).await;
+            let all = Migrator::migrations();
+            let at = all.iter().position(|it| it.name().ends_with("timers")).expect("this migration");
+            let steps = u32::try_from(all.len() - at).expect("few");
+            Migrator::down(rows.connection(), Some(steps)).await.expect("down");
+            clock.advance(Duration::from_secs(80 * DAY));
+            Migrator::up(rows.connection(), None).await.expect("up");
+        })
+        .await;
+    let before = server.rows().await.revision;
+    server.settled().await;
+    let (gone, near) = (expired.key.expect("key"), near.key.expect("key"));
+    assert_eq!(server.told(&gone).await, ["created", "expired"]);
+    assert_eq!(server.told(&near).await, ["created", "expiring expiry"]);
+    assert_eq!(server.told(&forever).await, ["created"]);
+    assert_eq!(server.rows().await.revision, before + 1, "one revision, of what had expired");
+    server.pass(21 * DAY).await;
+    let told = server.told(&near).await;
+    assert_eq!(told.last().expect("told"), "expired");
+}
+
+#[tokio::test]
+async fn what_is_due_while_the_database_is_away_is_done_when_it_is_back() {
+    let server = Server::start().await;
+    let made = server.key_with(|request| request.expiration = ttl(100)).await;
+    let key = made.key.expect("key");
+    let lock = WriteLock::take(&server).await;
+    server.setup.clock.advance(Duration::from_secs(100));
+    // Longer than a job rests.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(server.told(&key).await, ["created"]);
+    lock.release().await;
+    server.pass(1).await;
+    assert_eq!(server.told(&key).await, ["created", "expired"]);
+    assert_eq!(server.verdict(&made.secret).await, Verdict::Expired);
+}
+
+/// An expiry is one transaction: the flag, the event, what is told and that nothing is due any
+/// more. Killed wherever it is, it is whole or not there, and then done at the next start.
+#[tokio::test]
+async fn a_kill_around_an_expiry_loses_nothing_and_tells_nothing_twice() {
+    let deployment = Deployment::make();
+    let mut process = deployment.serve(&[]);
+    let caller = process.caller().await;
+    let application = caller.application().await;
+    for _ in 0..30 {
+        let request = pb::CreateKeyRequest {
+            application_id: application.clone(),
+            name: "key".to_owned(),
+            permissions: vec!["tasks:read".to_owned()],
+            expiration: ttl(2),
+            ..Default::default()
+        };
+        let _: pb::CreateKeyResponse = caller.call("KeyService/CreateKey", &request).await.expect("create");
+    }
+    // Some are told by then, and some are not.
+    tokio::time::sleep(Duration::from_millis(1900)).await;
+    process.kill();
+    for pause in [300, 700] {
+        let process = deployment.serve(&[]);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        process.kill();
+    }
+    let mut process = deployment.serve(&[]);
+    process.caller().await;
+    let rows = Rows::of(&deployment.database()).await;
+    let mut left = -1;
+    for _ in 0..200 {
+        left = rows.number("SELECT count(*) FROM api_key WHERE NOT expired").await;
+        if left == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(left, 0, "all are told");
+    rows.are_whole().await;
+    let told = rows.texts("SELECT key_id FROM notice WHERE kind = 'key.expired' ORDER BY key_id").await;
+    let mut once = told.clone();
+    once.dedup();
+    assert_eq!((told.len(), once.len()), (30, 30));
+    assert!(process.terminate().await.success());
+}

@@ -1,0 +1,125 @@
+//! Auto-renewal: the lifetime once more, in time, and never of what has ended.
+
+use portcullis::pb::{self, KeyState, Verdict};
+use tonic::Code;
+
+use crate::harness::{
+    Server,
+    upkeep::seconds,
+    verify::{ttl, update},
+};
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+
+async fn renewing(server: &Server, seconds: i64) -> (pb::Key, String) {
+    let made = server
+        .key_with(|request| {
+            request.expiration = ttl(seconds);
+            request.auto_renew = true;
+        })
+        .await;
+    (made.key.expect("key"), made.secret)
+}
+
+fn unsigned(seconds: i64) -> u64 {
+    seconds.try_into().expect("positive")
+}
+
+#[tokio::test]
+async fn a_renewal_adds_the_first_lifetime_7_days_ahead_and_is_told_30_days_ahead() {
+    let server = Server::start().await;
+    let (key, secret) = renewing(&server, 90 * DAY).await;
+    let first = seconds(key.expire_time);
+    let mut log = Vec::new();
+    for day in 1..=180 {
+        let before = server.told(&key).await.len();
+        server.pass(24 * 3600).await;
+        log.extend(server.told(&key).await.split_off(before).into_iter().map(|kind| (day, kind)));
+        assert_eq!(server.verdict(&secret).await, Verdict::Valid, "on day {day}");
+    }
+    let expected = [(60, "expiring renewal"), (83, "renewed"), (150, "expiring renewal"), (173, "renewed")];
+    assert_eq!(log, expected.map(|(day, kind)| (day, kind.to_owned())));
+    let renewed = server.get(&key.key_id).await;
+    assert_eq!(seconds(renewed.expire_time), first + 2 * 90 * DAY);
+    let told: Vec<_> = server.all_told().await.into_iter().filter(|told| told.kind == "key.expiring").collect();
+    assert_eq!(told[0].data["due_time"], rfc3339(first - 7 * DAY), "when it is renewed");
+    assert_eq!(server.last_audit().await.method, "jobs/keys");
+}
+
+fn rfc3339(seconds: i64) -> String {
+    portcullis::domain::time::Timestamp::from_seconds(seconds).to_string()
+}
+
+#[tokio::test]
+async fn a_short_life_is_renewed_when_a_tenth_of_it_is_left() {
+    let server = Server::start().await;
+    let (key, secret) = renewing(&server, 10 * HOUR).await;
+    let first = seconds(key.expire_time);
+    server.pass(unsigned(9 * HOUR) - 1).await;
+    assert_eq!(seconds(server.get(&key.key_id).await.expire_time), first);
+    server.pass(1).await;
+    assert_eq!(seconds(server.get(&key.key_id).await.expire_time), first + 10 * HOUR);
+    assert_eq!(server.told(&key).await, ["created", "expiring renewal", "renewed"], "told at half its life");
+    assert_eq!(server.verdict(&secret).await, Verdict::Valid);
+}
+
+#[tokio::test]
+async fn after_downtime_what_still_lives_is_renewed_once_and_what_has_expired_is_not() {
+    let server = Server::start().await;
+    let (long, long_secret) = renewing(&server, 90 * DAY).await;
+    let (short, short_secret) = renewing(&server, 80 * DAY).await;
+    let first = seconds(long.expire_time);
+    let server = server.restart_after(async |clock, _| clock.advance(std::time::Duration::from_hours(85 * 24))).await;
+    assert_eq!(server.verdict(&short_secret).await, Verdict::Expired, "whoever asks before a job has run");
+    server.settled().await;
+    assert_eq!(server.told(&short).await, ["created", "expired"], "what everybody was told is not taken back");
+    assert_eq!(server.verdict(&short_secret).await, Verdict::Expired);
+    assert_eq!(server.told(&long).await, ["created", "renewed"], "and not told ahead of what is past");
+    assert_eq!(seconds(server.get(&long.key_id).await.expire_time), first + 90 * DAY);
+    assert_eq!(server.verdict(&long_secret).await, Verdict::Valid);
+}
+
+#[tokio::test]
+async fn a_disabled_key_is_not_renewed_until_it_is_enabled() {
+    let server = Server::start().await;
+    let (key, secret) = renewing(&server, 90 * DAY).await;
+    let first = seconds(key.expire_time);
+    server.update(&key, &["disabled"], pb::Key { disabled: true, ..Default::default() }).await;
+    server.pass(unsigned(85 * DAY)).await;
+    assert_eq!(seconds(server.get(&key.key_id).await.expire_time), first, "nobody uses it");
+    server.update(&key, &["disabled"], pb::Key::default()).await;
+    server.settled().await;
+    assert_eq!(seconds(server.get(&key.key_id).await.expire_time), first + 90 * DAY);
+    assert_eq!(server.verdict(&secret).await, Verdict::Valid);
+
+    server.update(&key, &["disabled"], pb::Key { disabled: true, ..Default::default() }).await;
+    server.pass(unsigned(100 * DAY)).await;
+    assert_eq!(server.get(&key.key_id).await.state(), KeyState::Expired);
+}
+
+#[tokio::test]
+async fn an_end_that_is_brought_nearer_is_not_put_off_a_moment_later() {
+    let server = Server::start().await;
+    let (key, _) = renewing(&server, 90 * DAY).await;
+    let soon = server.now().seconds() + HOUR;
+    let expire_time = Some(prost_types::Timestamp { seconds: soon, nanos: 0 });
+    let wish = pb::Key { expire_time, ..Default::default() };
+    let request = update(&key, &["expire_time"], wish.clone());
+    server.refuses_fields("KeyService/UpdateKey", &request, &["key.expire_time"]).await;
+    let status = server.try_update(&key, &["expire_time"], wish.clone()).await.expect_err("refused");
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("set auto_renew to false with it"), "{}", status.message());
+    server.update(&key, &["expire_time", "auto_renew"], wish).await;
+    server.pass(unsigned(HOUR)).await;
+    assert_eq!(server.get(&key.key_id).await.state(), KeyState::Expired);
+}
+
+#[tokio::test]
+async fn to_renew_is_to_grant() {
+    let server = Server::start().await;
+    let key = server.key_with(|request| request.expiration = ttl(90 * DAY)).await.key.expect("key");
+    let poor = server.admin.hire_role(&server, 1, pb::Role::Editor, &["other:read"]).await;
+    let wish = update(&key, &["auto_renew"], pb::Key { auto_renew: true, ..Default::default() });
+    server.refuses(&poor, "KeyService/UpdateKey", &wish, Code::PermissionDenied, "GRANT_EXCEEDED").await;
+}
