@@ -25,6 +25,7 @@ const SECRET: &[&str] = &[
     "portcullis.v1.RotateKeyResponse",
     "portcullis.v1.VerifyKeyRequest",
     "portcullis.v1.VerifyKeyRequest.subject",
+    "portcullis.v1.ReportLeakedKeyRequest",
     "portcullis.v1.GetRateLimitRequest",
     "portcullis.v1.GetRateLimitRequest.subject",
 ];

@@ -43,6 +43,10 @@ pub enum Guard {
     Budget,
     /// An event of the audit log must give its hash, and follow the one before it.
     Chain,
+    /// What was told of a key is not told again at once.
+    Storm,
+    /// A key that may be seen by anybody cannot leak.
+    Leak,
 }
 
 #[cfg(not(feature = "guards-off"))]

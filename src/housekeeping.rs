@@ -1,6 +1,6 @@
 //! Forgets what nobody needs any more: nonces that no replay could use, requests of more
-//! than a day ago, budgets of windows that are over, old usage,
-//! where sealed secrets were, and events that no watcher may go back to.
+//! than a day ago, budgets of windows that are over, old usage, networks of long ago, where
+//! sealed secrets were, and events that no watcher may go back to.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,7 +32,8 @@ async fn round(store: &Store, replica: &Replica, history: Duration) -> Result<()
     let budgets = store.forget_budgets(now.saturating_sub(DAY)).await?;
     let usage = store.forget_usage(now).await?;
     let seals = store.forget_seals(now).await?;
+    let signals = store.forget_signals(now).await?;
     let events = store.compact(now.saturating_sub(history)).await?;
-    tracing::debug!(nonces, requests, budgets, usage, seals, events, "housekeeping");
+    tracing::debug!(nonces, requests, budgets, usage, seals, signals, events, "housekeeping");
     Ok(())
 }

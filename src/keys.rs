@@ -5,6 +5,8 @@ mod create;
 mod get;
 mod list;
 mod rate_limit;
+mod report_leaked;
+mod reports;
 mod revoke;
 mod rotate;
 mod sealed_secret;
@@ -17,6 +19,8 @@ use std::sync::Arc;
 pub use create::{Created, Expiration, NewKey};
 pub use list::ListKeys;
 pub use rate_limit::{GetRateLimit, RateLimits};
+pub use report_leaked::ReportLeaked;
+use reports::Reports;
 pub use revoke::RevokeKey;
 pub use rotate::{RotateKey, Rotated};
 pub use sealed_secret::{GetSealedSecret, Sealed};
@@ -38,6 +42,7 @@ use crate::{
     index::Index,
     limits::Budgets,
     replica::Replica,
+    signals::Signals,
     store::{Store, Tx},
     usage::Usage,
 };
@@ -50,6 +55,8 @@ pub struct Keys {
     replica: Replica,
     budgets: Arc<Budgets>,
     usage: Usage,
+    signals: Signals,
+    reports: Reports,
     entropy: Entropy,
 }
 
@@ -61,9 +68,10 @@ impl Keys {
         replica: Replica,
         budgets: Arc<Budgets>,
         usage: Usage,
+        signals: Signals,
         entropy: Entropy,
     ) -> Self {
-        Self { store, index, replica, budgets, usage, entropy }
+        Self { store, index, replica, budgets, usage, signals, reports: Reports::default(), entropy }
     }
 }
 

@@ -6,7 +6,7 @@
 //! ```text
 //! write:  proto → grpc (gate: auth makes the Caller and the Act) → keys/<rpc> → domain rules
 //!              → store.write { nonce + account again + rows + event + audit } → replica.confirm → answer
-//! verify: proto → grpc (gate) → keys/verify → replica: inside the lease? → index (memory) → domain::verdict → limits, usage → answer
+//! verify: proto → grpc (gate) → keys/verify → replica: inside the lease? → index (memory) → domain::verdict → limits, usage, signals → answer
 //! envoy:  Check → grpc/envoy: the same question, asked about an HTTP request and answered as one
 //! watch:  store.log → replica/sync → index, then tail → watch/stream → grpc → gateway
 //! ```
@@ -29,6 +29,7 @@
 //! index      all keys and accounts in memory                             → domain, signing, guard
 //! tail       the last events in memory, and a doorbell                   → domain
 //! usage      calls counted in memory, added in numbered batches           → store, domain
+//! signals    what is unlike before in the use of keys                    → store, index, replica, domain
 //! limits     budgets of keys, a chunk at a time in memory                → store, domain, clock
 //! replica    lease, sync loop, barrier                                   → store, index, tail, domain, clock, guard
 //! auth       proves callers                                              → index, replica, store, domain, signing, guard
@@ -97,6 +98,8 @@ pub mod pb;
 pub mod replica;
 #[cfg(feature = "server")]
 pub mod serve;
+#[cfg(feature = "server")]
+pub mod signals;
 pub mod signing;
 #[cfg(feature = "server")]
 pub mod store;

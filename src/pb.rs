@@ -64,6 +64,17 @@ impl fmt::Debug for RotateKeyResponse {
     }
 }
 
+impl fmt::Debug for ReportLeakedKeyRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Whoever found a key in a text may send the text as its source.
+        f.debug_struct("ReportLeakedKeyRequest")
+            .field("secret", &REDACTED)
+            .field("source", &REDACTED)
+            .field("wait", &self.wait)
+            .finish()
+    }
+}
+
 impl fmt::Debug for verify_key_request::Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

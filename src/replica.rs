@@ -210,6 +210,18 @@ impl Replica {
         let _ = tokio::time::timeout(2 * self.shared.pace.every, passed).await;
     }
 
+    /// Waits for a moment on the clock since boot, and not beyond `until`: whether it has come.
+    pub async fn outlast(&self, moment: Duration, until: Instant) -> bool {
+        while self.boottime() < moment {
+            let now = Instant::now();
+            if now >= until {
+                return false;
+            }
+            tokio::time::sleep(REACH_EVERY.min(until - now)).await;
+        }
+        true
+    }
+
     /// The clock since boot, by which leases run.
     #[must_use]
     pub fn boottime(&self) -> Duration {

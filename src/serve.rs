@@ -18,6 +18,7 @@ use crate::{
     keys::Keys,
     limits::Budgets,
     replica::{Joined, Pace, Replica, Stopped},
+    signals::Signals,
     signing::PublicKeyRefused,
     store::{DatabaseUrl, OpenError, Store},
     telemetry::Sampler,
@@ -65,6 +66,7 @@ pub struct Running {
     store: Store,
     replica: Replica,
     usage: Usage,
+    signals: Signals,
     jobs: Jobs,
     stop: watch::Sender<bool>,
     ended: JoinHandle<Result<(), ServeError>>,
@@ -96,6 +98,11 @@ impl Running {
     #[must_use]
     pub fn usage(&self) -> &Usage {
         &self.usage
+    }
+
+    #[must_use]
+    pub fn signals(&self) -> &Signals {
+        &self.signals
     }
 
     #[must_use]
@@ -142,6 +149,9 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let (usage, flush) = Usage::new(store.clone());
     let (stop_flush, stopped) = watch::channel(false);
     let flush = tokio::spawn(flush.run(said(stopped)));
+    let (signals, look) = Signals::new(store.clone(), Arc::clone(&index), replica.clone());
+    let (stop_look, stopped) = watch::channel(false);
+    let look = tokio::spawn(look.run(said(stopped)));
 
     let mut jobs = jobs::Running::new(store.clone(), entropy.uuid(replica.now()).map_err(OpenError::from)?);
     jobs.start(KeyJob::new(store.clone(), replica.clone(), entropy.clone()));
@@ -151,7 +161,7 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let (drain_now, draining) = watch::channel(false);
     let part = || (store.clone(), Arc::clone(&index), replica.clone());
     let (s, i, r) = part();
-    let keys = Keys::new(s, i, r, Arc::clone(&budgets), usage.clone(), entropy.clone());
+    let keys = Keys::new(s, i, r, Arc::clone(&budgets), usage.clone(), signals.clone(), entropy.clone());
     let (s, i, r) = part();
     let applications = Applications::new(s, i, r, entropy.clone());
     let (s, i, r) = part();
@@ -167,11 +177,12 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let server = tokio::spawn(bound.serve(parts, draining));
     let cleaning = tokio::spawn(housekeeping::run(store.clone(), replica.clone(), Arc::clone(&budgets), history));
     let (stop, told) = watch::channel(false);
-    let stops = Stops { server: drain_now, flush: stop_flush, sync: stop_sync };
-    let tasks = Tasks { store: store.clone(), budgets, server, sync, flush, cleaning, teller, jobs, stops, drain };
+    let stops = Stops { server: drain_now, flush: stop_flush, look: stop_look, sync: stop_sync };
+    let tasks =
+        Tasks { store: store.clone(), budgets, server, sync, flush, look, cleaning, teller, jobs, stops, drain };
     let ended = tokio::spawn(tasks.run(told));
     tracing::info!(%address, tls = has_tls, keys = index.key_count(), "serving");
-    Ok(Running { address, has_tls, store, replica, usage, jobs: handles, stop, ended })
+    Ok(Running { address, has_tls, store, replica, usage, signals, jobs: handles, stop, ended })
 }
 
 /// Nothing is answered before the first turn of the loop, so nothing listens before it.
@@ -196,6 +207,7 @@ struct Tasks {
     server: JoinHandle<Result<(), ListenRefused>>,
     sync: JoinHandle<Result<(), Stopped>>,
     flush: JoinHandle<()>,
+    look: JoinHandle<()>,
     cleaning: JoinHandle<()>,
     teller: JoinHandle<()>,
     jobs: jobs::Running,
@@ -207,6 +219,7 @@ struct Tasks {
 struct Stops {
     server: watch::Sender<bool>,
     flush: watch::Sender<bool>,
+    look: watch::Sender<bool>,
     sync: watch::Sender<bool>,
 }
 
@@ -226,6 +239,10 @@ impl Tasks {
             }),
             ended = &mut self.flush => Some(match ended {
                 Ok(()) => ServeError::Lost("the loop that adds usage ended".to_owned()),
+                Err(error) => ServeError::Lost(error.to_string()),
+            }),
+            ended = &mut self.look => Some(match ended {
+                Ok(()) => ServeError::Lost("the loop that looks for what is unlike before ended".to_owned()),
                 Err(error) => ServeError::Lost(error.to_string()),
             }),
             ended = &mut self.teller => Some(match ended {
@@ -248,6 +265,12 @@ impl Tasks {
             && let Err(error) = (&mut self.flush).await
         {
             tracing::error!(%error, "the last usage may be lost");
+        }
+        self.stops.look.send_replace(true);
+        if !self.look.is_finished()
+            && let Err(error) = (&mut self.look).await
+        {
+            tracing::error!(%error, "what was seen of keys last may be lost");
         }
         self.give_back().await;
         self.teller.abort();

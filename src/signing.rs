@@ -1,9 +1,9 @@
 //! What is signed and how, for both sides of a call.
 //!
 //! One scheme, no negotiation: RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 §8.2),
-//! over the eight lines of [`Signed`], over a JWT (RFC 7519) with `alg` RS256, or over the
-//! seven lines of a [`SignedCheckpoint`]. Secrets of keys are sealed by RSAES-OAEP with
-//! SHA-256. Knows nothing of gRPC, of the store, or of who may do what.
+//! over the eight lines of [`Signed`], over a JWT (RFC 7519) with `alg` RS256, or
+//! over the seven lines of a [`SignedCheckpoint`]. Secrets of keys are sealed by RSAES-OAEP
+//! with SHA-256. Knows nothing of gRPC, of the store, or of who may do what.
 
 mod checkpoint;
 #[cfg(feature = "client")]

@@ -165,6 +165,16 @@ impl Key {
         Some(Cause::Revoked)
     }
 
+    /// Disables it; `false` when it is disabled already.
+    pub fn disable(&mut self, now: Timestamp) -> bool {
+        if self.disabled {
+            return false;
+        }
+        self.disabled = true;
+        self.update_time = now;
+        true
+    }
+
     /// A publishable key is in everybody's hands: it must be bound to a place, and cannot
     /// hold full access. Only what ends is renewed. `field` is what stands before the names of fields.
     pub fn must_be_coherent(&self, field: &str) -> Result<(), Refusal> {

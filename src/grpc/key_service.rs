@@ -65,6 +65,13 @@ impl KeyService for KeyApi {
         Ok(Response::new(self.revoke(request).await?))
     }
 
+    async fn report_leaked_key(
+        &self,
+        request: Request<pb::ReportLeakedKeyRequest>,
+    ) -> Result<Response<pb::ReportLeakedKeyResponse>, Status> {
+        Ok(Response::new(self.report_leaked(&request).await?))
+    }
+
     async fn verify_key(
         &self,
         request: Request<pb::VerifyKeyRequest>,
@@ -172,6 +179,17 @@ impl KeyApi {
         let (patience, revoke) = unpack::both(patience, key::revoke(request.into_inner()))?;
         let (revoked, revision) = self.keys.revoke(act, revoke, patience).await?;
         Ok(pb::RevokeKeyResponse { key: Some(key::to_key(&revoked, self.replica.now())), revision: revision.number() })
+    }
+
+    /// Without a revision: it would say nothing, and must not seem to.
+    async fn report_leaked(
+        &self,
+        request: &Request<pb::ReportLeakedKeyRequest>,
+    ) -> Result<pb::ReportLeakedKeyResponse, Refusal> {
+        let (act, patience) = (unpack::act(request)?, unpack::patience(request, request.get_ref().wait));
+        let (patience, report) = unpack::both(patience, key::report_leaked(request.get_ref()))?;
+        self.keys.report_leaked(act, report, patience).await?;
+        Ok(pb::ReportLeakedKeyResponse {})
     }
 
     async fn verify(&self, request: &Request<pb::VerifyKeyRequest>) -> Result<pb::VerifyKeyResponse, Refusal> {

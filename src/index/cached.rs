@@ -52,6 +52,14 @@ impl Index {
             && tenants.get(&key.application_id).is_some_and(|now| Arc::ptr_eq(&now.application, application))
     }
 
+    /// Until when somebody may answer by themselves, about whichever key.
+    #[must_use]
+    pub fn promised_until(&self) -> Duration {
+        let tenants = self.tenants.pin();
+        let until = tenants.values().map(|tenant| tenant.cached_until.load(Ordering::Relaxed));
+        Duration::from_nanos(until.max().unwrap_or_default())
+    }
+
     /// Until when somebody may answer by what was before an event that is applied. Zero
     /// where nothing was taken away: nobody keeps an answer that refuses.
     #[must_use]

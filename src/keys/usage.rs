@@ -8,6 +8,7 @@ use crate::{
         time::Timestamp,
         usage::{KeyShare, KeyUsage, Move, Series, UsageRange, UsedKey, Whose},
     },
+    signals::Decided,
     store::Snapshot,
 };
 
@@ -77,11 +78,17 @@ impl Keys {
         }
     }
 
-    /// Counts a decided call. A text that is no key counts for the application that was
-    /// asked about, if there is such a one; a dry run does not count.
+    /// Counts a decided call, and takes note of what is unlike before. A text that is no key
+    /// counts for the application that was asked about, if there is such a one; a dry run
+    /// does not count.
     pub(super) fn count(&self, question: &VerifyKey, answer: &Answer) {
         if question.dry_run {
             return;
+        }
+        let now = self.replica.now();
+        if let Some(key) = &answer.key {
+            let (client_ip, balances) = (question.facts.client_ip, &*answer.balances);
+            self.signals.see(&Decided { key, verdict: answer.verdict, client_ip, balances, now });
         }
         let whose = match &answer.key {
             Some(key) => Some(Whose { application_id: key.application_id, key_id: Some(key.id) }),
@@ -91,7 +98,7 @@ impl Keys {
                 .map(|application_id| Whose { application_id, key_id: None }),
         };
         if let Some(whose) = whose {
-            self.usage.count(whose, answer.verdict, self.replica.now());
+            self.usage.count(whose, answer.verdict, now);
         }
     }
 }

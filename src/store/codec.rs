@@ -32,8 +32,8 @@ use crate::domain::{
 pub(super) use account::{account, account_rows};
 pub(super) use key::{key, key_row};
 pub(super) use limits::NO_PLAN;
-pub(super) use notice::payload;
-pub(super) use tenant::{application, application_row, usual_leak_policy};
+pub(super) use notice::{payload, with_held_back};
+pub(super) use tenant::{application, application_row, leak_word, usual_leak_policy};
 pub(super) use usage::{read_verdict, unit, verdict};
 use word::Word;
 

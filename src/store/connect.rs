@@ -65,8 +65,8 @@ pub(super) struct Inner {
     writer: DatabaseConnection,
     /// The sync loop's own connection: calls must not be able to starve the lease.
     sync: DatabaseConnection,
-    /// Budgets and usage: neither waits for a connection behind the calls.
-    ledger: DatabaseConnection,
+    /// Budgets, usage and signals: none waits for a connection behind the calls.
+    pub(super) ledger: DatabaseConnection,
     /// Writers in the order of their coming. SQLite has one writer at a time, and waits
     /// for it by polling, which is unfair.
     turn: Mutex<()>,

@@ -1,5 +1,7 @@
 //! The tables. Nothing of this leaves `store`.
 
+pub(super) mod alert;
+pub(super) mod alert_hour;
 pub(super) mod api_key;
 pub(super) mod application;
 pub(super) mod audit_event;
@@ -8,6 +10,7 @@ pub(super) mod budget;
 pub(super) mod create_request;
 pub(super) mod event_log;
 pub(super) mod job_claim;
+pub(super) mod key_network;
 pub(super) mod key_timer;
 pub(super) mod last_use;
 pub(super) mod log_head;

@@ -11,6 +11,7 @@ use crate::domain::{
     id::{ApplicationId, KeyId},
     key::{Key, KeyEnvironment, oldest_first},
     page::PageRequest,
+    secret::SecretHash,
     time::Timestamp,
 };
 
@@ -27,6 +28,12 @@ pub struct KeyFilter {
 /// Of whichever application: for callers that are asked whether they may see it afterwards.
 pub(super) async fn find_any(db: &impl ConnectionTrait, key: KeyId) -> Result<Option<Key>, Error> {
     api_key::Entity::find_by_id(key.to_string()).all(db).await?.pop().map(codec::key).transpose()
+}
+
+/// By what only its holders know.
+pub(super) async fn find_by_hash(db: &impl ConnectionTrait, hash: &SecretHash) -> Result<Option<Key>, Error> {
+    let query = api_key::Entity::find().filter(api_key::Column::SecretSha256.eq(hash.as_bytes().as_slice()));
+    query.lock_exclusive().all(db).await?.pop().map(codec::key).transpose()
 }
 
 /// Every other query of keys is bound to an application: a key of another one is not found.

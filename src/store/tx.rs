@@ -53,6 +53,10 @@ pub(super) struct Notes {
     pub(super) notices: Vec<Notice>,
     pub(super) asides: Vec<Aside>,
     pub(super) made: Option<(CreateRequest, String)>,
+    /// For the audit, beside what is saved.
+    pub(super) remarks: Vec<Json>,
+    /// It is a revision whether it changes anything or not.
+    pub(super) numbered: bool,
 }
 
 #[derive(Debug)]
@@ -164,7 +168,7 @@ impl Tx {
         self.notes().notices.push(notice);
     }
 
-    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+    pub(super) fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
         self.inner.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -177,6 +181,16 @@ pub(super) struct Written {
 }
 
 impl Save {
+    /// Writes when something is due for it, unless a job says so itself.
+    pub(super) async fn time(&self, db: &DatabaseTransaction, asides: &[Aside], now: Timestamp) -> Result<(), Error> {
+        match self {
+            Self::Key { before, after, .. } if !asides.iter().any(|aside| aside.times(after.id)) => {
+                timers::follow(db, before.as_deref(), after, now).await
+            }
+            Self::Key { .. } | Self::Application { .. } | Self::Account { .. } => Ok(()),
+        }
+    }
+
     /// The id of what is saved.
     pub(super) fn id(&self) -> String {
         match self {
@@ -200,16 +214,6 @@ impl Save {
             Self::Key { after, .. } => Some(after.application_id),
             Self::Application { after, .. } => Some(after.id),
             Self::Account { .. } => None,
-        }
-    }
-
-    /// Writes when something is due for it, unless a job says so itself.
-    pub(super) async fn time(&self, db: &DatabaseTransaction, asides: &[Aside], now: Timestamp) -> Result<(), Error> {
-        match self {
-            Self::Key { before, after, .. } if !asides.iter().any(|aside| aside.times(after.id)) => {
-                timers::follow(db, before.as_deref(), after, now).await
-            }
-            Self::Key { .. } | Self::Application { .. } | Self::Account { .. } => Ok(()),
         }
     }
 

@@ -86,7 +86,7 @@ impl Store {
     /// Numbers the mutation, writes it, and commits.
     async fn finish(&self, act: &Act, inner: tx::Inner) -> Result<Revision, Error> {
         let tx::Inner { db, now, notes, .. } = inner;
-        let tx::Notes { saves, notices, asides, made } = notes.into_inner().unwrap_or_default();
+        let tx::Notes { saves, notices, asides, made, remarks, numbered } = notes.into_inner().unwrap_or_default();
         if let (Some((request, resource_id)), Some(signer)) = (made, &act.signer) {
             requests::put(&db, signer.account_id, &request, resource_id, now).await?;
         }
@@ -95,7 +95,7 @@ impl Store {
         let (mut before, mut after) = (Vec::new(), Vec::new());
         // What nobody asked for, and what changed nothing, is no act.
         let is_act = act.signer.is_some() || !saves.is_empty();
-        let revision = if saves.is_empty() {
+        let revision = if saves.is_empty() && !numbered {
             log::touch_head(&db).await?
         } else {
             let revision = log::next_revision(&db).await?;
@@ -111,6 +111,7 @@ impl Store {
             log::append(&db, tx::event_row(revision, event_id, now, &changes)?).await?;
             revision
         };
+        after.extend(remarks);
         notices::put(&db, &self.inner.entropy, now, &notices).await?;
         for aside in asides {
             aside.write(&db, now).await?;

@@ -39,6 +39,12 @@ fn rate_limit(secret: &str) -> pb::GetRateLimitRequest {
     pb::GetRateLimitRequest { subject, ..Default::default() }
 }
 
+/// As somebody makes it who pastes the line that the key stood in.
+fn leak(secret: &str) -> pb::ReportLeakedKeyRequest {
+    let source = format!("https://example.com/?key={secret} and {}", &secret[..40]);
+    pb::ReportLeakedKeyRequest { secret: secret.to_owned(), source, wait: 0 }
+}
+
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = std::fs::read_dir(folder).expect("folder").map(|entry| entry.expect("entry").path());
     entries.map(|path| (path.display().to_string(), std::fs::read(&path).expect("a file"))).collect()
@@ -77,6 +83,13 @@ async fn no_file_of_the_real_program_ever_holds_a_secret_not_even_its_log_at_tra
     }
     let rotated: pb::RotateKeyResponse = caller.call("KeyService/RotateKey", &rotation(&key)).await.expect("rotate");
     assert_eq!(caller.verdict(&rotated.secret).await, pb::Verdict::Valid);
+    for secret in [&made.secret, &malformed, &foreign] {
+        let leaked = caller.call::<_, pb::ReportLeakedKeyResponse>("KeyService/ReportLeakedKey", &leak(secret)).await;
+        leaked.expect("a report");
+    }
+    let wrong = pb::ReportLeakedKeyRequest { wait: 99, ..leak(&made.secret) };
+    let wrong = caller.call::<_, pb::ReportLeakedKeyResponse>("KeyService/ReportLeakedKey", &wrong).await;
+    let wrong_report = wrong.expect_err("no value of RevokeWait");
     caller.revoke(&key).await.expect("revoke");
     assert_eq!(caller.verdict(&made.secret).await, pb::Verdict::Revoked);
 
@@ -85,7 +98,7 @@ async fn no_file_of_the_real_program_ever_holds_a_secret_not_even_its_log_at_tra
     assert!(looked_at.iter().any(|(name, bytes)| name.ends_with("-wal") && !bytes.is_empty()), "{looked_at:?}");
     assert!(process.terminate().await.success());
     looked_at.extend(files(deployment.folder.path()));
-    for failed in [&failed, &failed_too, &misplaced] {
+    for failed in [&failed, &failed_too, &misplaced, &wrong_report] {
         let CallFailed::Status(status) = failed else { panic!("{failed}") };
         looked_at.push(("a status".to_owned(), format!("{status:?} {:?}", status.metadata()).into_bytes()));
         looked_at.push(("its details".to_owned(), status.details().to_vec()));
@@ -100,7 +113,13 @@ async fn no_file_of_the_real_program_ever_holds_a_secret_not_even_its_log_at_tra
         looked_at.iter().any(|(name, bytes)| name.ends_with(end) && String::from_utf8_lossy(bytes).contains(text))
     };
     assert!(holds("-wal", &key.prefix) && holds("-wal", &key.key_id));
-    assert!(holds("log", "TRACE") && holds("log", "VerifyKey") && holds("log", "RevokeKey"));
+    assert!(
+        holds("log", "TRACE")
+            && holds("log", "VerifyKey")
+            && holds("log", "RevokeKey")
+            && holds("log", "ReportLeakedKey")
+    );
+    assert!(holds("-wal", "key=[redacted] and [redacted]") && holds("-wal", "key.leaked"));
     assert!(holds("log", "paths[0] cannot be updated"));
 }
 
@@ -114,6 +133,7 @@ async fn no_answer_but_the_first_holds_a_secret() {
     let mut seen = vec![format!("{made:?}"), format!("{:?}", verify(&made.secret))];
     seen.push(format!("{:?}", verify(&made.secret).subject));
     seen.push(format!("{:?} {:?}", rate_limit(&made.secret), rate_limit(&made.secret).subject));
+    seen.push(format!("{:?}", leak(&made.secret)));
     let get = pb::GetKeyRequest { application_id: server.app.clone(), key_id: key.key_id.clone() };
     let got: pb::GetKeyResponse = server.by_token(&server.admin, "KeyService/GetKey", &get).await.expect("get");
     let list = pb::ListKeysRequest { application_id: server.app.clone(), ..Default::default() };

@@ -22,7 +22,7 @@ async fn restricted(server: &Server, ips: &[&str], referrers: &[&str], resources
     made.await.secret
 }
 
-fn from_ip(secret: &str, client_ip: &str) -> pb::VerifyKeyRequest {
+fn verdict_from(secret: &str, client_ip: &str) -> pb::VerifyKeyRequest {
     pb::VerifyKeyRequest { client_ip: client_ip.to_owned(), ..about(secret) }
 }
 
@@ -51,7 +51,7 @@ async fn an_ip_allowlist_admits_the_addresses_in_its_networks_and_no_other() {
         "2001:0DB8:ffff:ffff:ffff:ffff:ffff:ffff",
         "2001:db9::1",
     ] {
-        assert_eq!(server.verdict_on(&from_ip(&secret, admitted)).await, Verdict::Valid, "{admitted}");
+        assert_eq!(server.verdict_on(&verdict_from(&secret, admitted)).await, Verdict::Valid, "{admitted}");
     }
     for refused in [
         "",
@@ -68,7 +68,7 @@ async fn an_ip_allowlist_admits_the_addresses_in_its_networks_and_no_other() {
         "0.0.0.0",
         "::",
     ] {
-        assert_eq!(server.verdict_on(&from_ip(&secret, refused)).await, Verdict::IpNotAllowed, "{refused}");
+        assert_eq!(server.verdict_on(&verdict_from(&secret, refused)).await, Verdict::IpNotAllowed, "{refused}");
     }
     for (network, address, verdict) in [
         ("::/0", "192.0.2.1", Verdict::IpNotAllowed),
@@ -79,7 +79,7 @@ async fn an_ip_allowlist_admits_the_addresses_in_its_networks_and_no_other() {
         ("0.0.0.0/0", "", Verdict::IpNotAllowed),
     ] {
         let secret = restricted(&server, &[network], &[], &[]).await;
-        assert_eq!(server.verdict_on(&from_ip(&secret, address)).await, verdict, "{network} {address}");
+        assert_eq!(server.verdict_on(&verdict_from(&secret, address)).await, verdict, "{network} {address}");
     }
 }
 
@@ -100,7 +100,7 @@ async fn the_address_of_the_verifier_is_never_taken_for_the_clients() {
     }
     let answer: Answer = server.with_headers("KeyService/VerifyKey", message, &headers).await.expect("verify");
     assert_eq!(answer.verdict(), Verdict::IpNotAllowed);
-    let message = message_bytes(&from_ip(&secret, "127.0.0.1"));
+    let message = message_bytes(&verdict_from(&secret, "127.0.0.1"));
     let headers = headers.set("origin", "https://example.com").set("referer", "https://example.com/");
     let answer: Answer = server.with_headers("KeyService/VerifyKey", message, &headers).await.expect("verify");
     assert_eq!(answer.verdict(), Verdict::ReferrerNotAllowed);
@@ -209,7 +209,7 @@ async fn a_referrer_or_resource_that_does_not_read_has_no_effect_on_who_is_not_r
     let junk = "\u{202e}".repeat(5000);
     for text in ["null", "https://user@", "é", "../..", "%", "\0", &junk] {
         let (referrer, resource) = (text.to_owned(), text.to_owned());
-        let question = pb::VerifyKeyRequest { referrer, resource, ..from_ip(&secret, "192.0.2.1") };
+        let question = pb::VerifyKeyRequest { referrer, resource, ..verdict_from(&secret, "192.0.2.1") };
         assert_eq!(server.verdict_on(&question).await, Verdict::Valid, "{:?}", text.get(..9));
     }
 }
@@ -235,7 +235,8 @@ async fn a_key_is_good_in_its_own_environment_only() {
         assert!(made.secret.starts_with(begins) && key.prefix.starts_with(begins), "{}", key.prefix);
         assert_eq!((key.r#type(), key.environment() == Test), (kind, environment == Test));
         for asked in [Unspecified, Live, Test] {
-            let question = pb::VerifyKeyRequest { environment: asked.into(), ..from_ip(&made.secret, "192.0.2.1") };
+            let question =
+                pb::VerifyKeyRequest { environment: asked.into(), ..verdict_from(&made.secret, "192.0.2.1") };
             let answer = server.ask(&server.admin, &question).await.expect("verify");
             let same = (asked == Test) == (environment == Test);
             let expected = if same { Verdict::Valid } else { Verdict::EnvironmentNotAllowed };

@@ -9,7 +9,7 @@ use pb::Role::{Editor, Verifier, Viewer, Watcher};
 
 /// Who passes the gate beside ADMIN; nobody named: every proven caller. Written out here, so
 /// that a slip in a proto shows.
-const MATRIX: [(&str, &[pb::Role]); 24] = [
+const MATRIX: [(&str, &[pb::Role]); 25] = [
     (crate::sweep::CHECK, &[Verifier]),
     ("ApplicationService/CreateApplication", &[pb::Role::Admin]),
     ("ApplicationService/GetApplication", &[Viewer, Editor]),
@@ -23,6 +23,7 @@ const MATRIX: [(&str, &[pb::Role]); 24] = [
     // Whose key it is sealed to.
     ("KeyService/GetSealedSecret", &[]),
     ("KeyService/ListKeys", &[Viewer, Editor]),
+    ("KeyService/ReportLeakedKey", &[]),
     ("KeyService/RevokeKey", &[Editor]),
     ("KeyService/RotateKey", &[Editor]),
     ("KeyService/UpdateKey", &[Editor]),

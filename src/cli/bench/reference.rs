@@ -87,6 +87,7 @@ only_verify! {
     create_key: pb::CreateKeyRequest => pb::CreateKeyResponse,
     list_keys: pb::ListKeysRequest => pb::ListKeysResponse,
     get_key: pb::GetKeyRequest => pb::GetKeyResponse,
+    report_leaked_key: pb::ReportLeakedKeyRequest => pb::ReportLeakedKeyResponse,
     update_key: pb::UpdateKeyRequest => pb::UpdateKeyResponse,
     rotate_key: pb::RotateKeyRequest => pb::RotateKeyResponse,
     revoke_key: pb::RevokeKeyRequest => pb::RevokeKeyResponse,

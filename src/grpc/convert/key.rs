@@ -1,8 +1,10 @@
+mod leak;
 mod rotate;
 mod update;
 
 use std::str::FromStr;
 
+pub(in crate::grpc) use leak::report_leaked;
 pub(in crate::grpc) use rotate::{rotate, to_rotated};
 pub(in crate::grpc) use update::update;
 

@@ -25,6 +25,17 @@ pub(in crate::store) fn payload(notice: &Notice, time: Timestamp) -> String {
     json!({"type": notice.kind(), "timestamp": time.to_string(), "data": data}).to_string()
 }
 
+/// The same, and that it stands for so many more of its kind that were not told.
+pub(in crate::store) fn with_held_back(payload: String, held_back: i64) -> String {
+    match serde_json::from_str::<Value>(&payload) {
+        Ok(mut read) if held_back > 0 => {
+            read["data"]["held_back"] = held_back.into();
+            read.to_string()
+        }
+        _ => payload,
+    }
+}
+
 fn details(what: &What) -> Value {
     match what {
         What::Created => json!({}),

@@ -57,6 +57,11 @@ pub(in crate::store) fn application_row(application: &Application) -> applicatio
     }
 }
 
+/// For what is noted beside a row.
+pub(in crate::store) fn leak_word(policy: LeakPolicy) -> &'static str {
+    policy.word()
+}
+
 /// Where nothing was chosen.
 pub(in crate::store) fn usual_leak_policy() -> String {
     LeakPolicy::default().word().to_owned()

@@ -9,6 +9,7 @@ pub(crate) mod dev;
 mod dice;
 pub(crate) mod limits;
 mod lock;
+mod notices;
 mod persona;
 mod process;
 pub(crate) mod program;

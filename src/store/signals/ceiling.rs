@@ -1,0 +1,76 @@
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    sea_query::{Expr, ExprTrait as _},
+};
+
+use super::Noted;
+use crate::{
+    domain::{signal::CEILING, time::Timestamp},
+    store::{Error, codec, entity::alert_hour, notices::Written},
+};
+
+const HOUR: i64 = 3_600;
+
+/// Tells it, unless its application was told enough of the kind in this hour. Then the last
+/// of the hour is kept, and told when the hour is over, for all of them.
+pub(super) async fn pass(
+    db: &impl ConnectionTrait,
+    notice: Written,
+    now: Timestamp,
+    told: &mut Vec<Written>,
+) -> Result<Noted, Error> {
+    use alert_hour::Column as C;
+    let hour = hour(now);
+    let ours = || C::ApplicationId.eq(notice.application_id.as_str()).and(C::Kind.eq(notice.kind.as_str()));
+    if let Some(row) = alert_hour::Entity::find().filter(ours()).filter(C::Hour.lt(hour)).all(db).await?.pop() {
+        settle(db, row, told).await?;
+    }
+    let add = |column: C| alert_hour::Entity::update_many().col_expr(column, Expr::col(column).add(1)).filter(ours());
+    if add(C::Told).filter(C::Told.lt(CEILING - 1)).exec(db).await?.rows_affected == 1 {
+        told.push(notice);
+        return Ok(Noted::Told);
+    }
+    let hold = add(C::Held)
+        .col_expr(C::KeyId, Expr::value(notice.key_id.clone()))
+        .col_expr(C::Payload, Expr::value(notice.payload.clone()));
+    if hold.exec(db).await?.rows_affected == 1 {
+        return Ok(Noted::Held);
+    }
+    let row = alert_hour::Model {
+        application_id: notice.application_id.clone(),
+        kind: notice.kind.clone(),
+        hour,
+        told: 1,
+        held: 0,
+        key_id: None,
+        payload: None,
+    };
+    alert_hour::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(db).await?;
+    told.push(notice);
+    Ok(Noted::Told)
+}
+
+/// The hours that are over.
+pub(super) async fn over(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<alert_hour::Model>, Error> {
+    Ok(alert_hour::Entity::find().filter(alert_hour::Column::Hour.lt(hour(now))).all(db).await?)
+}
+
+/// Ends an hour: the last that was held back is told, and for how many more it stands.
+pub(super) async fn settle(
+    db: &impl ConnectionTrait,
+    row: alert_hour::Model,
+    told: &mut Vec<Written>,
+) -> Result<(), Error> {
+    use alert_hour::Column as C;
+    let this = C::ApplicationId.eq(&row.application_id).and(C::Kind.eq(&row.kind)).and(C::Hour.eq(row.hour));
+    let ended = alert_hour::Entity::delete_many().filter(this).exec(db).await?.rows_affected == 1;
+    if let (true, Some(payload)) = (ended, row.payload) {
+        let payload = codec::with_held_back(payload, row.held - 1);
+        told.push(Written { kind: row.kind, application_id: row.application_id, key_id: row.key_id, payload });
+    }
+    Ok(())
+}
+
+fn hour(now: Timestamp) -> i64 {
+    now.seconds().div_euclid(HOUR)
+}
