@@ -226,6 +226,14 @@ impl Save {
         }
     }
 
+    pub(super) fn is_new(&self) -> bool {
+        match self {
+            Self::Key { before, .. } => before.is_none(),
+            Self::Application { before, .. } => before.is_none(),
+            Self::Account { before, .. } => before.is_none(),
+        }
+    }
+
     /// Whose it is.
     pub(super) fn application_id(&self) -> Option<ApplicationId> {
         match self {

@@ -65,6 +65,7 @@ mod rotation_policy;
 mod schema;
 mod scope;
 mod signals;
+mod signals_cost;
 mod signals_storms;
 mod signature_headers;
 mod signature_http2;
