@@ -18,9 +18,11 @@ const OUT_OF_WINDOW: (Code, &str) = (Code::Unauthenticated, "TIMESTAMP_OUT_OF_WI
 /// Something for each method to work on.
 struct Stage {
     app: String,
-    to_rotate: pb::Key,
     to_update: pb::Key,
     to_revoke: pb::Key,
+    to_rotate: pb::Key,
+    /// The successor that was made by itself, whose secret is the admin's.
+    sealed: String,
     /// With a key, that is to be removed.
     account: Persona,
     to_disable: Persona,
@@ -28,11 +30,18 @@ struct Stage {
 
 impl Stage {
     async fn set(server: &Server) -> Self {
+        let rotating = server.key_with(|request| {
+            request.rotation_period = Some(prost_types::Duration { seconds: 24 * 3600, nanos: 0 });
+            request.rotation_recipient_kid = server.admin.kid();
+        });
+        let rotating = rotating.await.key.expect("key");
+        server.pass(24 * 3600).await;
         Self {
+            sealed: server.get(&rotating.key_id).await.rotated_to,
             app: server.app.clone(),
-            to_rotate: server.key().await.key.expect("key"),
             to_update: server.key().await.key.expect("key"),
             to_revoke: server.key().await.key.expect("key"),
+            to_rotate: server.key().await.key.expect("key"),
             account: server.admin.hire_role(server, 1, pb::Role::Editor, &[]).await,
             to_disable: server.admin.hire_role(server, 2, pb::Role::Editor, &[]).await,
         }
@@ -76,6 +85,9 @@ impl Stage {
                 let subject = Some(pb::get_rate_limit_request::Subject::KeyId(self.to_update.key_id.clone()));
                 pb::GetRateLimitRequest { subject, ..Default::default() }.encode_to_vec()
             }
+            "GetSealedSecret" => {
+                pb::GetSealedSecretRequest { application_id: app, key_id: self.sealed.clone(), wait: 0 }.encode_to_vec()
+            }
             "GetKeyUsage" => pb::GetKeyUsageRequest { application_id: app, ..Default::default() }.encode_to_vec(),
             "CreateApplication" => {
                 let application = Some(application(String::new()));
@@ -106,6 +118,9 @@ impl Stage {
             "RemoveServiceAccountKey" => {
                 pb::RemoveServiceAccountKeyRequest { service_account_id, kid: self.account.kid(), wait: 0 }
                     .encode_to_vec()
+            }
+            "ReportLeakedKey" => {
+                pb::ReportLeakedKeyRequest { secret: "sk_live_no".into(), ..Default::default() }.encode_to_vec()
             }
             "Check" => crate::envoy_check::asks(&[], &[("x-api-key", "sk_live_no")]).encode_to_vec(),
             // All of them, from the first page, or from the head.
