@@ -11,6 +11,7 @@ const PROTOS: &[&str] = &[
     "portcullis/v1/application_service.proto",
     "portcullis/v1/audit_service.proto",
     "portcullis/v1/service_account_service.proto",
+    "portcullis/v1/webhook_service.proto",
     "portcullis/v1/error_reason.proto",
 ];
 
@@ -22,6 +23,8 @@ const ENVOY: &str = "Method { path: \"/envoy.service.auth.v3.Authorization/Check
 /// Messages that hold a secret; `src/pb.rs` writes their `Debug` by hand.
 const SECRET: &[&str] = &[
     "portcullis.v1.CreateKeyResponse",
+    "portcullis.v1.CreateWebhookResponse",
+    "portcullis.v1.RotateWebhookSecretResponse",
     "portcullis.v1.RotateKeyResponse",
     "portcullis.v1.VerifyKeyRequest",
     "portcullis.v1.VerifyKeyRequest.subject",

@@ -2,7 +2,9 @@
 //! one declaration that also makes the help. Values are checked where they are read.
 
 mod database;
+mod notify;
 mod server;
 
 pub use database::DatabaseArgs;
+pub use notify::NotifyArgs;
 pub use server::{ListenArgs, ServeArgs};

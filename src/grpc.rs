@@ -17,6 +17,7 @@ mod service_account_service;
 mod services;
 mod status;
 mod unpack;
+mod webhook_service;
 
 pub use server::{Bound, Listen, ListenRefused, Parts, Tls};
 pub use status::{DOMAIN, reason, status};

@@ -47,6 +47,12 @@ pub enum Guard {
     Storm,
     /// A key that may be seen by anybody cannot leak.
     Leak,
+    /// What is to be told stays to be told until it is marked as told.
+    Outbox,
+    /// What happened to one key is told in its order.
+    Order,
+    /// A webhook leads to public addresses only.
+    Reach,
 }
 
 #[cfg(not(feature = "guards-off"))]

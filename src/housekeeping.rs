@@ -1,6 +1,6 @@
 //! Forgets what nobody needs any more: nonces that no replay could use, requests of more
-//! than a day ago, budgets of windows that are over, old usage, networks of long ago, where
-//! sealed secrets were, and events that no watcher may go back to.
+//! than a day ago, budgets of windows that are over, old usage, what was told a week ago, networks of
+//! long ago, where sealed secrets were, and events that no watcher may go back to.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,9 +31,14 @@ async fn round(store: &Store, replica: &Replica, history: Duration) -> Result<()
     let requests = store.forget_requests(now).await?;
     let budgets = store.forget_budgets(now.saturating_sub(DAY)).await?;
     let usage = store.forget_usage(now).await?;
+    let deliveries = store.forget_deliveries(now.saturating_sub(7 * DAY)).await?;
+    if deliveries.held > 0 {
+        tracing::warn!(deliveries = deliveries.held, "not sent: their webhooks have been disabled for 7 days");
+    }
+    let deliveries = deliveries.rows;
     let seals = store.forget_seals(now).await?;
     let signals = store.forget_signals(now).await?;
     let events = store.compact(now.saturating_sub(history)).await?;
-    tracing::debug!(nonces, requests, budgets, usage, seals, signals, events, "housekeeping");
+    tracing::debug!(nonces, requests, budgets, usage, deliveries, seals, signals, events, "housekeeping");
     Ok(())
 }

@@ -39,6 +39,8 @@
 //! grpc       the wire: gate, statuses, conversions                       → all of the above, pb, telemetry
 //! telemetry  logs, traces, request ids                                   → nothing
 //! jobs       what is done when its time has come                         → keys, store, replica, domain, signing, entropy
+//! notify     sends webhooks and mail: the courier, what it may reach     → store, domain, clock, entropy
+//! webhooks   who is told, where; one file a call                         → auth, store, index, replica, notify, domain, …
 //! housekeeping   forgets what nobody needs any more                      → store, replica
 //! bootstrap  the first admin, beside the database                        → accounts, applications, store, domain
 //! config     settings; the only reader of the environment                → the types that it fills
@@ -93,6 +95,8 @@ pub mod jobs;
 pub mod keys;
 #[cfg(feature = "server")]
 pub mod limits;
+#[cfg(feature = "server")]
+pub mod notify;
 pub mod pb;
 #[cfg(feature = "server")]
 pub mod replica;
@@ -111,3 +115,5 @@ pub mod telemetry;
 pub mod usage;
 #[cfg(feature = "server")]
 pub mod watch;
+#[cfg(feature = "server")]
+pub mod webhooks;

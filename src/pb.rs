@@ -53,6 +53,23 @@ impl fmt::Debug for CreateKeyResponse {
     }
 }
 
+macro_rules! debug_webhook_secret {
+    ($message:ident) => {
+        impl fmt::Debug for $message {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($message))
+                    .field("webhook", &self.webhook)
+                    .field("secret", &REDACTED)
+                    .field("revision", &self.revision)
+                    .finish()
+            }
+        }
+    };
+}
+
+debug_webhook_secret!(CreateWebhookResponse);
+debug_webhook_secret!(RotateWebhookSecretResponse);
+
 impl fmt::Debug for RotateKeyResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RotateKeyResponse")

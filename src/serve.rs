@@ -1,10 +1,13 @@
 //! The composition root: builds every part once, in the order of their dependence, and
 //! takes them down in the reverse order.
 
+mod tasks;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinHandle};
 
+use self::tasks::{Stops, Tasks};
 use crate::{
     accounts::Accounts,
     applications::Applications,
@@ -17,6 +20,7 @@ use crate::{
     jobs::{self, Jobs, KeyJob, SealJob},
     keys::Keys,
     limits::Budgets,
+    notify::{self, Courier, Messenger, SettingsRefused, mail::Mailer},
     replica::{Joined, Pace, Replica, Stopped},
     signals::Signals,
     signing::PublicKeyRefused,
@@ -24,6 +28,7 @@ use crate::{
     telemetry::Sampler,
     usage::Usage,
     watch::{Limits, Watches},
+    webhooks::Webhooks,
 };
 
 /// Everything that a server is made of.
@@ -36,6 +41,8 @@ pub struct Options {
     pub limits: Limits,
     /// How far back a watcher may resume.
     pub history: Duration,
+    /// Who is told of what happens.
+    pub notify: notify::Settings,
     /// How long calls and streams may take to end.
     pub drain: Duration,
     pub clock: Clock,
@@ -52,6 +59,8 @@ pub enum ServeError {
     Open(#[from] OpenError),
     #[error("this replica cannot serve any more: {0}")]
     Stopped(#[from] Stopped),
+    #[error(transparent)]
+    Notify(#[from] SettingsRefused),
     #[error("the built-in decoy key: {0}")]
     Decoy(#[from] PublicKeyRefused),
     #[error("a part of the server ended unexpectedly: {0}")]
@@ -133,7 +142,8 @@ impl Running {
 
 /// Starts a server; it is fresh when this returns.
 pub async fn start(options: Options) -> Result<Running, ServeError> {
-    let Options { database, listen, auth, pace, limits, history, drain, clock, entropy, sampler } = options;
+    let Options { database, listen, auth, pace, limits, history, notify, drain, clock, entropy, sampler } = options;
+    let mailer = notify.mail.clone().map(Mailer::new).transpose().map_err(SettingsRefused::from)?;
     let bound = Bound::bind(&listen).await?;
     let (address, has_tls) = (bound.address(), bound.has_tls());
     let store = Store::open(&database, clock.clone(), entropy.clone()).await?;
@@ -143,7 +153,7 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let sync = tokio::spawn(sync.run(said(stopped)));
     first_sync(&replica).await?;
 
-    let (budgets, teller) = Budgets::new(store.clone(), clock);
+    let (budgets, teller) = Budgets::new(store.clone(), clock.clone());
     let budgets = Arc::new(budgets);
     let teller = tokio::spawn(teller.run());
     let (usage, flush) = Usage::new(store.clone());
@@ -158,6 +168,13 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     jobs.start(SealJob::new(store.clone(), replica.clone()));
     let handles = jobs.handles();
 
+    let messenger = Messenger::new(&notify, clock);
+    let sender = entropy.uuid(replica.now()).map_err(OpenError::from)?;
+    let (s, e) = (store.clone(), entropy.clone());
+    let courier = Courier::new(s, messenger.clone(), mailer, e, sender, notify.every);
+    let (stop_courier, stopped) = watch::channel(false);
+    let courier = tokio::spawn(courier.run(said(stopped)));
+
     let (drain_now, draining) = watch::channel(false);
     let part = || (store.clone(), Arc::clone(&index), replica.clone());
     let (s, i, r) = part();
@@ -168,18 +185,42 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let accounts = Accounts::new(s, i, r, entropy.clone());
     let audit = AuditLog::new(store.clone(), Arc::clone(&index));
     let (s, i, r) = part();
+    let webhooks = Webhooks::new(s, i, r, entropy.clone(), messenger);
+    let (s, i, r) = part();
     let watches = Watches::new(s, i, tail, r, entropy.clone(), log_id, limits, draining.clone());
     let (s, i, r) = part();
     let auth = Arc::new(Authenticator::new(i, r, s, auth)?);
-    let parts =
-        Parts { auth, keys, watches, applications, accounts, audit, replica: replica.clone(), entropy, sampler };
+    let parts = Parts {
+        auth,
+        keys,
+        watches,
+        applications,
+        accounts,
+        webhooks,
+        audit,
+        replica: replica.clone(),
+        entropy,
+        sampler,
+    };
 
     let server = tokio::spawn(bound.serve(parts, draining));
     let cleaning = tokio::spawn(housekeeping::run(store.clone(), replica.clone(), Arc::clone(&budgets), history));
     let (stop, told) = watch::channel(false);
-    let stops = Stops { server: drain_now, flush: stop_flush, look: stop_look, sync: stop_sync };
-    let tasks =
-        Tasks { store: store.clone(), budgets, server, sync, flush, look, cleaning, teller, jobs, stops, drain };
+    let stops = Stops { server: drain_now, courier: stop_courier, flush: stop_flush, look: stop_look, sync: stop_sync };
+    let tasks = Tasks {
+        store: store.clone(),
+        budgets,
+        server,
+        sync,
+        flush,
+        look,
+        cleaning,
+        teller,
+        jobs,
+        courier,
+        stops,
+        drain,
+    };
     let ended = tokio::spawn(tasks.run(told));
     tracing::info!(%address, tls = has_tls, keys = index.key_count(), "serving");
     Ok(Running { address, has_tls, store, replica, usage, signals, jobs: handles, stop, ended })
@@ -198,101 +239,4 @@ async fn first_sync(replica: &Replica) -> Result<(), ServeError> {
 
 async fn said(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// What runs, and how it ends.
-struct Tasks {
-    store: Store,
-    budgets: Arc<Budgets>,
-    server: JoinHandle<Result<(), ListenRefused>>,
-    sync: JoinHandle<Result<(), Stopped>>,
-    flush: JoinHandle<()>,
-    look: JoinHandle<()>,
-    cleaning: JoinHandle<()>,
-    teller: JoinHandle<()>,
-    jobs: jobs::Running,
-    stops: Stops,
-    drain: Duration,
-}
-
-/// What tells each part to end.
-struct Stops {
-    server: watch::Sender<bool>,
-    flush: watch::Sender<bool>,
-    look: watch::Sender<bool>,
-    sync: watch::Sender<bool>,
-}
-
-impl Tasks {
-    async fn run(mut self, told: watch::Receiver<bool>) -> Result<(), ServeError> {
-        let ended_by_itself = tokio::select! {
-            () = said(told) => None,
-            ended = &mut self.sync => Some(match ended {
-                Ok(Err(stopped)) => ServeError::Stopped(stopped),
-                Ok(Ok(())) => ServeError::Lost("the sync loop ended".to_owned()),
-                Err(error) => ServeError::Lost(error.to_string()),
-            }),
-            ended = &mut self.server => Some(match ended {
-                Ok(Err(refused)) => ServeError::Listen(refused),
-                Ok(Ok(())) => ServeError::Lost("the server ended".to_owned()),
-                Err(error) => ServeError::Lost(error.to_string()),
-            }),
-            ended = &mut self.flush => Some(match ended {
-                Ok(()) => ServeError::Lost("the loop that adds usage ended".to_owned()),
-                Err(error) => ServeError::Lost(error.to_string()),
-            }),
-            ended = &mut self.look => Some(match ended {
-                Ok(()) => ServeError::Lost("the loop that looks for what is unlike before ended".to_owned()),
-                Err(error) => ServeError::Lost(error.to_string()),
-            }),
-            ended = &mut self.teller => Some(match ended {
-                Ok(()) => ServeError::Lost("the loop that asks for chunks of limits ended".to_owned()),
-                Err(error) => ServeError::Lost(error.to_string()),
-            }),
-            lost = self.jobs.lost() => Some(ServeError::Lost(lost)),
-        };
-        self.cleaning.abort();
-        tracing::info!("draining");
-        self.stops.server.send_replace(true);
-        self.jobs.end().await;
-        if !self.server.is_finished() && tokio::time::timeout(self.drain, &mut self.server).await.is_err() {
-            tracing::warn!("calls or streams did not end in time and are cut off");
-            self.server.abort();
-        }
-        // The calls have ended: what they counted is all there is.
-        self.stops.flush.send_replace(true);
-        if !self.flush.is_finished()
-            && let Err(error) = (&mut self.flush).await
-        {
-            tracing::error!(%error, "the last usage may be lost");
-        }
-        self.stops.look.send_replace(true);
-        if !self.look.is_finished()
-            && let Err(error) = (&mut self.look).await
-        {
-            tracing::error!(%error, "what was seen of keys last may be lost");
-        }
-        self.give_back().await;
-        self.teller.abort();
-        self.stops.sync.send_replace(true);
-        let ended = match ended_by_itself {
-            Some(error) => Err(error),
-            None => match self.sync.await {
-                Ok(ended) => ended.map_err(ServeError::Stopped),
-                Err(error) => Err(ServeError::Lost(error.to_string())),
-            },
-        };
-        self.store.close().await;
-        ended
-    }
-
-    /// What is in hand of limits. What does not get back in time is lost until its window ends.
-    async fn give_back(&self) {
-        const WITHIN: Duration = Duration::from_secs(5);
-        match tokio::time::timeout(WITHIN, self.budgets.give_back()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "what was in hand of limits was not given back"),
-            Err(_) => tracing::warn!("what was in hand of limits was not given back within {WITHIN:?}"),
-        }
-    }
 }

@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("chain", &["guard"]),
     ("client", &["chain", "pb", "signing"]),
     ("clock", &["domain"]),
-    ("config", &["auth", "grpc", "replica", "signing", "store", "watch"]),
+    ("config", &["auth", "domain", "grpc", "notify", "replica", "signing", "store", "watch"]),
     ("domain", &["guard", "signing"]),
     ("entropy", &["domain"]),
     (
@@ -43,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "store",
             "telemetry",
             "watch",
+            "webhooks",
         ],
     ),
     ("guard", &[]),
@@ -54,6 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["auth", "domain", "entropy", "guard", "index", "limits", "replica", "signals", "signing", "store", "usage"],
     ),
     ("limits", &["clock", "domain", "store"]),
+    ("notify", &["clock", "domain", "entropy", "guard", "store"]),
     ("pb", &[]),
     ("replica", &["clock", "domain", "guard", "index", "store", "tail"]),
     ("signals", &["domain", "index", "replica", "store"]),
@@ -62,6 +64,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tail", &["domain"]),
     ("telemetry", &[]),
     ("usage", &["domain", "store"]),
+    ("webhooks", &["auth", "clock", "domain", "entropy", "index", "notify", "replica", "store"]),
     ("watch", &["auth", "domain", "entropy", "guard", "index", "replica", "store", "tail"]),
 ];
 const MAY_NAME_ALL: &[&str] = &["cli", "lib", "main", "serve"];

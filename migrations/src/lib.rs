@@ -13,6 +13,7 @@ mod m20261121_000001_init;
 mod m20261121_000002_limits;
 mod m20261127_000003_lifecycle;
 mod m20261127_000004_audit;
+mod m20261127_000005_webhooks;
 mod m20261127_000006_timers;
 mod m20261127_000007_signals;
 
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000002_limits::Migration),
             Box::new(m20261127_000003_lifecycle::Migration),
             Box::new(m20261127_000004_audit::Migration),
+            Box::new(m20261127_000005_webhooks::Migration),
             Box::new(m20261127_000006_timers::Migration),
             Box::new(m20261127_000007_signals::Migration),
         ]

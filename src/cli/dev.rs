@@ -1,10 +1,14 @@
 use std::{
+    fs::OpenOptions,
+    io::{ErrorKind, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::Args;
+use zeroize::Zeroizing;
 
 use super::{
     bootstrap::new_admin,
@@ -17,7 +21,7 @@ use crate::{
     bootstrap,
     client::Credentials,
     clock::Clock,
-    config::ServeArgs,
+    config::{NotifyArgs, ServeArgs},
     domain::{application::Application, text::Name},
     entropy::Entropy,
     grpc::Listen,
@@ -50,11 +54,14 @@ pub(super) struct Dev {
     #[command(flatten)]
     serve: ServeArgs,
     #[command(flatten)]
+    notify: NotifyArgs,
+    #[command(flatten)]
     telemetry: telemetry::Settings,
 }
 
 pub(super) const CREDENTIALS: &str = "admin.json";
 const DATABASE: &str = "portcullis.db";
+const SECRETS_KEY: &str = "secrets.key";
 const APPLICATION: &str = "demo";
 
 impl Dev {
@@ -87,26 +94,29 @@ impl Dev {
     pub(super) async fn start(&self, telemetry: &telemetry::Guard) -> Result<(Prepared, Running), Failure> {
         let database = DatabaseUrl::sqlite(self.data_dir.join(DATABASE));
         let prepared = self.prepare(&database, &self.credentials_file()).await?;
-        Ok((prepared, serve::start(self.options(database, telemetry)).await?))
+        Ok((prepared, serve::start(self.options(database, telemetry)?).await?))
     }
 
     fn credentials_file(&self) -> PathBuf {
         self.data_dir.join(CREDENTIALS)
     }
 
-    fn options(&self, database: DatabaseUrl, telemetry: &telemetry::Guard) -> Options {
-        Options {
+    fn options(&self, database: DatabaseUrl, telemetry: &telemetry::Guard) -> Result<Options, Failure> {
+        let keys = self.data_dir.join(SECRETS_KEY);
+        make_key(&keys)?;
+        Ok(Options {
             database,
             listen: Listen { address: self.listen, tls: None, reflection: true },
             auth: self.serve.auth(),
             pace: self.serve.pace(),
             limits: self.serve.limits(),
             history: self.serve.history,
+            notify: self.notify.settings(Some(keys)).map_err(Failure::usage)?,
             drain: self.serve.drain,
             clock: Clock::system(),
             entropy: Entropy::system(),
             sampler: telemetry.sampler(),
-        }
+        })
     }
 
     /// Makes what is not there yet. Each step can be repeated: a start that was cut off
@@ -126,6 +136,22 @@ impl Dev {
         let name = Name::parse("admin").map_err(Failure::failed)?;
         let endpoint = (self.listen.port() != 0).then(|| format!("http://{}", self.listen));
         new_admin(store, entropy, "dev", name, self.serve.audience.clone(), endpoint, file).await
+    }
+}
+
+/// A key for the secrets of webhooks, where there is none yet.
+fn make_key(path: &Path) -> Result<(), Failure> {
+    let drawn = Entropy::system().key_material().map_err(Failure::failed)?;
+    let line = Zeroizing::new(BASE64_STANDARD.encode(*drawn) + "\n");
+    let mut options = OpenOptions::new();
+    options.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let named = |error| Failure::Failed(format!("{}: {error}", path.display()));
+    match options.open(path) {
+        Ok(mut file) => file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(named),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(named(error)),
     }
 }
 

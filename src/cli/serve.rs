@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::failure::Failure;
 use crate::{
     clock::Clock,
-    config::{DatabaseArgs, ListenArgs, ServeArgs},
+    config::{DatabaseArgs, ListenArgs, NotifyArgs, ServeArgs},
     entropy::Entropy,
     grpc::ListenRefused,
     serve::{self, Options, Running, ServeError},
@@ -30,12 +30,14 @@ pub(super) struct Serve {
     #[command(flatten)]
     serve: ServeArgs,
     #[command(flatten)]
+    notify: NotifyArgs,
+    #[command(flatten)]
     telemetry: telemetry::Settings,
 }
 
 impl Serve {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let Self { database, listen, serve, telemetry } = self;
+        let Self { database, listen, serve, notify, telemetry } = self;
         let telemetry = telemetry::init(&telemetry).map_err(Failure::usage)?;
         let options = Options {
             database: database.database_url,
@@ -44,6 +46,7 @@ impl Serve {
             pace: serve.pace(),
             limits: serve.limits(),
             history: serve.history,
+            notify: notify.settings(None).map_err(Failure::usage)?,
             drain: serve.drain,
             clock: Clock::system(),
             entropy: Entropy::system(),

@@ -100,6 +100,22 @@ id!(
     "sa_"
 );
 
+id!(
+    /// Of a webhook.
+    WebhookId,
+    "wh_"
+);
+id!(
+    /// Of something that is told: what Standard Webhooks calls the message's id.
+    NoticeId,
+    "msg_"
+);
+id!(
+    /// Of a notice on its way to one receiver.
+    DeliveryId,
+    "dlv_"
+);
+
 /// The number of a mutation: dense, ordered, the same for every reader. 0 is before
 /// the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -1,10 +1,11 @@
 //! What people and their systems are told of keys, by webhook and by e-mail.
 
 use super::{
-    id::{ApplicationId, KeyId},
+    id::{ApplicationId, KeyId, WebhookId},
     key::{Key, KeyEnvironment, KeyType, RevokeReason},
     text::{Name, Note},
     time::Timestamp,
+    webhook::{Disabled, WEBHOOK_DISABLED},
 };
 
 /// Something that happened to a key, or is about to.
@@ -101,6 +102,53 @@ pub enum Suspicion {
         requests: u64,
         usual: u64,
     },
+}
+
+/// A webhook that nothing arrives at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookNotice {
+    pub webhook_id: WebhookId,
+    /// None: of all applications.
+    pub application_id: Option<ApplicationId>,
+    /// Of its URL.
+    pub host: String,
+    pub why: Disabled,
+    /// Of the last attempt.
+    pub last_error: String,
+}
+
+/// What is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    Key(Notice),
+    Webhook(WebhookNotice),
+}
+
+impl Told {
+    /// As it is subscribed to.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Key(notice) => notice.kind(),
+            Self::Webhook(_) => WEBHOOK_DISABLED,
+        }
+    }
+
+    #[must_use]
+    pub fn application_id(&self) -> Option<ApplicationId> {
+        match self {
+            Self::Key(notice) => Some(notice.application_id),
+            Self::Webhook(notice) => notice.application_id,
+        }
+    }
+
+    #[must_use]
+    pub fn key_id(&self) -> Option<KeyId> {
+        match self {
+            Self::Key(notice) => Some(notice.key.id),
+            Self::Webhook(_) => None,
+        }
+    }
 }
 
 impl Notice {

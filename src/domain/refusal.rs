@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     account::Role,
-    id::{KeyId, Revision, ServiceAccountId},
+    id::{KeyId, Revision, ServiceAccountId, WebhookId},
     time::Timestamp,
 };
 
@@ -102,11 +102,17 @@ pub enum Refusal {
     ServiceAccountNotFound,
     #[error("the service account has no such key")]
     ServiceAccountKeyNotFound,
+    #[error("no such webhook of this application")]
+    WebhookNotFound,
 
     #[error(
         "the key {0} was made by this request_id before and its secret returned then; if the secret is lost, rotate it with an overlap of 0, or revoke it and create another"
     )]
     SecretAlreadyReturned(KeyId),
+    #[error(
+        "the secret of the webhook {0} was made by this request_id before and returned then; rotate it with another request_id if it is lost"
+    )]
+    WebhookSecretAlreadyReturned(WebhookId),
     #[error("this public key belongs to {0} already; make a new key pair")]
     ServiceAccountKeyExists(ServiceAccountId),
 
@@ -118,6 +124,12 @@ pub enum Refusal {
     SealedSecretGone,
     #[error("nobody could administer the service afterwards; add another key of an unlimited admin first")]
     LastAdminKey,
+    #[error(
+        "this server has no key to encrypt secrets with: make one with `openssl rand -base64 32 > secrets.key`, and start it with --secrets-key-file secrets.key"
+    )]
+    SecretsKeyMissing,
+    #[error("there are {0} webhooks here already, and more are not allowed; delete one first")]
+    TooManyWebhooks(u64),
     #[error("it was changed since you read it; read it again")]
     EtagMismatch,
 

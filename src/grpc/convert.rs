@@ -13,3 +13,4 @@ pub(super) mod upkeep;
 pub(super) mod usage;
 pub(super) mod verify;
 pub(super) mod watch;
+pub(super) mod webhook;

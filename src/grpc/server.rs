@@ -10,7 +10,7 @@ use tonic::{
 use super::{
     application_service::ApplicationApi, audit_service::AuditApi, envoy::EnvoyApi, errors::ErrorsLayer,
     frame::MAX_MESSAGE, gate::GateLayer, health, key_service::KeyApi, service_account_service::ServiceAccountApi,
-    services::Services,
+    services::Services, webhook_service::WebhookApi,
 };
 use crate::{
     accounts::Accounts,
@@ -22,10 +22,12 @@ use crate::{
     pb::{
         self, application_service_server::ApplicationServiceServer, audit_service_server::AuditServiceServer,
         key_service_server::KeyServiceServer, service_account_service_server::ServiceAccountServiceServer,
+        webhook_service_server::WebhookServiceServer,
     },
     replica::Replica,
     telemetry::{self, RequestId, RequestIdLayer, RpcLayer, Sampler},
     watch::Watches,
+    webhooks::Webhooks,
 };
 
 /// Where to listen.
@@ -68,6 +70,7 @@ pub struct Parts {
     pub applications: Applications,
     pub accounts: Accounts,
     pub audit: AuditLog,
+    pub webhooks: Webhooks,
     pub replica: Replica,
     pub entropy: Entropy,
     pub sampler: Sampler,
@@ -120,7 +123,7 @@ impl Bound {
     /// Serves until `draining` says true and the calls under way have ended.
     pub async fn serve(self, parts: Parts, mut draining: watch::Receiver<bool>) -> Result<(), ListenRefused> {
         let service = |error: &dyn std::fmt::Display| ListenRefused::Service(error.to_string());
-        let Parts { auth, keys, watches, applications, accounts, audit, replica, entropy, sampler } = parts;
+        let Parts { auth, keys, watches, applications, accounts, webhooks, audit, replica, entropy, sampler } = parts;
         let keys = Arc::new(keys);
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let reporting = tokio::spawn(health::report(reporter, replica.clone(), draining.clone()));
@@ -140,6 +143,7 @@ impl Bound {
             ServiceAccountServiceServer::new(ServiceAccountApi { accounts }).max_decoding_message_size(MAX_MESSAGE),
         )
         .add_service(AuditServiceServer::new(AuditApi { audit }).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(WebhookServiceServer::new(WebhookApi { webhooks }).max_decoding_message_size(MAX_MESSAGE))
         .add_service(AuthorizationServer::new(EnvoyApi::new(Arc::clone(&keys))).max_decoding_message_size(MAX_MESSAGE))
         .add_service(health_service);
         if self.reflection {

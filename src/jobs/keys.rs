@@ -100,7 +100,14 @@ impl Turn<'_> {
                 Deed::EndOverlap => self.end_overlap(),
                 Deed::Expire => self.expire(),
                 Deed::Renew => self.renew(),
-                Deed::Rotate => successor = self.rotate(entropy).await?,
+                Deed::Rotate => match self.rotate(entropy).await {
+                    Ok(made) => successor = made,
+                    // Of this key alone, so that no other waits for it.
+                    Err(Refusal::Internal | Refusal::ApplicationNotFound) => {
+                        self.hold("something that it needs does not read; the line before says what");
+                    }
+                    Err(refusal) => return Err(refusal),
+                },
             }
             if self.key != was {
                 self.timer.follow(&was, &self.key, now);

@@ -69,7 +69,11 @@ async fn look_at(tx: &Tx, mut seal: SealedSecret) -> Result<(), Refusal> {
     };
     if key.is_revoked(now) || tx.last_use(&key).await?.is_some() {
         // Nobody will fetch it any more, and the key before it waits for nobody.
-        close_overlap_before(&key, tx).await?;
+        match close_overlap_before(&key, tx).await {
+            // What does not read keeps nobody else waiting, and is in the log.
+            Ok(()) | Err(Refusal::Internal | Refusal::ApplicationNotFound) => {}
+            Err(refusal) => return Err(refusal),
+        }
         seal.end(now);
     } else if seal.remind(now) {
         let time = seal.create_time;

@@ -25,46 +25,42 @@ const DAY: i64 = 24 * 3600;
 const BUSY: u64 = VOLUME_FLOOR / 10;
 
 impl Sweep {
-    /// Whether a minute has begun.
-    pub(super) fn is_due(&mut self, now: Timestamp) -> bool {
-        let minute = now.seconds().div_euclid(MINUTE);
-        std::mem::replace(&mut self.minute, minute) != minute
-    }
-
-    pub(super) fn round(&mut self, signals: &Signals, now: Timestamp) -> Swept {
-        self.make_room(signals, now);
-        let (hour, mut swept, mut full) = (seen::hour(now), Swept::default(), HashSet::new());
-        let keys = signals.shared.keys.pin();
-        for (id, seen) in &keys {
-            let (last, calls) = seen.calls();
-            if seen.sweep() >= MOST_NETWORKS_OF_A_KEY {
-                full.insert(seen.chain);
-            }
-            if seen.has_denied() {
-                swept.denied.push(*id);
-            } else if last.saturating_add(1) < hour {
-                keys.remove(id);
-                continue;
-            }
-            if last == hour && u64::from(calls) >= BUSY {
-                swept.busy.push((Whose { application_id: seen.application_id, key_id: Some(*id) }, seen.chain));
-            }
-        }
-        if !full.is_empty() {
-            // They begin anew; the database knows which of them are known.
-            signals.shared.networks.pin().retain(|(chain, _)| !full.contains(chain));
-        }
-        swept
-    }
-
-    /// All networks are met again once a day, so that the database knows when they were seen
-    /// last, and when they get too many.
-    fn make_room(&mut self, signals: &Signals, now: Timestamp) {
-        let day = now.seconds().div_euclid(DAY);
-        let networks = signals.shared.networks.pin();
+    /// Whether a minute has begun, and if so, whether a day has.
+    pub(super) fn is_due(&mut self, now: Timestamp) -> Option<bool> {
+        let [minute, day] = [MINUTE, DAY].map(|length| now.seconds().div_euclid(length));
         let is_another_day = std::mem::replace(&mut self.day, day) != day;
-        if is_another_day || networks.len() >= MOST_NETWORKS / 4 * 3 {
-            networks.clear();
+        (std::mem::replace(&mut self.minute, minute) != minute).then_some(is_another_day)
+    }
+}
+
+/// Takes a moment where many keys are in memory: not for a thread that serves calls.
+pub(super) fn round(signals: &Signals, now: Timestamp, is_another_day: bool) -> Swept {
+    // All networks are met again once a day, so that the database knows when they were seen
+    // last, and when they get too many.
+    let networks = signals.shared.networks.pin();
+    if is_another_day || networks.len() >= MOST_NETWORKS / 4 * 3 {
+        networks.clear();
+    }
+    let (hour, mut swept, mut full) = (seen::hour(now), Swept::default(), HashSet::new());
+    let keys = signals.shared.keys.pin();
+    for (id, seen) in &keys {
+        let (last, calls) = seen.calls();
+        if seen.sweep() >= MOST_NETWORKS_OF_A_KEY {
+            full.insert(seen.chain);
+        }
+        if seen.has_denied() {
+            swept.denied.push(*id);
+        } else if last.saturating_add(1) < hour {
+            keys.remove(id);
+            continue;
+        }
+        if last == hour && u64::from(calls) >= BUSY {
+            swept.busy.push((Whose { application_id: seen.application_id, key_id: Some(*id) }, seen.chain));
         }
     }
+    if !full.is_empty() {
+        // They begin anew; the database knows which of them are known.
+        networks.retain(|(chain, _)| !full.contains(chain));
+    }
+    swept
 }

@@ -6,7 +6,11 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{Note, Signals, sweep::Sweep, windows::Windows};
+use super::{
+    Note, Signals,
+    sweep::{self, Sweep},
+    windows::Windows,
+};
 use crate::{
     domain::{
         id::KeyId,
@@ -148,8 +152,10 @@ impl Watch {
 
     /// Once a minute sweeps; and looks some of the busy keys up.
     async fn look_up(&mut self, now: Timestamp) -> Result<(), Error> {
-        if self.sweep.is_due(now) {
-            let swept = self.sweep.round(&self.signals, now);
+        if let Some(is_another_day) = self.sweep.is_due(now) {
+            let signals = self.signals.clone();
+            let round = tokio::task::spawn_blocking(move || sweep::round(&signals, now, is_another_day));
+            let swept = round.await.map_err(|error| Error::TaskLost(error.to_string()))?;
             swept.denied.into_iter().for_each(|key| self.windows.open(key));
             self.quiet.retain(|_, until| now < *until);
             if self.busy.is_empty() {

@@ -69,10 +69,11 @@ pub(super) async fn put(
     head::seal(db, &hash).await
 }
 
-/// What is saved, for the event: the application where it is one, and the first thing. What
-/// changes nothing is about what was asked for.
+/// What is saved, for the event: the application where it is one, and the first thing that was
+/// there before, as the key that is rotated. What changes nothing is about what was asked for.
 pub(super) fn subject_of(saves: &[Save], act: &Act) -> Subject {
-    let Some(first) = saves.first() else { return act.subject.clone() };
+    let was_there = saves.iter().find(|save| !save.is_new());
+    let Some(first) = was_there.or(saves.first()) else { return act.subject.clone() };
     let application_id = first.application_id();
     let is_one = saves.iter().all(|save| save.application_id() == application_id);
     Subject { application_id: application_id.filter(|_| is_one), resource: Some(first.id()) }

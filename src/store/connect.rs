@@ -5,7 +5,7 @@ use std::{
     str::FromStr,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -16,7 +16,7 @@ use sea_orm::{
     TransactionOptions, TransactionTrait as _,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
-use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, MutexGuard, Notify, Semaphore, SemaphorePermit};
 
 use super::{Error, OpenError, audit::chain_backlog, lock::FileLock};
 use crate::{clock::Clock, domain::time::Timestamp, entropy::Entropy};
@@ -67,6 +67,8 @@ pub(super) struct Inner {
     sync: DatabaseConnection,
     /// Budgets, usage and signals: none waits for a connection behind the calls.
     pub(super) ledger: DatabaseConnection,
+    /// What is to be told: neither waits for it, nor it for them.
+    outbox: DatabaseConnection,
     /// Writers in the order of their coming. SQLite has one writer at a time, and waits
     /// for it by polling, which is unfair.
     turn: Mutex<()>,
@@ -80,6 +82,10 @@ pub(super) struct Inner {
     latest_micros: AtomicI64,
     statements: Arc<AtomicU64>,
     pub(super) hand_outs: AtomicU64,
+    /// Whether there is a server that takes mail.
+    pub(super) mail: AtomicBool,
+    /// Something is to be told.
+    pub(super) told: Notify,
     _lock: FileLock,
 }
 
@@ -111,10 +117,12 @@ impl Store {
         let writer = connect(url, 1, &statements).await?;
         let sync = connect(url, 1, &Arc::default()).await?;
         let ledger = connect(url, 1, &Arc::default()).await?;
+        let outbox = connect(url, 1, &Arc::default()).await?;
         let inner = Inner {
             pool,
             sync,
             ledger,
+            outbox,
             turn: Mutex::new(()),
             queue: Mutex::new(()),
             waiting: Semaphore::new(WAITING),
@@ -125,6 +133,8 @@ impl Store {
             latest_micros: AtomicI64::new(i64::MIN),
             statements,
             hand_outs: AtomicU64::new(0),
+            mail: AtomicBool::new(false),
+            told: Notify::new(),
             _lock: lock,
         };
         let store = Self { inner: Arc::new(inner) };
@@ -168,7 +178,9 @@ impl Store {
     /// Closes the connections. SQLite then folds its log into the database file, so that the
     /// one file is all there is.
     pub async fn close(&self) {
-        for connection in [&self.inner.sync, &self.inner.ledger, &self.inner.writer, &self.inner.pool] {
+        for connection in
+            [&self.inner.sync, &self.inner.ledger, &self.inner.outbox, &self.inner.writer, &self.inner.pool]
+        {
             if let Err(error) = connection.close_by_ref().await {
                 tracing::warn!(%error, "the database did not close");
             }
@@ -206,6 +218,16 @@ impl Store {
     pub(super) async fn begin_ledger(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
         let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None };
         Ok((turn, self.inner.ledger.begin_with_options(immediate()).await?))
+    }
+
+    pub(super) async fn begin_outbox(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
+        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None };
+        Ok((turn, self.inner.outbox.begin_with_options(immediate()).await?))
+    }
+
+    /// A look at what is to be told: it waits for nobody who writes.
+    pub(super) async fn look_at_outbox(&self) -> Result<DatabaseTransaction, DbErr> {
+        self.inner.outbox.begin().await
     }
 
     /// For a look that is no call's.

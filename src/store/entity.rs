@@ -8,6 +8,7 @@ pub(super) mod audit_event;
 pub(super) mod audit_head;
 pub(super) mod budget;
 pub(super) mod create_request;
+pub(super) mod delivery;
 pub(super) mod event_log;
 pub(super) mod job_claim;
 pub(super) mod key_network;
@@ -22,6 +23,7 @@ pub(super) mod service_account;
 pub(super) mod service_account_key;
 pub(super) mod usage_count;
 pub(super) mod usage_source;
+pub(super) mod webhook;
 
 use sea_orm::prelude::Json;
 

@@ -57,7 +57,8 @@ pub(super) async fn read_all(
     db: &impl ConnectionTrait,
     ids: Vec<String>,
 ) -> Result<HashMap<String, Result<Key, Error>>, Error> {
-    let rows = api_key::Entity::find().filter(api_key::Column::KeyId.is_in(ids)).all(db).await?;
+    let query = api_key::Entity::find().filter(api_key::Column::KeyId.is_in(ids)).lock_exclusive();
+    let rows = query.order_by_asc(api_key::Column::KeyId).all(db).await?;
     Ok(rows.into_iter().map(|row| (row.key_id.clone(), codec::key(row))).collect())
 }
 

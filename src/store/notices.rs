@@ -1,17 +1,29 @@
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::atomic::Ordering,
+};
+
 use sea_orm::{
     ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryOrder as _, QuerySelect as _,
 };
 
-use super::{Error, codec, entity::notice};
-use crate::{
-    domain::{notice::Notice, time::Timestamp},
-    entropy::Entropy,
+use super::{
+    Error, Store, applications, codec,
+    deliveries::{self, Channel},
+    entity::notice,
+    webhooks,
+};
+use crate::domain::{
+    notice::{Notice, Told},
+    time::Timestamp,
+    webhook::Webhook,
 };
 
 /// A notice as it will be sent.
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) kind: String,
+    /// Empty: of all applications.
     pub(super) application_id: String,
     pub(super) key_id: Option<String>,
     pub(super) payload: String,
@@ -19,41 +31,72 @@ pub(super) struct Written {
 
 impl Written {
     pub(super) fn of(notice: &Notice, now: Timestamp) -> Self {
+        Self::of_told(&Told::Key(notice.clone()), now)
+    }
+
+    fn of_told(told: &Told, now: Timestamp) -> Self {
         Self {
-            kind: notice.kind().to_owned(),
-            application_id: notice.application_id.to_string(),
-            key_id: Some(notice.key.id.to_string()),
-            payload: codec::payload(notice, now),
+            kind: told.kind().to_owned(),
+            application_id: told.application_id().map_or_else(String::new, |id| id.to_string()),
+            key_id: told.key_id().map(|id| id.to_string()),
+            payload: codec::payload(told, now),
         }
     }
 }
 
-/// Writes down what is to be told, in the transaction of what it tells.
-pub(super) async fn put(
-    db: &impl ConnectionTrait,
-    entropy: &Entropy,
-    now: Timestamp,
-    notices: &[Notice],
-) -> Result<(), Error> {
-    append(db, entropy, now, notices.iter().map(|notice| Written::of(notice, now)).collect()).await
+/// Who hears of what happens in an application.
+struct Hearers {
+    webhooks: Vec<Webhook>,
+    mailboxes: BTreeSet<String>,
 }
 
-/// In this order.
-pub(super) async fn append(
-    db: &impl ConnectionTrait,
-    entropy: &Entropy,
-    now: Timestamp,
-    notices: Vec<Written>,
-) -> Result<(), Error> {
-    if notices.is_empty() {
-        return Ok(());
+impl Store {
+    /// Writes down what is to be told, in the transaction of what it tells.
+    pub(super) async fn tell(&self, db: &impl ConnectionTrait, now: Timestamp, told: &[Told]) -> Result<(), Error> {
+        self.tell_written(db, now, told.iter().map(|told| Written::of_told(told, now)).collect()).await
     }
-    let last = notice::Entity::find().order_by_desc(notice::Column::Seq).limit(1).all(db).await?.pop();
-    for (notice, seq) in notices.into_iter().zip(last.map_or(0, |last| last.seq) + 1..) {
-        let Written { kind, application_id, key_id, payload } = notice;
-        let notice_id = entropy.uuid(now)?;
-        let row = notice::Model { notice_id, seq, time: now.micros(), kind, application_id, key_id, payload };
-        notice::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(db).await?;
+
+    /// In this order, and to whom: who wants it is decided then and there, so that nothing that
+    /// happened is missed or told to those who came later. Whoever commits rings for the courier.
+    pub(super) async fn tell_written(
+        &self,
+        db: &impl ConnectionTrait,
+        now: Timestamp,
+        notices: Vec<Written>,
+    ) -> Result<(), Error> {
+        if notices.is_empty() {
+            return Ok(());
+        }
+        let entropy = &self.inner.entropy;
+        let last = notice::Entity::find().order_by_desc(notice::Column::Seq).limit(1).all(db).await?.pop();
+        let mut hearers = BTreeMap::new();
+        for (notice, seq) in notices.into_iter().zip(last.map_or(0, |last| last.seq) + 1..) {
+            let Written { kind, application_id, key_id, payload } = notice;
+            let hearers = match hearers.entry(application_id.clone()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(self.hearers(db, &application_id).await?),
+            };
+            let notice_id = entropy.uuid(now)?;
+            let row = notice::Model { notice_id, seq, time: now.micros(), kind, application_id, key_id, payload };
+            for webhook in hearers.webhooks.iter().filter(|webhook| webhook.wants(&row.kind)) {
+                deliveries::put(db, entropy, &row, Channel::Webhook, webhook.id.to_string()).await?;
+            }
+            for mailbox in &hearers.mailboxes {
+                deliveries::put(db, entropy, &row, Channel::Mail, mailbox.clone()).await?;
+            }
+            notice::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(db).await?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    async fn hearers(&self, db: &impl ConnectionTrait, application_id: &str) -> Result<Hearers, Error> {
+        let webhooks = webhooks::hearing(db, application_id).await?;
+        let has_mail = self.inner.mail.load(Ordering::Relaxed) && !application_id.is_empty();
+        let application = match application_id.parse() {
+            Ok(id) if has_mail => applications::find(db, id, false).await?,
+            _ => None,
+        };
+        let mailboxes = application.map(|application| application.notify_emails).unwrap_or_default();
+        Ok(Hearers { webhooks, mailboxes: mailboxes.iter().map(ToString::to_string).collect() })
+    }
 }

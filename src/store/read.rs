@@ -6,19 +6,23 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{AuditFilter, Error, KeyFilter, Store, accounts, applications, audit, keys, log, usage};
+use super::{
+    AuditFilter, Error, KeyFilter, Store, accounts, applications, audit, deliveries, keys, log, usage, webhooks,
+};
 use crate::{
     chain::{Head, Link},
     domain::{
         account::{Scope, ServiceAccount},
         application::Application,
+        delivery::{Delivery, DeliveryFilter},
         event::Position,
-        id::{ApplicationId, KeyId, Revision, ServiceAccountId},
+        id::{ApplicationId, KeyId, Revision, ServiceAccountId, WebhookId},
         key::Key,
         page::PageRequest,
         refusal::Refusal,
         time::Timestamp,
         usage::{ChainUsage, Series, UsageRange, UsedKey, Whose},
+        webhook::Webhook,
     },
 };
 
@@ -172,6 +176,29 @@ impl Snapshot {
         page: &PageRequest,
     ) -> Result<Vec<Application>, Refusal> {
         Ok(applications::list(&self.tx, scope, name_prefix, page).await?)
+    }
+
+    /// `None`: of all applications.
+    pub async fn webhook(&self, application: Option<ApplicationId>, id: WebhookId) -> Result<Webhook, Refusal> {
+        webhooks::find(&self.tx, application, id, false).await?.ok_or(Refusal::WebhookNotFound)
+    }
+
+    pub async fn webhooks(
+        &self,
+        application: Option<ApplicationId>,
+        page: &PageRequest,
+    ) -> Result<Vec<Webhook>, Refusal> {
+        Ok(webhooks::list(&self.tx, application, page).await?)
+    }
+
+    pub async fn deliveries(
+        &self,
+        webhook: WebhookId,
+        filter: &DeliveryFilter,
+        page: &PageRequest,
+    ) -> Result<Vec<Delivery>, Refusal> {
+        let after = page.after.as_deref().map(str::parse).transpose().map_err(|_| Refusal::PageTokenInvalid)?;
+        Ok(deliveries::list(&self.tx, webhook, filter, after, page.size + 1).await?)
     }
 
     pub async fn account(&self, id: ServiceAccountId) -> Result<ServiceAccount, Refusal> {

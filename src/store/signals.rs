@@ -11,13 +11,7 @@ use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter a
 
 pub(super) use alerts::{Claim, Claimed, claim};
 
-use super::{
-    Error, Store, applications, codec,
-    entity::alert,
-    keys,
-    notices::{self, Written},
-    usage,
-};
+use super::{Error, Store, applications, codec, entity::alert, keys, notices::Written, usage};
 use crate::domain::{
     key::Key,
     notice::{Notice, Suspicion, What},
@@ -51,8 +45,9 @@ impl Store {
             for finding in findings.iter() {
                 noted.push(note(&tx, finding, now, &mut told).await?);
             }
-            notices::append(&tx, &store.inner.entropy, now, told).await?;
+            store.tell_written(&tx, now, told).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
+            store.inner.told.notify_one();
             Ok(noted)
         })
         .await
@@ -72,8 +67,9 @@ impl Store {
                 ceiling::settle(&tx, row, &mut told).await?;
             }
             let count = told.len() as u64;
-            notices::append(&tx, &store.inner.entropy, now, told).await?;
+            store.tell_written(&tx, now, told).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
+            store.inner.told.notify_one();
             Ok(count)
         })
         .await

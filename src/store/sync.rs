@@ -7,7 +7,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Error, Store,
+    Error, Store, deliveries,
     entity::{event_log, job_claim, replica},
     log,
 };
@@ -47,7 +47,7 @@ pub struct Synced {
 
 impl Store {
     /// Registers a replica that has loaded. Grants nothing: only a sync does. On SQLite
-    /// the file lock says that every other row, and every claim of a job, is of a dead process,
+    /// the file lock says that every other row, and every claim of a job or a delivery, is of a dead process,
     /// so they go.
     pub async fn join(&self, loaded: Position, edge: Revision) -> Result<Uuid, Error> {
         let id = self.inner.entropy.uuid(self.database_time())?;
@@ -55,6 +55,7 @@ impl Store {
             let (_turn, tx) = store.begin_write().await?;
             replica::Entity::delete_many().exec(&tx).await?;
             job_claim::Entity::delete_many().exec(&tx).await?;
+            deliveries::release_all(&tx).await?;
             let (acked_seq, edge_seq) = (loaded.revision.number(), edge.number());
             let row = replica::Model { id, beat: 0, acked_seq, edge_seq };
             replica::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(&tx).await?;

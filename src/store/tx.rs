@@ -10,19 +10,20 @@ use super::{
     entity::event_log,
     keys,
     requests::{self, Earlier},
-    timers,
+    timers, webhooks,
 };
 use crate::{
     domain::{
         account::ServiceAccount,
         application::Application,
         event::Cause,
-        id::{ApplicationId, KeyId, Revision, ServiceAccountId},
+        id::{ApplicationId, KeyId, Revision, ServiceAccountId, WebhookId},
         key::Key,
         lineage::Successor,
-        notice::{Notice, What},
+        notice::{Notice, Told, WebhookNotice, What},
         refusal::Refusal,
         time::Timestamp,
+        webhook::Webhook,
     },
     signing::Kid,
 };
@@ -50,7 +51,7 @@ pub(super) struct Inner {
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     pub(super) saves: Vec<Save>,
-    pub(super) notices: Vec<Notice>,
+    pub(super) notices: Vec<Told>,
     pub(super) asides: Vec<Aside>,
     pub(super) made: Option<(CreateRequest, String)>,
     /// For the audit, beside what is saved.
@@ -64,6 +65,7 @@ pub(super) enum Save {
     Key { before: Option<Box<Key>>, after: Box<Key>, cause: Option<Cause> },
     Application { before: Option<Application>, after: Application, cause: Option<Cause> },
     Account { before: Option<ServiceAccount>, after: ServiceAccount },
+    Webhook { before: Option<Box<Webhook>>, after: Option<Box<Webhook>> },
 }
 
 impl Inner {
@@ -74,7 +76,7 @@ impl Inner {
         let changes = |save: &Save| match save {
             Save::Key { before, .. } => before.is_some(),
             Save::Application { before, .. } => before.is_some(),
-            Save::Account { .. } => false,
+            Save::Account { .. } | Save::Webhook { .. } => false,
         };
         notes.saves.is_empty() || notes.saves.iter().any(changes)
     }
@@ -165,7 +167,27 @@ impl Tx {
 
     /// Notes what is to be told of it, in the order of telling.
     pub fn notify(&self, notice: Notice) {
-        self.notes().notices.push(notice);
+        self.notes().notices.push(Told::Key(notice));
+    }
+
+    /// As [`Tx::notify`], of a webhook.
+    pub fn notify_of_webhook(&self, notice: WebhookNotice) {
+        self.notes().notices.push(Told::Webhook(notice));
+    }
+
+    /// `None`: of all applications.
+    pub async fn webhook(&self, application: Option<ApplicationId>, id: WebhookId) -> Result<Webhook, Refusal> {
+        webhooks::find(&self.inner.db, application, id, true).await?.ok_or(Refusal::WebhookNotFound)
+    }
+
+    /// How many an application has; `None`: how many are of all applications.
+    pub async fn webhook_count(&self, application: Option<ApplicationId>) -> Result<u64, Refusal> {
+        Ok(webhooks::count(&self.inner.db, application).await?)
+    }
+
+    /// With nothing after it, it is deleted.
+    pub fn save_webhook(&self, before: Option<Webhook>, after: Option<Webhook>) {
+        self.notes().saves.push(Save::Webhook { before: before.map(Box::new), after: after.map(Box::new) });
     }
 
     pub(super) fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
@@ -175,9 +197,10 @@ impl Tx {
 
 /// What was written, for the log and for the audit.
 pub(super) struct Written {
-    pub(super) change: codec::ChangeRow,
+    /// None: what answers are made from does not change by it.
+    pub(super) change: Option<codec::ChangeRow>,
     pub(super) before: Option<Json>,
-    pub(super) after: Json,
+    pub(super) after: Option<Json>,
 }
 
 impl Save {
@@ -187,7 +210,7 @@ impl Save {
             Self::Key { before, after, .. } if !asides.iter().any(|aside| aside.times(after.id)) => {
                 timers::follow(db, before.as_deref(), after, now).await
             }
-            Self::Key { .. } | Self::Application { .. } | Self::Account { .. } => Ok(()),
+            Self::Key { .. } | Self::Application { .. } | Self::Account { .. } | Self::Webhook { .. } => Ok(()),
         }
     }
 
@@ -197,6 +220,17 @@ impl Save {
             Self::Key { after, .. } => after.id.to_string(),
             Self::Application { after, .. } => after.id.to_string(),
             Self::Account { after, .. } => after.id.to_string(),
+            Self::Webhook { before, after } => {
+                after.as_ref().or(before.as_ref()).map_or_else(String::new, |webhook| webhook.id.to_string())
+            }
+        }
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        match self {
+            Self::Key { before, .. } => before.is_none(),
+            Self::Application { before, .. } => before.is_none(),
+            Self::Account { before, .. } => before.is_none(),
         }
     }
 
@@ -206,6 +240,7 @@ impl Save {
             Self::Key { after, .. } => Some(after.application_id),
             Self::Application { after, .. } => Some(after.id),
             Self::Account { .. } => None,
+            Self::Webhook { before, after } => after.as_ref().or(before.as_ref())?.application_id,
         }
     }
 
@@ -217,24 +252,38 @@ impl Save {
                 let row = codec::key_row(&after);
                 keys::put(db, row.clone()).await?;
                 let before = before.map(|key| json(&codec::key_row(&key))).transpose()?;
-                let (cause, after) = (cause.map(codec::cause), json(&row)?);
-                Ok(Written { change: codec::ChangeRow::Key { row: Box::new(row), cause }, before, after })
+                let (cause, after) = (cause.map(codec::cause), Some(json(&row)?));
+                Ok(Written { change: Some(codec::ChangeRow::Key { row: Box::new(row), cause }), before, after })
             }
             Self::Application { before, mut after, cause } => {
                 after.revision = revision;
                 let row = codec::application_row(&after);
                 applications::put(db, row.clone()).await?;
                 let before = before.map(|application| json(&codec::application_row(&application))).transpose()?;
-                let (cause, after) = (cause.map(codec::cause), json(&row)?);
-                Ok(Written { change: codec::ChangeRow::Application { row, cause }, before, after })
+                let (cause, after) = (cause.map(codec::cause), Some(json(&row)?));
+                Ok(Written { change: Some(codec::ChangeRow::Application { row, cause }), before, after })
             }
             Self::Account { before, mut after } => {
                 after.revision = revision;
                 let (row, keys) = codec::account_rows(&after);
                 accounts::put(db, row.clone(), keys.clone()).await?;
                 let before = before.map(|account| json(&codec::account_rows(&account))).transpose()?;
-                let after = json(&(&row, &keys))?;
-                Ok(Written { change: codec::ChangeRow::ServiceAccount { row, keys }, before, after })
+                let after = Some(json(&(&row, &keys))?);
+                Ok(Written { change: Some(codec::ChangeRow::ServiceAccount { row, keys }), before, after })
+            }
+            Self::Webhook { before, after } => {
+                match (&before, after.as_deref()) {
+                    (None, None) => {}
+                    (Some(before), None) => webhooks::delete(db, before.id).await?,
+                    (before, Some(after)) => {
+                        let was_disabled = before.as_ref().is_some_and(|before| before.disabled.is_some());
+                        webhooks::put(db, &Webhook { revision, ..after.clone() }, was_disabled).await?;
+                    }
+                }
+                let before = before.map(|webhook| json(&codec::webhook_row(&webhook))).transpose()?;
+                let after =
+                    after.map(|after| json(&codec::webhook_row(&Webhook { revision, ..*after }))).transpose()?;
+                Ok(Written { change: None, before, after })
             }
         }
     }

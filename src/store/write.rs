@@ -5,7 +5,7 @@ use std::{
 
 use sea_orm::DatabaseTransaction;
 
-use super::{Error, Store, Tx, accounts, audit, log, nonces, notices, requests, tx};
+use super::{Error, Store, Tx, accounts, audit, log, nonces, requests, tx};
 use crate::domain::{
     account::ServiceAccount,
     act::{Act, Signer},
@@ -90,6 +90,7 @@ impl Store {
         if let (Some((request, resource_id)), Some(signer)) = (made, &act.signer) {
             requests::put(&db, signer.account_id, &request, resource_id, now).await?;
         }
+        let rings = !notices.is_empty() || saves.iter().any(|save| matches!(save, tx::Save::Webhook { .. }));
         let audit_id = self.inner.entropy.uuid(now)?;
         let subject = audit::subject_of(&saves, act);
         let (mut before, mut after) = (Vec::new(), Vec::new());
@@ -104,15 +105,15 @@ impl Store {
                 save.time(&db, &asides, now).await?;
                 let written = save.write(&db, revision).await?;
                 before.extend(written.before);
-                after.push(written.after);
-                changes.push(written.change);
+                after.extend(written.after);
+                changes.extend(written.change);
             }
             let event_id = self.inner.entropy.uuid(now)?;
             log::append(&db, tx::event_row(revision, event_id, now, &changes)?).await?;
             revision
         };
         after.extend(remarks);
-        notices::put(&db, &self.inner.entropy, now, &notices).await?;
+        self.tell(&db, now, &notices).await?;
         for aside in asides {
             aside.write(&db, now).await?;
         }
@@ -120,6 +121,9 @@ impl Store {
             audit::put(&db, audit_id, act, now, audit::Outcome::Done { revision, subject, before, after }).await?;
         }
         db.commit().await.map_err(Error::CommitUnknown)?;
+        if rings {
+            self.inner.told.notify_one();
+        }
         Ok(revision)
     }
 }

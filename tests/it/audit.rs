@@ -66,6 +66,12 @@ async fn every_mutation_is_one_event_that_says_what_it_changed() {
     let names = [&updated.before, &updated.after].map(|rows| in_row(rows.as_ref(), "name"));
     assert_eq!(names, ["first", "second"]);
 
+    let rotate = pb::RotateKeyRequest { application_id: app.clone(), key_id: key.clone(), ..Default::default() };
+    let rotated = done("KeyService/RotateKey", rotate.encode_to_vec()).await;
+    is(&rotated, Some(app), &key);
+    let rows = rotated.after.expect("both keys").matches("\"key_id\":").count();
+    assert_eq!((rows, in_row(rotated.before.as_ref(), "key_id")), (2, key.clone().into()));
+
     let revoke = pb::RevokeKeyRequest { application_id: app.clone(), key_id: key.clone(), ..Default::default() };
     let revoked = done("KeyService/RevokeKey", revoke.encode_to_vec()).await;
     is(&revoked, Some(app), &key);
@@ -86,7 +92,7 @@ async fn every_mutation_is_one_event_that_says_what_it_changed() {
     is(&updated, Some(&other), &other);
     assert_eq!(in_row(updated.after.as_ref(), "name"), "another");
     accounts(&server).await;
-    assert_eq!(Rows::of(&server.database_path()).await.number("SELECT seq FROM audit_head").await, 13);
+    assert_eq!(Rows::of(&server.database_path()).await.number("SELECT seq FROM audit_head").await, 14);
 }
 
 async fn accounts(server: &Server) {

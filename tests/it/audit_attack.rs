@@ -179,10 +179,12 @@ async fn an_edit_of_any_column_is_found_at_its_event() {
     let columns = log.rows.texts("SELECT name FROM pragma_table_info('audit_event')").await;
     assert_eq!(edited, columns.into_iter().collect(), "no column is left out");
 
-    log.rows.change("UPDATE audit_event SET seq = NULL WHERE seq = 21").await;
-    let removed = Finding::Removed { first: SEQ, last: SEQ };
-    assert_eq!(log.found().await, [removed, Finding::Loose { rows: 1 }], "out of the chain");
-    log.restore().await;
+    for out in ["NULL", "0", "-21"] {
+        log.rows.change(&format!("UPDATE audit_event SET seq = {out} WHERE seq = {SEQ}")).await;
+        let removed = Finding::Removed { first: SEQ, last: SEQ };
+        assert_eq!(log.found().await, [removed, Finding::Loose { rows: 1 }], "{out}: out of the chain");
+        log.restore().await;
+    }
     log.rows.change("UPDATE audit_event SET seq = 60 WHERE seq = 21").await;
     let found = log.found().await;
     assert!(found.contains(&Finding::Moved { first: 60, last: 60, written_as: SEQ }), "{found:?}");

@@ -264,6 +264,28 @@ async fn a_key_that_does_not_read_keeps_nobody_else_waiting() {
 }
 
 #[tokio::test]
+async fn a_rotation_that_fails_keeps_nobody_else_waiting() {
+    let server = Server::start().await;
+    let account = pb::ServiceAccount { name: "service".to_owned(), all_applications: true, ..Default::default() };
+    let service = server.admin.hire(&server, 1, account).await;
+    let period = Some(prost_types::Duration { seconds: DAYS, nanos: 0 });
+    let rotating = server.key_with(|request| {
+        (request.rotation_period, request.rotation_recipient_kid) = (period, service.kid());
+        request.expiration = ttl(2 * DAYS);
+    });
+    let rotating = rotating.await.key.expect("key");
+    let other = server.key_with(|request| request.expiration = ttl(DAYS)).await.key.expect("key");
+    let rows = Rows::of(&server.database_path()).await;
+    rows.change(&format!("UPDATE service_account_key SET public_key_pem = '' WHERE kid = '{}'", service.kid())).await;
+    server.pass(DAY).await;
+    assert_eq!(server.told(&other).await, ["created", "expired"]);
+    assert_eq!(server.get(&rotating.key_id).await.rotated_to, "");
+    server.pass(DAY).await;
+    let told = server.told(&rotating).await;
+    assert_eq!(told.last().expect("told"), "expired", "and its own end comes all the same: {told:?}");
+}
+
+#[tokio::test]
 async fn keys_of_before_there_were_timers_are_looked_after() {
     let server = Server::start().await;
     let expired = server.key_with(|request| request.expiration = ttl(100)).await;

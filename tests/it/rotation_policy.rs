@@ -72,7 +72,6 @@ async fn a_rotation_by_itself_seals_the_secret_and_the_old_key_waits_for_it() {
     let server = Server::start().await;
     let service = service(&server, 1).await;
     let (old, old_secret) = rotating(&server, Some(&service)).await;
-    let mut watch = server.watch(&server.admin, &from("")).await.expect("watch");
     server.pass(of(90) - 1).await;
     assert_eq!(server.get(&old.key_id).await.rotated_to, "", "not before its time");
     server.pass(1).await;
@@ -106,15 +105,14 @@ async fn a_rotation_by_itself_seals_the_secret_and_the_old_key_waits_for_it() {
 
     server.pass(of(2) - 1).await;
     assert_eq!(server.verdict(&old_secret).await, Verdict::Valid);
+    let mut watch = server.watch(&server.admin, &from("")).await.expect("watch");
     server.pass(1).await;
     assert_eq!(server.verdict(&old_secret).await, Verdict::Revoked);
+    let (told, _) = watch.revocation().await;
+    assert_eq!((told.cause(), &told.key_id), (RevocationCause::Rotated, &old.key_id));
     let ended = server.get(&old.key_id).await;
     assert_eq!((ended.state(), ended.revoke_reason()), (KeyState::Revoked, pb::RevokeReason::Superseded));
     assert_eq!(seconds(ended.revoke_time), end);
-    let _ = watch.rest().await;
-    let mut watch = server.watch(&server.admin, &from("")).await.expect("watch");
-    let (head, _) = watch.bookmark().await;
-    assert_eq!(head.revision, ended.revision, "the end was the last that happened");
 }
 
 #[tokio::test]
@@ -296,6 +294,24 @@ async fn an_overlap_of_nothing_ends_when_the_secret_was_fetched_and_not_before()
     let text = opened(&server, &service, &new).await;
     assert_eq!(server.verdict(&secret).await, Verdict::Revoked);
     assert_eq!(server.verdict(&text).await, Verdict::Valid);
+}
+
+#[tokio::test]
+async fn where_a_secret_was_is_known_for_a_month() {
+    let server = Server::start().await;
+    let service = service(&server, 1).await;
+    let (key, _) = rotating(&server, Some(&service)).await;
+    server.pass(of(90)).await;
+    let new = server.get(&key.key_id).await.rotated_to;
+    let text = opened(&server, &service, &new).await;
+    assert_eq!(server.verdict(&text).await, Verdict::Valid);
+    server.flush().await;
+    server.settled().await;
+    for (days, reason) in [(30, "SEALED_SECRET_GONE"), (1, "SEALED_SECRET_NOT_FOUND")] {
+        server.pass(of(days)).await;
+        server.store().forget_seals(server.now()).await.expect("housekeeping");
+        assert_eq!(refusal(server.sealed_secret(&service, &new).await).1, reason);
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use portcullis::{
     domain::{
         account::Role,
-        id::{KeyId, Revision, ServiceAccountId},
+        id::{KeyId, Revision, ServiceAccountId, WebhookId},
         refusal::{Refusal, Violations},
         time::Timestamp,
     },
@@ -35,13 +35,17 @@ fn is_in_the_table(refusal: &Refusal) {
         | Refusal::ApplicationNotFound
         | Refusal::ServiceAccountNotFound
         | Refusal::ServiceAccountKeyNotFound
+        | Refusal::WebhookNotFound
         | Refusal::SecretAlreadyReturned(_)
+        | Refusal::WebhookSecretAlreadyReturned(_)
         | Refusal::ServiceAccountKeyExists(_)
         | Refusal::KeyRevoked
         | Refusal::KeyAlreadyRotated(_)
         | Refusal::SealedSecretNotFound
         | Refusal::SealedSecretGone
         | Refusal::LastAdminKey
+        | Refusal::SecretsKeyMissing
+        | Refusal::TooManyWebhooks(_)
         | Refusal::EtagMismatch
         | Refusal::ResumeTokenExpired { .. }
         | Refusal::HistoryForked
@@ -64,6 +68,7 @@ fn is_in_the_table(refusal: &Refusal) {
 fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
     let server_time = Timestamp::from_seconds(1_795_219_200);
     let key: KeyId = "key_0000000000000000000000".parse().expect("id");
+    let webhook: WebhookId = "wh_0000000000000000000000".parse().expect("id");
     let account: ServiceAccountId = "sa_0000000000000000000000".parse().expect("id");
     let out_of_window = |hint| Refusal::TimestampOutOfWindow { server_time, hint };
     let mut two = Violations::one("name", "is required");
@@ -101,6 +106,13 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
         (Refusal::ServiceAccountNotFound, Code::NotFound, "SERVICE_ACCOUNT_NOT_FOUND", &[]),
         (Refusal::ServiceAccountKeyNotFound, Code::NotFound, "SERVICE_ACCOUNT_KEY_NOT_FOUND", &[]),
         (Refusal::SealedSecretNotFound, Code::NotFound, "SEALED_SECRET_NOT_FOUND", &[]),
+        (Refusal::WebhookNotFound, Code::NotFound, "WEBHOOK_NOT_FOUND", &[]),
+        (
+            Refusal::WebhookSecretAlreadyReturned(webhook),
+            Code::AlreadyExists,
+            "SECRET_ALREADY_RETURNED",
+            &["webhook_id"],
+        ),
         (Refusal::SecretAlreadyReturned(key), Code::AlreadyExists, "SECRET_ALREADY_RETURNED", &["key_id"]),
         (
             Refusal::ServiceAccountKeyExists(account),
@@ -112,6 +124,8 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
         (Refusal::KeyAlreadyRotated(key), Code::FailedPrecondition, "KEY_ALREADY_ROTATED", &["key_id"]),
         (Refusal::SealedSecretGone, Code::FailedPrecondition, "SEALED_SECRET_GONE", &[]),
         (Refusal::LastAdminKey, Code::FailedPrecondition, "LAST_ADMIN_KEY", &[]),
+        (Refusal::SecretsKeyMissing, Code::FailedPrecondition, "SECRETS_KEY_MISSING", &[]),
+        (Refusal::TooManyWebhooks(20), Code::FailedPrecondition, "TOO_MANY_WEBHOOKS", &[]),
         (Refusal::EtagMismatch, Code::Aborted, "ETAG_MISMATCH", &[]),
         (
             Refusal::ResumeTokenExpired { oldest: Revision::new(7) },

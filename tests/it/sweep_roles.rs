@@ -9,7 +9,7 @@ use pb::Role::{Editor, Verifier, Viewer, Watcher};
 
 /// Who passes the gate beside ADMIN; nobody named: every proven caller. Written out here, so
 /// that a slip in a proto shows.
-const MATRIX: [(&str, &[pb::Role]); 25] = [
+const MATRIX: [(&str, &[pb::Role]); 33] = [
     (crate::sweep::CHECK, &[Verifier]),
     ("ApplicationService/CreateApplication", &[pb::Role::Admin]),
     ("ApplicationService/GetApplication", &[Viewer, Editor]),
@@ -37,6 +37,14 @@ const MATRIX: [(&str, &[pb::Role]); 25] = [
     ("ServiceAccountService/ListServiceAccounts", &[Viewer, Editor]),
     ("ServiceAccountService/RemoveServiceAccountKey", &[]),
     ("ServiceAccountService/UpdateServiceAccount", &[pb::Role::Admin]),
+    ("WebhookService/CreateWebhook", &[pb::Role::Admin]),
+    ("WebhookService/DeleteWebhook", &[pb::Role::Admin]),
+    ("WebhookService/GetWebhook", &[Viewer]),
+    ("WebhookService/ListWebhookDeliveries", &[Viewer]),
+    ("WebhookService/ListWebhooks", &[Viewer]),
+    ("WebhookService/RotateWebhookSecret", &[pb::Role::Admin]),
+    ("WebhookService/TestWebhook", &[pb::Role::Admin]),
+    ("WebhookService/UpdateWebhook", &[pb::Role::Admin]),
 ];
 
 /// An empty request, whose refusal, if any, tells how far it came.

@@ -87,7 +87,7 @@ impl Key {
     /// Whoever brings the end nearer must not see it put off a moment later.
     fn must_not_be_renewed_at_once(&self, before: &Self, now: Timestamp) -> Result<(), Refusal> {
         let sooner = self.expire_time.is_some_and(|at| before.expire_time.is_none_or(|then| at < then));
-        if sooner && self.renewal_time().is_some_and(|at| at <= now) {
+        if sooner && self.is_kept(now) && self.renewal_time().is_some_and(|at| at <= now) {
             let what = "is so near that auto_renew would put it off at once; set auto_renew to false with it";
             return Err(Refusal::FieldInvalid(Violations::one("key.expire_time", what)));
         }

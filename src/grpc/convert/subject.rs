@@ -27,6 +27,12 @@ pub(in crate::grpc) fn subject(method: &Method, message: &[u8]) -> Subject {
         "KeyService/RevokeKey" => of(message, |revoke: pb::RevokeKeyRequest| {
             (application(&revoke.application_id), id_of::<KeyId>(&revoke.key_id))
         }),
+        "KeyService/RotateKey" => of(message, |rotate: pb::RotateKeyRequest| {
+            (application(&rotate.application_id), id_of::<KeyId>(&rotate.key_id))
+        }),
+        "KeyService/GetSealedSecret" => of(message, |get: pb::GetSealedSecretRequest| {
+            (application(&get.application_id), id_of::<KeyId>(&get.key_id))
+        }),
         "KeyService/UpdateKey" => of(message, |update: pb::UpdateKeyRequest| {
             let key = update.key.unwrap_or_default();
             (application(&key.application_id), id_of::<KeyId>(&key.key_id))
@@ -43,7 +49,7 @@ pub(in crate::grpc) fn subject(method: &Method, message: &[u8]) -> Subject {
         "ServiceAccountService/UpdateServiceAccount" => of(message, |update: pb::UpdateServiceAccountRequest| {
             account(&update.service_account.unwrap_or_default().service_account_id)
         }),
-        // What is to be made has no name yet, and is of no application.
+        // What is to be made has no name yet, and is of no application; what leaked is a secret.
         _ => Subject::default(),
     }
 }
@@ -73,8 +79,12 @@ mod tests {
     use super::*;
     use crate::auth::METHODS;
 
-    /// Those that name nothing that is there already.
-    const MAKERS: [&str; 2] = ["ApplicationService/CreateApplication", "ServiceAccountService/CreateServiceAccount"];
+    /// Those that name nothing that is there already, or only by a secret.
+    const NAMELESS: [&str; 3] = [
+        "ApplicationService/CreateApplication",
+        "KeyService/ReportLeakedKey",
+        "ServiceAccountService/CreateServiceAccount",
+    ];
 
     /// A string or a message in field `number`.
     fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
@@ -96,8 +106,8 @@ mod tests {
                 })
             });
             let names = named.map(|message| subject(method, &message)).any(|subject| subject != Subject::default());
-            let makes = MAKERS.iter().any(|maker| method.path.ends_with(maker));
-            assert_eq!(names, !makes, "{}: see `subject`", method.path);
+            let nameless = NAMELESS.iter().any(|name| method.path.ends_with(name));
+            assert_eq!(names, !nameless, "{}: see `subject`", method.path);
         }
     }
 

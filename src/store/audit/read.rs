@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, Select,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, Select,
     sea_query::{Expr, ExprTrait as _, Func, SimpleExpr},
 };
 
@@ -143,7 +143,9 @@ fn behind(query: Select<audit_event::Entity>, order: Order, after: Option<i64>) 
 pub(in crate::store) async fn head(db: &impl ConnectionTrait) -> Result<Head, Error> {
     let (log_id, _) = log::head(db).await?;
     let (seq, hash) = chain_head::read(db).await?;
-    let loose = audit_event::Entity::find().filter(C::Seq.is_null()).count(db).await?;
+    // Below 1 is no place either: no list would show it.
+    let loose = Condition::any().add(C::Seq.is_null()).add(C::Seq.lt(1));
+    let loose = audit_event::Entity::find().filter(loose).count(db).await?;
     Ok(Head { log_id: log_id.to_string(), seq, hash, loose: i64::try_from(loose).unwrap_or(i64::MAX) })
 }
 

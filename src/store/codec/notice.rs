@@ -2,12 +2,29 @@ use serde_json::{Value, json};
 
 use super::Word as _;
 use crate::domain::{
-    notice::{Due, Notice, Suspicion, What},
+    notice::{Due, Notice, Suspicion, Told, WebhookNotice, What},
     time::Timestamp,
 };
 
 /// What a receiver is sent, by Standard Webhooks: `type`, `timestamp`, `data`.
-pub(in crate::store) fn payload(notice: &Notice, time: Timestamp) -> String {
+pub(in crate::store) fn payload(told: &Told, time: Timestamp) -> String {
+    let data = match told {
+        Told::Key(notice) => of_key(notice),
+        Told::Webhook(notice) => of_webhook(notice),
+    };
+    json!({"type": told.kind(), "timestamp": time.to_string(), "data": data}).to_string()
+}
+
+fn of_webhook(notice: &WebhookNotice) -> Value {
+    json!({
+        "application_id": notice.application_id.map(|id| id.to_string()),
+        "webhook": {"webhook_id": notice.webhook_id.to_string(), "host": notice.host},
+        "reason": notice.why.word(),
+        "last_error": notice.last_error,
+    })
+}
+
+fn of_key(notice: &Notice) -> Value {
     let Notice { application_id, key, what } = notice;
     let mut data = json!({
         "application_id": application_id.to_string(),
@@ -22,7 +39,7 @@ pub(in crate::store) fn payload(notice: &Notice, time: Timestamp) -> String {
     if let (Some(data), Value::Object(details)) = (data.as_object_mut(), details(what)) {
         data.extend(details);
     }
-    json!({"type": notice.kind(), "timestamp": time.to_string(), "data": data}).to_string()
+    data
 }
 
 /// The same, and that it stands for so many more of its kind that were not told.

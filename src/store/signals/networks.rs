@@ -1,8 +1,8 @@
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{Alias, Expr, ExprTrait as _, OnConflict, Query},
 };
 
@@ -13,7 +13,7 @@ use crate::{
 
 /// How many of a chain are known. Beyond them those are forgotten that were not seen for the
 /// longest time: whoever makes networks up fills no table.
-const MOST: usize = 256;
+const MOST: u64 = 256;
 const KEPT: Duration = Duration::from_hours(90 * 24);
 
 /// Learns that a key of the chain was good for a call from there; `true` where that is new.
@@ -25,27 +25,26 @@ pub(super) async fn meet(
     now: Timestamp,
 ) -> Result<bool, Error> {
     use key_network::Column as C;
-    let row = key_network::Model {
-        chain: chain.to_string(),
-        network: network.to_string(),
-        first_time: now.micros(),
-        last_time: now.micros(),
-    };
-    let seen = OnConflict::columns([C::Chain, C::Network]).update_column(C::LastTime).to_owned();
-    let known = key_network::Entity::find().filter(C::Chain.eq(&row.chain)).order_by_desc(C::LastTime).all(db).await?;
-    let is_known = known.iter().any(|known| known.network == row.network);
-    let chain = row.chain.clone();
-    let row = row.into_active_model().reset_all();
-    key_network::Entity::insert(row).on_conflict(seen).exec_without_returning(db).await?;
-    if is_known {
+    let (chain, network, time) = (chain.to_string(), network.to_string(), now.micros());
+    let of_chain = || key_network::Entity::find().filter(C::Chain.eq(&chain));
+    let seen = key_network::Entity::update_many()
+        .col_expr(C::LastTime, Expr::value(time))
+        .filter(C::Chain.eq(&chain).and(C::Network.eq(&network)));
+    if seen.exec(db).await?.rows_affected == 1 {
         return Ok(false);
     }
-    let beyond: BTreeSet<_> = known.iter().skip(MOST - 1).map(|known| known.network.clone()).collect();
-    if !beyond.is_empty() {
-        let old = C::Chain.eq(chain).and(C::Network.is_in(beyond));
-        key_network::Entity::delete_many().filter(old).exec(db).await?;
+    let known = of_chain().count(db).await?;
+    if known >= MOST {
+        let oldest = of_chain().order_by_asc(C::LastTime).limit(known - MOST + 1).all(db).await?;
+        let oldest = C::Network.is_in(oldest.into_iter().map(|row| row.network));
+        key_network::Entity::delete_many().filter(C::Chain.eq(&chain).and(oldest)).exec(db).await?;
     }
-    Ok(!known.is_empty())
+    // Where another replica meets it at the same time, one of the two is told that it is new.
+    let row = key_network::Model { chain, network, first_time: time, last_time: time };
+    let known_now = OnConflict::columns([C::Chain, C::Network]).do_nothing().to_owned();
+    let insert = key_network::Entity::insert(row.into_active_model().reset_all()).on_conflict(known_now);
+    let rows = insert.exec_without_returning(db).await?;
+    Ok(rows == 1 && known > 0)
 }
 
 /// All that were not seen for long; but a chain keeps its last one, or whoever finds an old

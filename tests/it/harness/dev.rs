@@ -17,9 +17,19 @@ impl Dev {
         Self::start_at(checkout, &format!("127.0.0.1:{}", free_port()))
     }
 
+    /// With these settings, by their variables.
+    pub(crate) fn start_with(checkout: &Checkout, settings: &[(&str, &str)]) -> Self {
+        Self::start_so(checkout, &format!("127.0.0.1:{}", free_port()), settings)
+    }
+
     pub(crate) fn start_at(checkout: &Checkout, address: &str) -> Self {
+        Self::start_so(checkout, address, &[])
+    }
+
+    fn start_so(checkout: &Checkout, address: &str, settings: &[(&str, &str)]) -> Self {
         // By the variable, so that the command is the one that a newcomer types.
-        let mut process = Process::start(checkout.portcullis(&["dev"]).env("PORTCULLIS_LISTEN", address));
+        let mut command = checkout.portcullis(&["dev"]);
+        let mut process = Process::start(command.env("PORTCULLIS_LISTEN", address).envs(settings.iter().copied()));
         let said = process.until(|line| line.ends_with("This is its own watch:"));
         let app = said.iter().find_map(|line| line.trim().strip_prefix("app=")).expect("the application").to_owned();
         Self { process, said, address: address.to_owned(), app }

@@ -14,16 +14,19 @@ mod persona;
 mod process;
 pub(crate) mod program;
 mod raw;
+pub(crate) mod receiver;
 mod refused;
 pub(crate) mod rotate;
 mod rows;
 mod server;
 pub(crate) mod shop;
+pub(crate) mod smtp;
 mod stalled;
 pub(crate) mod upkeep;
 mod usage;
 pub(crate) mod verify;
 pub(crate) mod watch;
+pub(crate) mod webhook;
 
 pub(crate) use bent::{all_refused, create_message, good_create, must_pass, raw_refusal};
 pub(crate) use call::{Headers, exchange, message_bytes, nonce, path, reason, violations};
@@ -31,11 +34,12 @@ pub(crate) use database::Rows;
 pub(crate) use dice::Dice;
 pub(crate) use lock::WriteLock;
 pub(crate) use persona::{Persona, test_key};
-pub(crate) use process::{Caller, Deployment};
+pub(crate) use process::{Caller, Deployment, Process};
 pub(crate) use raw::{RawClient, Wire, frame, frame_with, header_map};
 pub(crate) use refused::mask;
 pub(crate) use server::{Server, Setup};
 pub(crate) use stalled::{SlowClient, SlowWatch};
+pub(crate) use webhook::Hook;
 
 /// The gRPC code and the reason that a call was refused with.
 pub(crate) fn refusal<T: std::fmt::Debug>(answer: Result<T, tonic::Status>) -> (tonic::Code, String) {

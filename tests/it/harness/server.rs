@@ -11,7 +11,7 @@ use portcullis::{
     domain::{text::Name, time::Timestamp},
     entropy::Entropy,
     grpc::Listen,
-    pb,
+    notify, pb,
     replica::Pace,
     serve::{self, Options, Running},
     signing::DEFAULT_AUDIENCE,
@@ -34,6 +34,7 @@ pub(crate) struct Setup {
     pub(crate) token_audiences: Vec<String>,
     pub(crate) drain: Duration,
     pub(crate) reflection: bool,
+    pub(crate) notify: notify::Settings,
 }
 
 impl Default for Setup {
@@ -47,6 +48,7 @@ impl Default for Setup {
             token_audiences: Vec::new(),
             drain: Duration::from_secs(5),
             reflection: true,
+            notify: super::receiver::settings(),
         }
     }
 }
@@ -97,6 +99,7 @@ impl Server {
             pace: setup.pace,
             limits: setup.limits,
             history: Duration::from_hours(24 * 7),
+            notify: setup.notify.clone(),
             drain: setup.drain,
             clock: setup.clock.clone(),
             entropy: Entropy::system(),

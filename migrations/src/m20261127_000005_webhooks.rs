@@ -1,0 +1,116 @@
+//! Webhooks, and what is on its way to them and to mailboxes.
+
+use sea_orm_migration::{prelude::*, schema::*};
+
+#[derive(Debug, DeriveMigrationName)]
+pub(super) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for table in tables() {
+            manager.create_table(table).await?;
+        }
+        for index in indexes() {
+            manager.create_index(index).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for name in ["delivery", "webhook"] {
+            manager.drop_table(Table::drop().table(Alias::new(name)).to_owned()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn tables() -> Vec<TableCreateStatement> {
+    vec![webhook(), delivery()]
+}
+
+/// Secrets are encrypted. `failing_since` is the first failure behind the last success.
+fn webhook() -> TableCreateStatement {
+    table("webhook")
+        .col(string("webhook_id").primary_key())
+        .col(string_null("application_id"))
+        .col(text("url"))
+        .col(json_binary("event_types"))
+        .col(text("description"))
+        .col(string("disabled"))
+        .col(big_integer_null("failing_since"))
+        .col(blob("secret"))
+        .col(blob_null("old_secret"))
+        .col(big_integer_null("old_secret_until"))
+        .col(big_integer("create_time"))
+        .col(big_integer("update_time"))
+        .col(big_integer("revision"))
+        .to_owned()
+}
+
+/// `destination` is a webhook's id or a mailbox; `seq` is the notice's, and within
+/// destination and `order_key` they go in its order.
+fn delivery() -> TableCreateStatement {
+    table("delivery")
+        .col(string("delivery_id").primary_key())
+        .col(string("channel"))
+        .col(string("destination"))
+        .col(uuid("notice_id"))
+        .col(big_integer("seq"))
+        .col(string("kind"))
+        .col(string("application_id"))
+        .col(string("order_key"))
+        .col(string("state"))
+        .col(integer("attempts"))
+        .col(big_integer("create_time"))
+        .col(big_integer("next_attempt_time"))
+        .col(uuid_null("claimed_by"))
+        .col(big_integer("claimed_until"))
+        .col(big_integer_null("last_attempt_time"))
+        .col(integer_null("last_status"))
+        .col(text("last_error"))
+        .to_owned()
+}
+
+fn indexes() -> Vec<IndexCreateStatement> {
+    vec![
+        // Of an application.
+        index("webhook_by_application", "webhook", &["application_id", "webhook_id"]),
+        // What is due.
+        index("delivery_by_time", "delivery", &["channel", "state", "next_attempt_time"]),
+        // Whether something goes before it.
+        index("delivery_by_order", "delivery", &["destination", "state", "order_key", "seq"]),
+        // For lists.
+        index("delivery_by_destination", "delivery", &["destination", "seq"]),
+        // What is to be kept of notices.
+        index("delivery_by_notice", "delivery", &["notice_id"]),
+    ]
+}
+
+fn index(name: &'static str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+    let mut index = Index::create().name(name).table(Alias::new(table)).to_owned();
+    for column in columns {
+        index.col(Alias::new(*column));
+    }
+    index
+}
+
+fn table(name: &'static str) -> TableCreateStatement {
+    Table::create().table(Alias::new(name)).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_type_exists_on_postgresql_too() {
+        let all = tables().iter().map(|table| table.to_string(PostgresQueryBuilder)).collect::<Vec<_>>().join(";\n");
+        for word in ["jsonb", "bigint", "uuid", "varchar", "bytea", "integer"] {
+            assert!(all.contains(word), "{word} in {all}");
+        }
+        for word in ["_text(", "blob", "tinyint", "datetime"] {
+            assert!(!all.contains(word), "{word} in {all}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, task::JoinHandle};
+
+use super::{ServeError, said};
+use crate::{grpc::ListenRefused, jobs, limits::Budgets, replica::Stopped, store::Store};
+
+/// What runs, and how it ends.
+pub(super) struct Tasks {
+    pub(super) store: Store,
+    pub(super) budgets: Arc<Budgets>,
+    pub(super) server: JoinHandle<Result<(), ListenRefused>>,
+    pub(super) sync: JoinHandle<Result<(), Stopped>>,
+    pub(super) flush: JoinHandle<()>,
+    pub(super) look: JoinHandle<()>,
+    pub(super) cleaning: JoinHandle<()>,
+    pub(super) teller: JoinHandle<()>,
+    pub(super) jobs: jobs::Running,
+    pub(super) courier: JoinHandle<()>,
+    pub(super) stops: Stops,
+    pub(super) drain: Duration,
+}
+
+/// What tells each part to end.
+pub(super) struct Stops {
+    pub(super) server: watch::Sender<bool>,
+    pub(super) courier: watch::Sender<bool>,
+    pub(super) flush: watch::Sender<bool>,
+    pub(super) look: watch::Sender<bool>,
+    pub(super) sync: watch::Sender<bool>,
+}
+
+impl Tasks {
+    /// Runs until it is told to end, or one of them ends by itself.
+    pub(super) async fn run(mut self, told: watch::Receiver<bool>) -> Result<(), ServeError> {
+        let ended_by_itself = tokio::select! {
+            () = said(told) => None,
+            ended = &mut self.sync => Some(match ended {
+                Ok(Err(stopped)) => ServeError::Stopped(stopped),
+                Ok(Ok(())) => ServeError::Lost("the sync loop ended".to_owned()),
+                Err(error) => ServeError::Lost(error.to_string()),
+            }),
+            ended = &mut self.server => Some(match ended {
+                Ok(Err(refused)) => ServeError::Listen(refused),
+                Ok(Ok(())) => ServeError::Lost("the server ended".to_owned()),
+                Err(error) => ServeError::Lost(error.to_string()),
+            }),
+            ended = &mut self.flush => Some(match ended {
+                Ok(()) => ServeError::Lost("the loop that adds usage ended".to_owned()),
+                Err(error) => ServeError::Lost(error.to_string()),
+            }),
+            ended = &mut self.look => Some(match ended {
+                Ok(()) => ServeError::Lost("the loop that looks for what is unlike before ended".to_owned()),
+                Err(error) => ServeError::Lost(error.to_string()),
+            }),
+            ended = &mut self.teller => Some(match ended {
+                Ok(()) => ServeError::Lost("the loop that asks for chunks of limits ended".to_owned()),
+                Err(error) => ServeError::Lost(error.to_string()),
+            }),
+            ended = &mut self.courier => Some(match ended {
+                Ok(()) => ServeError::Lost("the courier ended".to_owned()),
+                Err(error) => ServeError::Lost(error.to_string()),
+            }),
+            lost = self.jobs.lost() => Some(ServeError::Lost(lost)),
+        };
+        self.cleaning.abort();
+        tracing::info!("draining");
+        self.stops.server.send_replace(true);
+        self.jobs.end().await;
+        if !self.server.is_finished() && tokio::time::timeout(self.drain, &mut self.server).await.is_err() {
+            tracing::warn!("calls or streams did not end in time and are cut off");
+            self.server.abort();
+        }
+        self.stops.courier.send_replace(true);
+        if !self.courier.is_finished()
+            && let Err(error) = (&mut self.courier).await
+        {
+            tracing::error!(%error, "the courier did not end; what it carried is told again at the next start");
+        }
+        // The calls have ended: what they counted is all there is.
+        self.stops.flush.send_replace(true);
+        if !self.flush.is_finished()
+            && let Err(error) = (&mut self.flush).await
+        {
+            tracing::error!(%error, "the last usage may be lost");
+        }
+        self.stops.look.send_replace(true);
+        if !self.look.is_finished()
+            && let Err(error) = (&mut self.look).await
+        {
+            tracing::error!(%error, "what was seen of keys last may be lost");
+        }
+        self.give_back().await;
+        self.teller.abort();
+        self.stops.sync.send_replace(true);
+        let ended = match ended_by_itself {
+            Some(error) => Err(error),
+            None => match self.sync.await {
+                Ok(ended) => ended.map_err(ServeError::Stopped),
+                Err(error) => Err(ServeError::Lost(error.to_string())),
+            },
+        };
+        self.store.close().await;
+        ended
+    }
+
+    /// What is in hand of limits. What does not get back in time is lost until its window ends.
+    async fn give_back(&self) {
+        const WITHIN: Duration = Duration::from_secs(5);
+        match tokio::time::timeout(WITHIN, self.budgets.give_back()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "what was in hand of limits was not given back"),
+            Err(_) => tracing::warn!("what was in hand of limits was not given back within {WITHIN:?}"),
+        }
+    }
+}

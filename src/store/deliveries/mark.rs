@@ -1,0 +1,164 @@
+use std::time::Duration;
+
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QuerySelect as _, sea_query::Expr,
+};
+
+use super::Channel;
+use crate::{
+    domain::{
+        backoff,
+        delivery::{Attempt, DeliveryState, Sender},
+        id::DeliveryId,
+        time::Timestamp,
+    },
+    store::{
+        Error, Store, codec,
+        entity::{delivery, webhook},
+        webhooks,
+    },
+};
+
+/// What becomes of a delivery after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marked {
+    /// It is over, or it is not this sender's any more.
+    Done,
+    Again {
+        attempts: u32,
+        after: Duration,
+    },
+    GivenUp {
+        attempts: u32,
+    },
+    /// It used up its attempts, and nothing else arrived there either: it stays, and its
+    /// webhook is to be disabled.
+    NothingArrives,
+}
+
+/// All attempts take a day, more or less: nothing arrived for this long and longer.
+const ALL_DAY: Duration = Duration::from_secs(20 * 3600);
+
+/// In which its webhook is disabled; if the process dies before that, an attempt after this
+/// comes to the same end.
+const MEANWHILE: Duration = Duration::from_secs(300);
+
+impl Store {
+    /// Says what came of sending; `fraction`, from 0 to 1, is jitter. To be told again if the
+    /// commit is unknown.
+    pub async fn mark_delivery(
+        &self,
+        id: DeliveryId,
+        sender: Sender,
+        attempt: Attempt,
+        fraction: f64,
+    ) -> Result<Marked, Error> {
+        self.detached(async move |store| {
+            let (_turn, tx) = store.begin_outbox().await?;
+            let now = store.database_time();
+            let row = delivery::Entity::find_by_id(id.to_string()).lock_exclusive().all(&tx).await?.pop();
+            let marked = match row {
+                Some(row) if is_open(&row) => mark(&tx, row, sender, &attempt, fraction, now).await?,
+                // Deleted with its webhook, or another sender was faster.
+                _ => Marked::Done,
+            };
+            tx.commit().await.map_err(Error::CommitUnknown)?;
+            Ok(marked)
+        })
+        .await
+    }
+}
+
+fn is_open(row: &delivery::Model) -> bool {
+    [DeliveryState::Pending, DeliveryState::Held].map(codec::state).contains(&row.state.as_str())
+}
+
+async fn mark(
+    db: &impl ConnectionTrait,
+    mut row: delivery::Model,
+    sender: Sender,
+    attempt: &Attempt,
+    fraction: f64,
+    now: Timestamp,
+) -> Result<Marked, Error> {
+    let delivered = matches!(attempt, Attempt::Delivered { .. });
+    if row.claimed_by != Some(sender) && !delivered {
+        return Ok(Marked::Done);
+    }
+    row.attempts = row.attempts.saturating_add(1);
+    let attempts = u32::try_from(row.attempts).unwrap_or(u32::MAX);
+    row.last_attempt_time = Some(now.micros());
+    let (status, why) = match attempt {
+        Attempt::Delivered { status } => (*status, ""),
+        Attempt::Failed { status, why } => (*status, why.as_str()),
+        Attempt::Refused { why } => (None, why.as_str()),
+        Attempt::Gone => (Some(410), "HTTP 410: the receiver wants nothing more"),
+    };
+    (row.last_status, row.last_error) = (status.map(i32::from), why.to_owned());
+    let is_webhook = row.channel == Channel::Webhook.word();
+    let later = now.checked_add(MEANWHILE).unwrap_or(now).micros();
+    let marked = match attempt {
+        Attempt::Delivered { .. } => {
+            row.state = codec::state(DeliveryState::Delivered).to_owned();
+            webhooks::no_longer_failing(db, &row.destination).await?;
+            Marked::Done
+        }
+        Attempt::Refused { .. } => {
+            row.state = codec::state(DeliveryState::Failed).to_owned();
+            Marked::GivenUp { attempts }
+        }
+        Attempt::Gone => {
+            row.next_attempt_time = later;
+            Marked::NothingArrives
+        }
+        Attempt::Failed { .. } => {
+            let since = if is_webhook { failing(db, &row.destination, now).await? } else { None };
+            match backoff::delay(attempts, fraction) {
+                Some(after) => {
+                    row.next_attempt_time = now.checked_add(after).unwrap_or(now).micros();
+                    Marked::Again { attempts, after }
+                }
+                None if since.is_some_and(|since| now.since(since) >= ALL_DAY) => {
+                    row.next_attempt_time = later;
+                    Marked::NothingArrives
+                }
+                None => {
+                    row.state = codec::state(DeliveryState::Failed).to_owned();
+                    Marked::GivenUp { attempts }
+                }
+            }
+        }
+    };
+    save(db, row).await?;
+    Ok(marked)
+}
+
+/// Notes that something failed there; answers since when nothing arrived.
+async fn failing(db: &impl ConnectionTrait, id: &str, now: Timestamp) -> Result<Option<Timestamp>, Error> {
+    use webhook::Column as C;
+    webhook::Entity::update_many()
+        .col_expr(C::FailingSince, Expr::value(now.micros()))
+        .filter(C::WebhookId.eq(id))
+        .filter(C::FailingSince.is_null())
+        .exec(db)
+        .await?;
+    let row = webhook::Entity::find_by_id(id).all(db).await?.pop();
+    Ok(row.and_then(|row| row.failing_since).map(Timestamp::from_micros))
+}
+
+async fn save(db: &impl ConnectionTrait, row: delivery::Model) -> Result<(), Error> {
+    use delivery::Column as C;
+    delivery::Entity::update_many()
+        .col_expr(C::State, Expr::value(row.state))
+        .col_expr(C::Attempts, Expr::value(row.attempts))
+        .col_expr(C::NextAttemptTime, Expr::value(row.next_attempt_time))
+        .col_expr(C::ClaimedBy, Expr::value(Option::<uuid::Uuid>::None))
+        .col_expr(C::ClaimedUntil, Expr::value(0_i64))
+        .col_expr(C::LastAttemptTime, Expr::value(row.last_attempt_time))
+        .col_expr(C::LastStatus, Expr::value(row.last_status))
+        .col_expr(C::LastError, Expr::value(row.last_error))
+        .filter(C::DeliveryId.eq(row.delivery_id))
+        .exec(db)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,120 @@
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    sea_query::{Expr, OnConflict},
+};
+
+use super::{
+    Error, codec,
+    entity::{delivery, webhook},
+};
+use crate::domain::{
+    delivery::DeliveryState,
+    id::{ApplicationId, WebhookId},
+    page::PageRequest,
+    webhook::Webhook,
+};
+
+/// Of an application, or of all of them together.
+fn of(application: Option<ApplicationId>) -> Condition {
+    let column = webhook::Column::ApplicationId;
+    Condition::all().add(match application {
+        Some(id) => column.eq(id.to_string()),
+        None => column.is_null(),
+    })
+}
+
+pub(super) async fn find(
+    db: &impl ConnectionTrait,
+    application: Option<ApplicationId>,
+    id: WebhookId,
+    lock: bool,
+) -> Result<Option<Webhook>, Error> {
+    let mut query = webhook::Entity::find_by_id(id.to_string()).filter(of(application));
+    if lock {
+        query = query.lock_exclusive();
+    }
+    query.all(db).await?.pop().map(codec::webhook).transpose()
+}
+
+pub(super) async fn list(
+    db: &impl ConnectionTrait,
+    application: Option<ApplicationId>,
+    page: &PageRequest,
+) -> Result<Vec<Webhook>, Error> {
+    let mut query = webhook::Entity::find().filter(of(application));
+    if let Some(after) = &page.after {
+        query = query.filter(webhook::Column::WebhookId.gt(after));
+    }
+    let rows = query.order_by_asc(webhook::Column::WebhookId).limit(page.size + 1).all(db).await?;
+    rows.into_iter().map(codec::webhook).collect()
+}
+
+pub(super) async fn count(db: &impl ConnectionTrait, application: Option<ApplicationId>) -> Result<u64, Error> {
+    Ok(webhook::Entity::find().filter(of(application)).count(db).await?)
+}
+
+/// Those that are told of what happens in this application. At most twice as many as one
+/// may have.
+pub(super) async fn hearing(db: &impl ConnectionTrait, application: &str) -> Result<Vec<Webhook>, Error> {
+    let column = webhook::Column::ApplicationId;
+    let hears = Condition::any().add(column.eq(application)).add(column.is_null());
+    let rows = webhook::Entity::find().filter(hears).filter(webhook::Column::Disabled.eq("")).all(db).await?;
+    rows.into_iter().map(codec::webhook).collect()
+}
+
+/// Writes the row, and holds or lets go of what is on its way there.
+pub(super) async fn put(db: &impl ConnectionTrait, webhook: &Webhook, was_disabled: bool) -> Result<(), Error> {
+    use webhook::Column as C;
+    let row = codec::webhook_row(webhook).into_active_model().reset_all();
+    let columns =
+        [C::Url, C::EventTypes, C::Description, C::Disabled, C::Secret, C::OldSecret, C::OldSecretUntil, C::UpdateTime];
+    let update = OnConflict::column(C::WebhookId).update_columns(columns).update_column(C::Revision).to_owned();
+    webhook::Entity::insert(row).on_conflict(update).exec_without_returning(db).await?;
+    match (was_disabled, webhook.disabled.is_some()) {
+        (false, true) => hold(db, webhook.id).await,
+        (true, false) => let_go(db, webhook.id).await,
+        _ => Ok(()),
+    }
+}
+
+async fn hold(db: &impl ConnectionTrait, id: WebhookId) -> Result<(), Error> {
+    delivery::Entity::update_many()
+        .col_expr(delivery::Column::State, Expr::value(codec::state(DeliveryState::Held)))
+        .filter(delivery::Column::Destination.eq(id.to_string()))
+        .filter(delivery::Column::State.eq(codec::state(DeliveryState::Pending)))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// From the first attempt on: whoever enabled it says that it is mended.
+async fn let_go(db: &impl ConnectionTrait, id: WebhookId) -> Result<(), Error> {
+    delivery::Entity::update_many()
+        .col_expr(delivery::Column::State, Expr::value(codec::state(DeliveryState::Pending)))
+        .col_expr(delivery::Column::Attempts, Expr::value(0))
+        .col_expr(delivery::Column::NextAttemptTime, Expr::value(0_i64))
+        .filter(delivery::Column::Destination.eq(id.to_string()))
+        .filter(delivery::Column::State.eq(codec::state(DeliveryState::Held)))
+        .exec(db)
+        .await?;
+    no_longer_failing(db, &id.to_string()).await
+}
+
+/// Something arrived, or is believed to from now on.
+pub(super) async fn no_longer_failing(db: &impl ConnectionTrait, id: &str) -> Result<(), Error> {
+    webhook::Entity::update_many()
+        .col_expr(webhook::Column::FailingSince, Expr::value(Option::<i64>::None))
+        .filter(webhook::Column::WebhookId.eq(id))
+        .filter(webhook::Column::FailingSince.is_not_null())
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn delete(db: &impl ConnectionTrait, id: WebhookId) -> Result<(), Error> {
+    let of = delivery::Entity::delete_many().filter(delivery::Column::Destination.eq(id.to_string()));
+    of.exec(db).await?;
+    webhook::Entity::delete_by_id(id.to_string()).exec(db).await?;
+    Ok(())
+}
