@@ -277,8 +277,7 @@ impl Save {
                     (None, None) => {}
                     (Some(before), None) => webhooks::delete(db, before.id).await?,
                     (before, Some(after)) => {
-                        let was_disabled = before.as_ref().is_some_and(|before| before.disabled.is_some());
-                        webhooks::put(db, &Webhook { revision, ..after.clone() }, was_disabled).await?;
+                        webhooks::put(db, before.as_deref(), &Webhook { revision, ..after.clone() }).await?;
                     }
                 }
                 let before = before.map(|webhook| json(&codec::webhook_row(&webhook))).transpose()?;

@@ -64,17 +64,19 @@ pub(super) async fn hearing(db: &impl ConnectionTrait, application: &str) -> Res
 }
 
 /// Writes the row, and holds or lets go of what is on its way there.
-pub(super) async fn put(db: &impl ConnectionTrait, webhook: &Webhook, was_disabled: bool) -> Result<(), Error> {
+pub(super) async fn put(db: &impl ConnectionTrait, before: Option<&Webhook>, webhook: &Webhook) -> Result<(), Error> {
     use webhook::Column as C;
     let row = codec::webhook_row(webhook).into_active_model().reset_all();
     let columns =
         [C::Url, C::EventTypes, C::Description, C::Disabled, C::Secret, C::OldSecret, C::OldSecretUntil, C::UpdateTime];
     let update = OnConflict::column(C::WebhookId).update_columns(columns).update_column(C::Revision).to_owned();
     webhook::Entity::insert(row).on_conflict(update).exec_without_returning(db).await?;
-    match (was_disabled, webhook.disabled.is_some()) {
-        (false, true) => hold(db, webhook.id).await,
-        (true, false) => let_go(db, webhook.id).await,
-        _ => Ok(()),
+    let Some(before) = before else { return Ok(()) };
+    let is_mended = before.disabled.is_some() || before.url != webhook.url;
+    match webhook.disabled {
+        Some(_) => hold(db, webhook.id).await,
+        None if is_mended => let_go(db, webhook.id).await,
+        None => Ok(()),
     }
 }
 
@@ -88,14 +90,14 @@ async fn hold(db: &impl ConnectionTrait, id: WebhookId) -> Result<(), Error> {
     Ok(())
 }
 
-/// From the first attempt on: whoever enabled it says that it is mended.
+/// From the first attempt on: whoever enabled it, or led it elsewhere, says that it is mended.
 async fn let_go(db: &impl ConnectionTrait, id: WebhookId) -> Result<(), Error> {
     delivery::Entity::update_many()
         .col_expr(delivery::Column::State, Expr::value(codec::state(DeliveryState::Pending)))
         .col_expr(delivery::Column::Attempts, Expr::value(0))
         .col_expr(delivery::Column::NextAttemptTime, Expr::value(0_i64))
         .filter(delivery::Column::Destination.eq(id.to_string()))
-        .filter(delivery::Column::State.eq(codec::state(DeliveryState::Held)))
+        .filter(delivery::Column::State.is_in([DeliveryState::Held, DeliveryState::Pending].map(codec::state)))
         .exec(db)
         .await?;
     no_longer_failing(db, &id.to_string()).await

@@ -5,9 +5,9 @@ use std::{collections::HashSet, time::Duration};
 use portcullis::pb;
 
 use crate::harness::{
-    Hook, Rows, Server,
+    Hook, Rows, Server, mask,
     receiver::{Receiver, Reply},
-    webhook::ROTATE,
+    webhook::{ROTATE, UPDATE},
 };
 
 const PENDING: i32 = pb::DeliveryState::Pending as i32;
@@ -223,6 +223,23 @@ async fn one_message_that_is_refused_for_a_day_is_given_up_while_others_arrive()
         let next = receiver.next().await;
         assert_eq!(next.json()["data"]["key"]["name"].as_str(), Some(format!("after {number}").as_str()));
     }
+}
+
+#[tokio::test]
+async fn what_waits_goes_to_the_new_url_at_once_and_from_the_first_attempt_on() {
+    let (mut bad, mut good) = (Receiver::start().await, Receiver::start().await);
+    bad.replies(Reply::Status(500));
+    let server = Server::start().await;
+    let hook = server.hook(&bad.url).await;
+    server.key().await;
+    let first = bad.next().await;
+    attempt(&server, &hook, Duration::from_secs(6), 2).await;
+    let webhook = pb::Webhook { url: good.url.clone(), ..hook.webhook.clone() };
+    let request = pb::UpdateWebhookRequest { webhook: Some(webhook), update_mask: mask(&["url"]) };
+    let _: pb::UpdateWebhookResponse = server.signed(&server.admin, UPDATE, &request).await.expect("update");
+    assert_eq!(good.next().await.id(), first.id());
+    let all = server.until_deliveries(&hook, |all| all[0].state == DELIVERED).await;
+    assert_eq!(all[0].attempts, 1);
 }
 
 #[tokio::test]
