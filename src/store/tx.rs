@@ -231,6 +231,7 @@ impl Save {
             Self::Key { before, .. } => before.is_none(),
             Self::Application { before, .. } => before.is_none(),
             Self::Account { before, .. } => before.is_none(),
+            Self::Webhook { before, .. } => before.is_none(),
         }
     }
 

@@ -129,7 +129,7 @@ async fn each_key_that_a_change_of_limits_narrows_is_told_once_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_key_whose_overlap_is_over_keeps_its_limits_though_nobody_wrote_its_end_down() {
+async fn a_key_whose_overlap_is_over_keeps_its_limits_written_down_or_not() {
     let server = Server::start().await;
     let (_, pair) = limited(&server, 10).await;
     server.advance(Duration::from_hours(48)).await;

@@ -1,6 +1,6 @@
 //! What is not rotated, and by whom not.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use portcullis::pb::{self, Verdict, rotate_key_request::Expiration};
 use tonic::Code;
@@ -37,7 +37,7 @@ async fn only_the_newest_key_of_a_chain_rotates_and_others_are_told_which_it_is(
     assert_eq!(named(&server, &rotation(&first), refused.0, refused.1).await, two.new.key_id, "revoked or not");
     let revoked = (Code::FailedPrecondition, "KEY_REVOKED");
     server.refuses(&server.admin, ROTATE, &rotation(&two.new), revoked.0, revoked.1).await;
-    server.advance(Duration::from_hours(2)).await;
+    server.pass(2 * 3600).await;
     for key in [&first, &one.new] {
         server.refuses(&server.admin, ROTATE, &rotation(key), revoked.0, revoked.1).await;
     }
@@ -137,7 +137,7 @@ async fn an_expired_key_rotates_with_a_new_expiration_only() {
     let server = Server::start().await;
     let made = server.key_with(|request| request.expiration = ttl(60)).await;
     let key = made.key.expect("key");
-    server.advance(Duration::from_secs(60)).await;
+    server.pass(60).await;
     server.refuses_fields(ROTATE, &rotation(&key), &["expire_time"]).await;
     let expiration = Some(Expiration::Ttl(prost_types::Duration { seconds: 100, nanos: 0 }));
     let pair = server.rotate_with(&pb::RotateKeyRequest { expiration, ..rotation(&key) }).await;

@@ -21,7 +21,6 @@ const NOBODY: &str = "http://127.0.0.1:9/";
 /// Something for each method to work on.
 struct Stage {
     app: String,
-    to_rotate: pb::Key,
     to_update: pb::Key,
     to_revoke: pb::Key,
     /// The successor that was made by itself, whose secret is the admin's.
@@ -44,7 +43,6 @@ impl Stage {
         Self {
             sealed: server.get(&rotating.key_id).await.rotated_to,
             app: server.app.clone(),
-            to_rotate: server.key().await.key.expect("key"),
             to_update: server.key().await.key.expect("key"),
             to_revoke: server.key().await.key.expect("key"),
             account: server.admin.hire_role(server, 1, pb::Role::Editor, &[]).await,
@@ -142,6 +140,9 @@ impl Stage {
                 pb::GetWebhookRequest { application_id: app, webhook_id: self.hook.webhook_id.clone() }.encode_to_vec()
             }
             "ListWebhooks" => pb::ListWebhooksRequest { application_id: app, ..Default::default() }.encode_to_vec(),
+            "ReportLeakedKey" => {
+                pb::ReportLeakedKeyRequest { secret: "sk_live_no".into(), ..Default::default() }.encode_to_vec()
+            }
             "Check" => crate::envoy_check::asks(&[], &[("x-api-key", "sk_live_no")]).encode_to_vec(),
             // All of them, from the first page, or from the head.
             "ListApplications" | "ListServiceAccounts" | "ListAuditEvents" | "WatchRevocations" => Vec::new(),
