@@ -21,6 +21,7 @@ const NOBODY: &str = "http://127.0.0.1:9/";
 /// Something for each method to work on.
 struct Stage {
     app: String,
+    to_rotate: pb::Key,
     to_update: pb::Key,
     to_revoke: pb::Key,
     /// The successor that was made by itself, whose secret is the admin's.
@@ -43,6 +44,7 @@ impl Stage {
         Self {
             sealed: server.get(&rotating.key_id).await.rotated_to,
             app: server.app.clone(),
+            to_rotate: server.key().await.key.expect("key"),
             to_update: server.key().await.key.expect("key"),
             to_revoke: server.key().await.key.expect("key"),
             account: server.admin.hire_role(server, 1, pb::Role::Editor, &[]).await,
