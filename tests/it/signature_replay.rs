@@ -24,6 +24,7 @@ struct Stage {
     to_rotate: pb::Key,
     to_update: pb::Key,
     to_revoke: pb::Key,
+    to_rotate: pb::Key,
     /// The successor that was made by itself, whose secret is the admin's.
     sealed: String,
     /// With a key, that is to be removed.
@@ -47,6 +48,7 @@ impl Stage {
             to_rotate: server.key().await.key.expect("key"),
             to_update: server.key().await.key.expect("key"),
             to_revoke: server.key().await.key.expect("key"),
+            to_rotate: server.key().await.key.expect("key"),
             account: server.admin.hire_role(server, 1, pb::Role::Editor, &[]).await,
             to_disable: server.admin.hire_role(server, 2, pb::Role::Editor, &[]).await,
             hook: server.hook(NOBODY).await.webhook,
