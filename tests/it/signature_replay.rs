@@ -21,7 +21,6 @@ const NOBODY: &str = "http://127.0.0.1:9/";
 /// Something for each method to work on.
 struct Stage {
     app: String,
-    to_rotate: pb::Key,
     to_update: pb::Key,
     to_revoke: pb::Key,
     to_rotate: pb::Key,
@@ -45,7 +44,6 @@ impl Stage {
         Self {
             sealed: server.get(&rotating.key_id).await.rotated_to,
             app: server.app.clone(),
-            to_rotate: server.key().await.key.expect("key"),
             to_update: server.key().await.key.expect("key"),
             to_revoke: server.key().await.key.expect("key"),
             to_rotate: server.key().await.key.expect("key"),
