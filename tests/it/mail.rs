@@ -46,14 +46,23 @@ async fn until_states(server: &Server, wanted: &[&str]) {
 }
 
 async fn until_attempts(server: &Server, attempts: i64) {
+    until(server, "SELECT max(attempts) FROM delivery", attempts).await;
+}
+
+/// Waits until so many were tried: what came of it is written after it happened.
+async fn until_tried(server: &Server, mails: i64) {
+    until(server, "SELECT count(*) FROM delivery WHERE attempts > 0", mails).await;
+}
+
+async fn until(server: &Server, sql: &str, number: i64) {
     let rows = Rows::of(&server.database_path()).await;
     for _ in 0..500 {
-        if rows.number("SELECT max(attempts) FROM delivery").await == attempts {
+        if rows.number(sql).await == number {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("never so many attempts");
+    panic!("never {number}: {sql}");
 }
 
 #[tokio::test]
@@ -110,6 +119,7 @@ async fn a_server_that_vanishes_in_mid_mail_gets_the_same_mail_again_with_the_sa
     server.key().await;
     let first = mails.next().await;
     assert_eq!(text(&mails.next().await, "happened"), "vanished before the answer");
+    until_tried(&server, 3).await;
     mails.nothing().await;
     server.advance(Duration::from_secs(6)).await;
     let again = mails.next().await;
@@ -133,6 +143,7 @@ async fn a_mailbox_that_does_not_exist_is_given_up_and_a_busy_one_is_tried_again
     let server = server.restart().await;
     server.key().await;
     assert_eq!(text(&mails.next().await, "happened"), "busy");
+    until_tried(&server, 2).await;
     mails.nothing().await;
     server.advance(Duration::from_secs(6)).await;
     assert_eq!(text(&mails.next().await, "happened"), "mail");

@@ -124,6 +124,7 @@ async fn what_failed_is_sent_again_with_the_same_id_and_what_comes_after_it_wait
 
     receiver.replies(Reply::Status(200));
     receiver.nothing().await;
+    server.until_deliveries(&hook, |all| all.iter().filter(|one| one.attempts == 1).count() == 2).await;
     server.advance(Duration::from_secs(6)).await;
     let mut told = Vec::new();
     for _ in 0..4 {
@@ -233,6 +234,7 @@ async fn what_waits_goes_to_the_new_url_at_once_and_from_the_first_attempt_on() 
     let hook = server.hook(&bad.url).await;
     server.key().await;
     let first = bad.next().await;
+    server.until_deliveries(&hook, |all| all[0].attempts == 1).await;
     attempt(&server, &hook, Duration::from_secs(6), 2).await;
     let webhook = pb::Webhook { url: good.url.clone(), ..hook.webhook.clone() };
     let request = pb::UpdateWebhookRequest { webhook: Some(webhook), update_mask: mask(&["url"]) };
