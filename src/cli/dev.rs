@@ -38,7 +38,7 @@ use crate::{
 #[derive(Debug, Args)]
 // What a newcomer should see is on standard output, and each caller hears of its own errors:
 // the log stays out of the way.
-#[command(mut_arg("log", |log| log.default_value("warn,portcullis::rpc=error")))]
+#[command(mut_arg("log", |log| log.default_value("warn,portcullis::rpc=error,portcullis::signals=error")))]
 #[command(after_help = "\
 Example:
   portcullis dev --data-dir ./portcullis-data --listen 127.0.0.1:50051")]

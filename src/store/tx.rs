@@ -1,3 +1,4 @@
+mod save;
 mod upkeep;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +11,7 @@ use super::{
     entity::event_log,
     keys,
     requests::{self, Earlier},
-    timers, webhooks,
+    webhooks,
 };
 use crate::{
     domain::{
@@ -28,6 +29,8 @@ use crate::{
     signing::Kid,
 };
 
+pub(super) use save::Save;
+use save::json;
 pub(super) use upkeep::Aside;
 
 /// A transaction that is deciding: it reads, and notes what is to be saved. What it read
@@ -58,14 +61,6 @@ pub(super) struct Notes {
     pub(super) remarks: Vec<Json>,
     /// It is a revision whether it changes anything or not.
     pub(super) numbered: bool,
-}
-
-#[derive(Debug)]
-pub(super) enum Save {
-    Key { before: Option<Box<Key>>, after: Box<Key>, cause: Option<Cause> },
-    Application { before: Option<Application>, after: Application, cause: Option<Cause> },
-    Account { before: Option<ServiceAccount>, after: ServiceAccount },
-    Webhook { before: Option<Box<Webhook>>, after: Option<Box<Webhook>> },
 }
 
 impl Inner {
@@ -193,104 +188,6 @@ impl Tx {
     pub(super) fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
         self.inner.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What was written, for the log and for the audit.
-pub(super) struct Written {
-    /// None: what answers are made from does not change by it.
-    pub(super) change: Option<codec::ChangeRow>,
-    pub(super) before: Option<Json>,
-    pub(super) after: Option<Json>,
-}
-
-impl Save {
-    /// Writes when something is due for it, unless a job says so itself.
-    pub(super) async fn time(&self, db: &DatabaseTransaction, asides: &[Aside], now: Timestamp) -> Result<(), Error> {
-        match self {
-            Self::Key { before, after, .. } if !asides.iter().any(|aside| aside.times(after.id)) => {
-                timers::follow(db, before.as_deref(), after, now).await
-            }
-            Self::Key { .. } | Self::Application { .. } | Self::Account { .. } | Self::Webhook { .. } => Ok(()),
-        }
-    }
-
-    /// The id of what is saved.
-    pub(super) fn id(&self) -> String {
-        match self {
-            Self::Key { after, .. } => after.id.to_string(),
-            Self::Application { after, .. } => after.id.to_string(),
-            Self::Account { after, .. } => after.id.to_string(),
-            Self::Webhook { before, after } => {
-                after.as_ref().or(before.as_ref()).map_or_else(String::new, |webhook| webhook.id.to_string())
-            }
-        }
-    }
-
-    pub(super) fn is_new(&self) -> bool {
-        match self {
-            Self::Key { before, .. } => before.is_none(),
-            Self::Application { before, .. } => before.is_none(),
-            Self::Account { before, .. } => before.is_none(),
-            Self::Webhook { before, .. } => before.is_none(),
-        }
-    }
-
-    /// Whose it is.
-    pub(super) fn application_id(&self) -> Option<ApplicationId> {
-        match self {
-            Self::Key { after, .. } => Some(after.application_id),
-            Self::Application { after, .. } => Some(after.id),
-            Self::Account { .. } => None,
-            Self::Webhook { before, after } => after.as_ref().or(before.as_ref())?.application_id,
-        }
-    }
-
-    /// Writes the row as of `revision`.
-    pub(super) async fn write(self, db: &DatabaseTransaction, revision: Revision) -> Result<Written, Error> {
-        match self {
-            Self::Key { before, mut after, cause } => {
-                after.revision = revision;
-                let row = codec::key_row(&after);
-                keys::put(db, row.clone()).await?;
-                let before = before.map(|key| json(&codec::key_row(&key))).transpose()?;
-                let (cause, after) = (cause.map(codec::cause), Some(json(&row)?));
-                Ok(Written { change: Some(codec::ChangeRow::Key { row: Box::new(row), cause }), before, after })
-            }
-            Self::Application { before, mut after, cause } => {
-                after.revision = revision;
-                let row = codec::application_row(&after);
-                applications::put(db, row.clone()).await?;
-                let before = before.map(|application| json(&codec::application_row(&application))).transpose()?;
-                let (cause, after) = (cause.map(codec::cause), Some(json(&row)?));
-                Ok(Written { change: Some(codec::ChangeRow::Application { row, cause }), before, after })
-            }
-            Self::Account { before, mut after } => {
-                after.revision = revision;
-                let (row, keys) = codec::account_rows(&after);
-                accounts::put(db, row.clone(), keys.clone()).await?;
-                let before = before.map(|account| json(&codec::account_rows(&account))).transpose()?;
-                let after = Some(json(&(&row, &keys))?);
-                Ok(Written { change: Some(codec::ChangeRow::ServiceAccount { row, keys }), before, after })
-            }
-            Self::Webhook { before, after } => {
-                match (&before, after.as_deref()) {
-                    (None, None) => {}
-                    (Some(before), None) => webhooks::delete(db, before.id).await?,
-                    (before, Some(after)) => {
-                        webhooks::put(db, before.as_deref(), &Webhook { revision, ..after.clone() }).await?;
-                    }
-                }
-                let before = before.map(|webhook| json(&codec::webhook_row(&webhook))).transpose()?;
-                let after =
-                    after.map(|after| json(&codec::webhook_row(&Webhook { revision, ..*after }))).transpose()?;
-                Ok(Written { change: None, before, after })
-            }
-        }
-    }
-}
-
-fn json(value: &impl serde::Serialize) -> Result<Json, Error> {
-    serde_json::to_value(value).map_err(|error| Error::Corrupt(error.to_string()))
 }
 
 /// The event of a mutation.

@@ -220,8 +220,8 @@ async fn the_answer_is_the_same_whatever_the_text_is() {
             let told = answer(&server, &stranger, &report(&secret)).await;
             let (took, sent) = (begun.elapsed(), server.store().statements() - before - asked);
             println!("{policy:?}, {kind}: {took:?}, {sent} statements");
-            // Not equal: what follows reads the application, claims and writes a notice, and writes the
-            // key, six statements of a fraction of a millisecond in the same transaction. Hence the beat.
+            // Not equal: what follows reads the application, looks up who hears of it, claims and writes a notice, and
+            // writes the key, seven statements of a fraction of a millisecond in the same transaction. Hence the beat.
             assert_eq!(server.revision().await, revision + 1, "{kind}: a revision, whatever follows");
             // On the beat, and so not by what was done: a statement takes a fraction of a millisecond.
             assert!(took >= Duration::from_millis(100), "{kind}: {took:?}");

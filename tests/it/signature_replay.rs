@@ -15,6 +15,9 @@ use crate::harness::{
 const REUSED: (Code, &str) = (Code::Unauthenticated, "NONCE_REUSED");
 const OUT_OF_WINDOW: (Code, &str) = (Code::Unauthenticated, "TIMESTAMP_OUT_OF_WINDOW");
 
+/// Where nobody listens.
+const NOBODY: &str = "http://127.0.0.1:9/";
+
 /// Something for each method to work on.
 struct Stage {
     app: String,
@@ -26,6 +29,8 @@ struct Stage {
     /// With a key, that is to be removed.
     account: Persona,
     to_disable: Persona,
+    hook: pb::Webhook,
+    to_delete: pb::Webhook,
 }
 
 impl Stage {
@@ -44,6 +49,8 @@ impl Stage {
             to_rotate: server.key().await.key.expect("key"),
             account: server.admin.hire_role(server, 1, pb::Role::Editor, &[]).await,
             to_disable: server.admin.hire_role(server, 2, pb::Role::Editor, &[]).await,
+            hook: server.hook(NOBODY).await.webhook,
+            to_delete: server.hook(NOBODY).await.webhook,
         }
     }
 
@@ -119,6 +126,22 @@ impl Stage {
                 pb::RemoveServiceAccountKeyRequest { service_account_id, kid: self.account.kid(), wait: 0 }
                     .encode_to_vec()
             }
+            "CreateWebhook" | "UpdateWebhook" => {
+                let is_update = path.ends_with("UpdateWebhook");
+                let webhook_id = if is_update { self.hook.webhook_id.clone() } else { String::new() };
+                let webhook =
+                    pb::Webhook { application_id: app, webhook_id, url: NOBODY.to_owned(), ..Default::default() };
+                // The same fields in the same places.
+                pb::CreateWebhookRequest { webhook: Some(webhook), ..Default::default() }.encode_to_vec()
+            }
+            "DeleteWebhook" => {
+                let webhook_id = self.to_delete.webhook_id.clone();
+                pb::DeleteWebhookRequest { application_id: app, webhook_id, ..Default::default() }.encode_to_vec()
+            }
+            "GetWebhook" | "TestWebhook" | "ListWebhookDeliveries" | "RotateWebhookSecret" => {
+                pb::GetWebhookRequest { application_id: app, webhook_id: self.hook.webhook_id.clone() }.encode_to_vec()
+            }
+            "ListWebhooks" => pb::ListWebhooksRequest { application_id: app, ..Default::default() }.encode_to_vec(),
             "ReportLeakedKey" => {
                 pb::ReportLeakedKeyRequest { secret: "sk_live_no".into(), ..Default::default() }.encode_to_vec()
             }

@@ -7,7 +7,7 @@ use crate::{
     auth::Method,
     domain::{
         act::Subject,
-        id::{ApplicationId, KeyId, ServiceAccountId},
+        id::{ApplicationId, KeyId, ServiceAccountId, WebhookId},
     },
     pb,
 };
@@ -49,6 +49,22 @@ pub(in crate::grpc) fn subject(method: &Method, message: &[u8]) -> Subject {
         "ServiceAccountService/UpdateServiceAccount" => of(message, |update: pb::UpdateServiceAccountRequest| {
             account(&update.service_account.unwrap_or_default().service_account_id)
         }),
+        "WebhookService/CreateWebhook" => of(message, |create: pb::CreateWebhookRequest| {
+            (application(&create.webhook.unwrap_or_default().application_id), None)
+        }),
+        "WebhookService/UpdateWebhook" => of(message, |update: pb::UpdateWebhookRequest| {
+            let hook = update.webhook.unwrap_or_default();
+            webhook(&hook.application_id, &hook.webhook_id)
+        }),
+        "WebhookService/DeleteWebhook" => {
+            of(message, |delete: pb::DeleteWebhookRequest| webhook(&delete.application_id, &delete.webhook_id))
+        }
+        "WebhookService/TestWebhook" => {
+            of(message, |test: pb::TestWebhookRequest| webhook(&test.application_id, &test.webhook_id))
+        }
+        "WebhookService/RotateWebhookSecret" => {
+            of(message, |rotate: pb::RotateWebhookSecretRequest| webhook(&rotate.application_id, &rotate.webhook_id))
+        }
         // What is to be made has no name yet, and is of no application; what leaked is a secret.
         _ => Subject::default(),
     }
@@ -67,6 +83,10 @@ fn application(text: &str) -> Option<ApplicationId> {
 
 fn account(id: &str) -> Named {
     (None, id_of::<ServiceAccountId>(id))
+}
+
+fn webhook(application_id: &str, id: &str) -> Named {
+    (application(application_id), id_of::<WebhookId>(id))
 }
 
 /// The id, if it is one of this kind.
