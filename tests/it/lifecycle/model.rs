@@ -245,6 +245,13 @@ impl Model {
                     if at <= now {
                         return Err("FIELD_INVALID");
                     }
+                    let is_kept = known.renews && !known.disabled && known.next.is_none();
+                    let is_sooner = known.expires.is_none_or(|then| at < then);
+                    let is_near = seconds <= 7 * DAY && 10 * seconds <= known.lifetime.unwrap_or(seconds);
+                    if is_kept && is_sooner && is_near {
+                        // It would be put off a moment later.
+                        return Err("FIELD_INVALID");
+                    }
                     known.lifetime = known.lifetime.or(Some(seconds));
                     known.told_expired = false;
                     known.expires = Some(at);
