@@ -67,6 +67,12 @@ fn grpcurl_passes_with_the_flags_that_sign_prints_for_every_method() {
         }
         called.push(format!("/portcullis.v1.{method}"));
     }
+    // Nothing is sealed before a day is over: what is refused for that has passed the gate.
+    let sealed = ("KeyService/GetSealedSecret", r#"{"application_id": "APP", "key_id": "THEKEY"}"#);
+    let request = known.iter().fold(sealed.1.to_owned(), |text, (name, value)| text.replace(name, value));
+    let refused = grpcurl.call(sealed.0, &request);
+    assert!(refused.err.contains("SEALED_SECRET_NOT_FOUND"), "{}", refused.err);
+    called.push(format!("/portcullis.v1.{}", sealed.0));
     let left_out: Vec<_> =
         METHODS.iter().map(|method| method.path).filter(|path| !called.iter().any(|c| c == path)).collect();
     assert_eq!(
@@ -113,6 +119,8 @@ const REQUESTS: &[(&str, &str, Learnt)] = &[
     ("KeyService/GetKeyUsage", r#"{"application_id": "APP", "key_id": "THEKEY", "step": "USAGE_STEP_DAY"}"#, &[]),
     ("KeyService/UpdateKey", r#"{"key": {"application_id": "APP", "key_id": "THEKEY", "ip_allowlist": ["10.0.0.0/8", "::1"], "resource_allowlist": ["ü*"], "rate_limits": [{"window": "60s", "name": "minute", "limit": 5}], "quotas": [{"period": 2, "limit": "7"}]}}"#, &[]),
     ("KeyService/UpdateKey", r#"{"key": {"application_id": "APP", "key_id": "THEKEY", "disabled": true, "revision": "9007199254740993"}, "update_mask": {"paths": ["disabled", "expire_time"]}}"#, &[]),
+    ("KeyService/RotateKey", r#"{"application_id": "APP", "key_id": "THEKEY", "overlap": "3600.25s", "ttl": "7200s", "request_id": "8a0b5a0e-5c2f-4d4b-8f6e-0d1f2a3b4c5f", "wait": 2}"#, &[]),
+    ("KeyService/ReportLeakedKey", r#"{"secret": "SECRET", "source": "für alle\n zu \"sehen\"", "wait": "REVOKE_WAIT_REPLICAS"}"#, &[]),
     ("KeyService/RevokeKey", r#"{"application_id": "APP", "key_id": "THEKEY", "reason": "REVOKE_REASON_LEAKED", "comment": "seen in a log"}"#, &[]),
     ("AuditService/ListAuditEvents", r#"{"application_id": "APP", "resource_id": "THEKEY", "method": "KeyService/RevokeKey", "outcome": "OK", "start_time": "2020-01-31T14:00:00+02:00", "after_seq": "1", "order": 2}"#, &[]),
 ];
