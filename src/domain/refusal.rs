@@ -140,7 +140,7 @@ pub enum Refusal {
     )]
     HistoryForked,
 
-    #[error("too many signed calls of this service account")]
+    #[error("too many calls of this kind by this service account; wait as long as RetryInfo says")]
     RateLimited { retry_after: Duration },
     #[error("the stream was not read for {0:?}; resume it from its last token")]
     SlowConsumer(Duration),

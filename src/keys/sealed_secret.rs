@@ -8,6 +8,7 @@ use crate::{
         key::Key,
         notice::{Notice, What},
         refusal::Refusal,
+        seal::SealedSecret,
     },
     replica::Patience,
     signing::Kid,
@@ -49,14 +50,10 @@ impl Keys {
             .store
             .write(act, async move |tx| {
                 let actor = tx.actor_in(get.application_id)?;
-                let seal = tx.sealed_secret(get.key_id).await?.ok_or(Refusal::SealedSecretNotFound)?;
+                let (key, seal) = sealed(get, &tx).await?;
                 if actor.key(&seal.recipient).is_none() {
                     return Err(Refusal::SealedSecretNotFound);
                 }
-                let key = match tx.key(get.application_id, get.key_id).await {
-                    Err(Refusal::KeyNotFound) => return Err(Refusal::SealedSecretNotFound),
-                    key => key?,
-                };
                 let is_used = tx.last_use(&key).await?.is_some();
                 let Some(ciphertext) = seal.ciphertext.clone().filter(|_| !is_used && !key.is_revoked(tx.now())) else {
                     return Err(Refusal::SealedSecretGone);
@@ -73,6 +70,22 @@ impl Keys {
             .await?;
         self.replica.confirm(committed, patience).await
     }
+}
+
+/// The key that was named, or its successor: whoever fetches holds the old key, and may know no
+/// other.
+async fn sealed(get: GetSealedSecret, tx: &Tx) -> Result<(Key, SealedSecret), Refusal> {
+    let find = async |id| match tx.key(get.application_id, id).await {
+        Err(Refusal::KeyNotFound) => Err(Refusal::SealedSecretNotFound),
+        key => key,
+    };
+    let named = find(get.key_id).await?;
+    if let Some(seal) = tx.sealed_secret(named.id).await? {
+        return Ok((named, seal));
+    }
+    let next = named.lineage.successor.ok_or(Refusal::SealedSecretNotFound)?;
+    let seal = tx.sealed_secret(next.key_id).await?.ok_or(Refusal::SealedSecretNotFound)?;
+    Ok((find(next.key_id).await?, seal))
 }
 
 /// The overlap with the key before this one waited for its secret: from now on it is as long

@@ -151,15 +151,17 @@ async fn a_sealed_secret_is_for_its_recipient_alone() {
         assert_eq!(refusal(server.sealed_secret(by, &new).await), not_found);
     }
     let nobody = old.key_id.replace(|c: char| c.is_ascii_digit(), "0");
-    for key_id in [&old.key_id, &nobody] {
-        assert_eq!(refusal(server.sealed_secret(&service, key_id).await), not_found, "nor of another key");
+    assert_eq!(refusal(server.sealed_secret(&service, &nobody).await), not_found, "nor of another key");
+    for by in [&other, &server.admin] {
+        assert_eq!(refusal(server.sealed_secret(by, &old.key_id).await), not_found, "nor by the old key's id");
     }
     let elsewhere = pb::ServiceAccount { name: "elsewhere".to_owned(), ..Default::default() };
     let elsewhere = server.admin.hire(&server, 3, elsewhere).await;
     let out = (Code::PermissionDenied, "APPLICATION_OUT_OF_SCOPE".to_owned());
     assert_eq!(refusal(server.sealed_secret(&elsewhere, &new).await), out);
     assert_eq!(server.number("SELECT count(*) FROM sealed_secret WHERE fetch_time IS NULL").await, 1);
-    opened(&server, &service, &new).await;
+    let secret = opened(&server, &service, &new).await;
+    assert_eq!(opened(&server, &service, &old.key_id).await, secret, "who knows the old key's id alone gets it, too");
 }
 
 #[tokio::test]
