@@ -34,6 +34,7 @@ class Refused(unittest.TestCase):
             ({"replicas": 2}, "replicas"),
             ({"image": {"name": "x"}}, "name"),
             ({"tls": {"enabled": False}}, "enabled"),
+            ({"secretsKey": {"value": "x"}}, "value"),
             ({"probes": {"readiness": {"path": "/"}}}, "path"),
             ({"persistence": {"enabled": False}}, "enabled"),
         ]:

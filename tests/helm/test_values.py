@@ -34,6 +34,15 @@ class Values(unittest.TestCase):
         self.assertIsNone(flag(command, "--ca-cert"))
         self.assertEqual(flag(command, "--server-name"), "keys.example.com")
 
+    def test_keys_for_webhooks_come_from_a_secret_when_one_is_named(self):
+        self.assertIsNone(flag(server(render(BASE))["args"], "--secrets-key-file"))
+        objects = render(merged(BASE, {"secretsKey": {"secretName": "vault", "key": "k.txt"}}))
+        self.assertEqual(flag(server(objects)["args"], "--secrets-key-file"), "/etc/portcullis/secrets/k.txt")
+        volume = next(v for v in pod(objects)["volumes"] if v["name"] == "secrets-key")
+        self.assertEqual(volume["secret"]["secretName"], "vault")
+        mount = next(m for m in server(objects)["volumeMounts"] if m["name"] == "secrets-key")
+        self.assertEqual((mount["mountPath"], mount["readOnly"]), ("/etc/portcullis/secrets", True))
+
     def test_bootstrap_runs_after_migrate_only_when_asked(self):
         names = [c["name"] for c in pod(render(BASE))["initContainers"]]
         self.assertEqual(names, ["migrate"])
