@@ -18,7 +18,7 @@ use super::{
     secret::SecretHash,
     text::{Label, Name, Note},
     time::Timestamp,
-    upkeep::Upkeep,
+    upkeep::{LEAST_RENEWED, Upkeep},
     verdict::KeyFacts,
 };
 
@@ -192,8 +192,14 @@ impl Key {
                 violations.add(format!("{field}permissions"), "a publishable key cannot hold full access");
             }
         }
-        if self.upkeep.auto_renew && self.expire_time.is_none() {
-            violations.add(format!("{field}auto_renew"), "needs a key that expires; set an expire_time");
+        if self.upkeep.auto_renew {
+            match self.upkeep.lifetime.filter(|_| self.expire_time.is_some()) {
+                None => violations.add(format!("{field}auto_renew"), "needs a key that expires; set an expire_time"),
+                Some(lifetime) if lifetime < LEAST_RENEWED => {
+                    violations.add(format!("{field}auto_renew"), "needs a key that was made for an hour or longer");
+                }
+                Some(_) => {}
+            }
         }
         violations.settle()
     }

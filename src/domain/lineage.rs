@@ -22,6 +22,8 @@ pub struct Successor {
     pub overlap_end_time: Timestamp,
 }
 
+/// How many keys of a chain may be good at once: a change of their limits is one of them all.
+pub const MAX_GOOD: usize = 10;
 /// How long an overlap may be.
 pub const MAX_OVERLAP: Duration = Duration::from_hours(365 * 24);
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{
     account::Role,
     id::{KeyId, Revision, ServiceAccountId, WebhookId},
+    lineage::MAX_GOOD,
     time::Timestamp,
 };
 
@@ -120,6 +121,10 @@ pub enum Refusal {
     KeyRevoked,
     #[error("the key was rotated already; the newest key of its chain is {0}: rotate that one")]
     KeyAlreadyRotated(KeyId),
+    #[error(
+        "{MAX_GOOD} keys of this chain are good already; revoke old ones, or end their overlaps earlier (UpdateKey overlap_end_time)"
+    )]
+    TooManyOverlaps,
     #[error("the key is in use, or revoked, and its secret cannot be had any more; rotate it if it is lost")]
     SealedSecretGone,
     #[error("nobody could administer the service afterwards; add another key of an unlimited admin first")]

@@ -24,6 +24,8 @@ pub struct RotationPolicy {
     pub recipient: Option<Kid>,
 }
 
+/// What lives shorter is not renewed: each renewal is a revision, and told to everybody.
+pub const LEAST_RENEWED: Duration = Duration::from_hours(1);
 /// The shortest and the longest rotation period.
 pub const ROTATION_PERIODS: std::ops::RangeInclusive<Duration> =
     Duration::from_hours(24)..=Duration::from_hours(10 * 366 * 24);

@@ -42,6 +42,7 @@ fn code_and_reason(refusal: &Refusal) -> (Code, ErrorReason) {
         Refusal::ServiceAccountKeyExists(_) => (Code::AlreadyExists, R::ServiceAccountKeyExists),
         Refusal::KeyRevoked => (Code::FailedPrecondition, R::KeyRevoked),
         Refusal::KeyAlreadyRotated(_) => (Code::FailedPrecondition, R::KeyAlreadyRotated),
+        Refusal::TooManyOverlaps => (Code::FailedPrecondition, R::TooManyOverlaps),
         Refusal::SealedSecretGone => (Code::FailedPrecondition, R::SealedSecretGone),
         Refusal::LastAdminKey => (Code::FailedPrecondition, R::LastAdminKey),
         Refusal::SecretsKeyMissing => (Code::FailedPrecondition, R::SecretsKeyMissing),

@@ -6,6 +6,7 @@ use crate::{
         act::Act,
         id::{ApplicationId, KeyId, Revision},
         key::{Key, Rotation},
+        lineage::MAX_GOOD,
         refusal::Refusal,
         secret::PlainKey,
         usage::UsedKey,
@@ -71,6 +72,9 @@ impl Keys {
                 };
                 let mut old = before.clone();
                 let key = old.rotate(rotation, tx.now())?;
+                if rotate.expiration.is_some() {
+                    key.must_be_coherent("")?;
+                }
                 tx.save_rotation(before, old.clone(), key.clone());
                 tx.made(rotate.request, key.id);
                 Ok((old, key, secret))
@@ -90,8 +94,9 @@ async fn newest(tx: &Tx, rotate: &RotateKey) -> Result<Key, Refusal> {
         return Err(Refusal::KeyRevoked);
     }
     if key.lineage.successor.is_none() {
-        return Ok(key);
+        let good = tx.good_of(key.lineage.chain).await?.len();
+        return if good < MAX_GOOD { Ok(key) } else { Err(Refusal::TooManyOverlaps) };
     }
-    let newest = tx.chain(key.lineage.chain).await?.pop();
+    let newest = tx.newest_of(key.lineage.chain).await?;
     Err(newest.map_or(Refusal::Internal, |newest| Refusal::KeyAlreadyRotated(newest.id)))
 }

@@ -82,8 +82,8 @@ fn save(before: Key, after: Key, cause: Option<Cause>, tx: &Tx) {
 /// A chain spends one budget, by one set of limits: whichever of its keys they are set through,
 /// all get them that have not ended.
 async fn share_limits(of: &Key, tx: &Tx) -> Result<(), Refusal> {
-    let chain = tx.chain(of.lineage.chain).await?;
-    for before in chain.into_iter().filter(|key| key.id != of.id) {
+    let good = tx.good_of(of.lineage.chain).await?;
+    for before in good.into_iter().filter(|key| key.id != of.id) {
         let mut after = before.clone();
         if let Changed::Yes(cause) = after.share(&of.limits, tx.now()) {
             save(before, after, cause, tx);

@@ -63,14 +63,23 @@ pub(super) async fn read_all(
 }
 
 /// All of a chain, oldest first.
-pub(super) async fn chain(db: &impl ConnectionTrait, chain: KeyId, lock: bool) -> Result<Vec<Key>, Error> {
-    let mut query = api_key::Entity::find().filter(api_key::Column::Chain.eq(chain.to_string()));
-    if lock {
-        query = query.lock_exclusive();
-    }
-    // In one order for everybody who locks them; the chain's own is another.
-    let rows = query.order_by_asc(api_key::Column::KeyId).all(db).await?;
+pub(super) async fn chain(db: &impl ConnectionTrait, chain: KeyId) -> Result<Vec<Key>, Error> {
+    let rows = api_key::Entity::find().filter(api_key::Column::Chain.eq(chain.to_string())).all(db).await?;
     Ok(oldest_first(rows.into_iter().map(codec::key).collect::<Result<_, _>>()?))
+}
+
+/// Those of a chain that have not ended, locked in one order for everybody who locks them.
+pub(super) async fn good(db: &impl ConnectionTrait, chain: KeyId, now: Timestamp) -> Result<Vec<Key>, Error> {
+    let of_chain = api_key::Entity::find().filter(api_key::Column::Chain.eq(chain.to_string()));
+    let query = of_chain.filter(has_not_ended(now)).lock_exclusive();
+    let rows = query.order_by_asc(api_key::Column::KeyId).all(db).await?;
+    rows.into_iter().map(codec::key).collect()
+}
+
+/// The one of a chain that has no successor.
+pub(super) async fn newest(db: &impl ConnectionTrait, chain: KeyId) -> Result<Option<Key>, Error> {
+    let of_chain = api_key::Entity::find().filter(api_key::Column::Chain.eq(chain.to_string()));
+    of_chain.filter(api_key::Column::RotatedTo.is_null()).all(db).await?.pop().map(codec::key).transpose()
 }
 
 pub(super) async fn list(

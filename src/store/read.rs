@@ -123,7 +123,7 @@ impl Snapshot {
 
     /// All of a chain, oldest first.
     pub async fn chain(&self, chain: KeyId) -> Result<Vec<Key>, Refusal> {
-        Ok(keys::chain(&self.tx, chain, false).await?)
+        Ok(keys::chain(&self.tx, chain).await?)
     }
 
     pub async fn keys(

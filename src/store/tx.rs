@@ -99,9 +99,14 @@ impl Tx {
         keys::find(&self.inner.db, application, key, true).await?.ok_or(Refusal::KeyNotFound)
     }
 
-    /// All keys of a chain, oldest first.
-    pub async fn chain(&self, chain: KeyId) -> Result<Vec<Key>, Refusal> {
-        Ok(keys::chain(&self.inner.db, chain, true).await?)
+    /// The keys of a chain that have not ended: few (`MAX_GOOD`).
+    pub async fn good_of(&self, chain: KeyId) -> Result<Vec<Key>, Refusal> {
+        Ok(keys::good(&self.inner.db, chain, self.inner.now).await?)
+    }
+
+    /// The one of a chain that has no successor.
+    pub async fn newest_of(&self, chain: KeyId) -> Result<Option<Key>, Refusal> {
+        Ok(keys::newest(&self.inner.db, chain).await?)
     }
 
     pub async fn application(&self, id: ApplicationId) -> Result<Application, Refusal> {

@@ -52,6 +52,31 @@ fn rfc3339(seconds: i64) -> String {
 }
 
 #[tokio::test]
+async fn what_lives_less_than_an_hour_is_not_renewed() {
+    let server = Server::start().await;
+    let refused = (Code::InvalidArgument, "FIELD_INVALID");
+    let request = |seconds| pb::CreateKeyRequest {
+        application_id: server.app.clone(),
+        name: "k".to_owned(),
+        expiration: ttl(seconds),
+        auto_renew: true,
+        ..Default::default()
+    };
+    server.refuses(&server.admin, "KeyService/CreateKey", &request(HOUR - 1), refused.0, refused.1).await;
+    let (key, _) = renewing(&server, HOUR).await;
+    let rotation = pb::RotateKeyRequest {
+        application_id: key.application_id,
+        key_id: key.key_id,
+        expiration: Some(pb::rotate_key_request::Expiration::Ttl(prost_types::Duration { seconds: 60, nanos: 0 })),
+        ..Default::default()
+    };
+    server.refuses(&server.admin, "KeyService/RotateKey", &rotation, refused.0, refused.1).await;
+    let short = server.key_with(|request| request.expiration = ttl(HOUR - 1)).await.key.expect("key");
+    let wish = update(&short, &["auto_renew"], pb::Key { auto_renew: true, ..Default::default() });
+    server.refuses(&server.admin, "KeyService/UpdateKey", &wish, refused.0, refused.1).await;
+}
+
+#[tokio::test]
 async fn a_short_life_is_renewed_when_a_tenth_of_it_is_left() {
     let server = Server::start().await;
     let (key, secret) = renewing(&server, 10 * HOUR).await;

@@ -24,6 +24,21 @@ async fn named(server: &Server, request: &pb::RotateKeyRequest, code: Code, reas
 }
 
 #[tokio::test]
+async fn ten_keys_of_a_chain_are_good_at_once_and_no_more() {
+    let server = Server::start().await;
+    let first = server.key().await;
+    let mut newest = first.key.expect("key");
+    for overlap in 2..=10 {
+        newest = server.rotate(&newest, overlap * HOUR).await.new;
+    }
+    let many = (Code::FailedPrecondition, "TOO_MANY_OVERLAPS");
+    server.refuses(&server.admin, ROTATE, &rotation(&newest), many.0, many.1).await;
+    assert_eq!(server.verdict(&first.secret).await, Verdict::Valid, "all of them");
+    server.pass(2 * 3600).await;
+    server.rotate(&newest, HOUR).await;
+}
+
+#[tokio::test]
 async fn only_the_newest_key_of_a_chain_rotates_and_others_are_told_which_it_is() {
     let server = Server::start().await;
     let first = server.key().await.key.expect("key");

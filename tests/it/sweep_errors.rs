@@ -41,6 +41,7 @@ fn is_in_the_table(refusal: &Refusal) {
         | Refusal::ServiceAccountKeyExists(_)
         | Refusal::KeyRevoked
         | Refusal::KeyAlreadyRotated(_)
+        | Refusal::TooManyOverlaps
         | Refusal::SealedSecretNotFound
         | Refusal::SealedSecretGone
         | Refusal::LastAdminKey
@@ -121,6 +122,7 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
             &["service_account_id"],
         ),
         (Refusal::KeyRevoked, Code::FailedPrecondition, "KEY_REVOKED", &[]),
+        (Refusal::TooManyOverlaps, Code::FailedPrecondition, "TOO_MANY_OVERLAPS", &[]),
         (Refusal::KeyAlreadyRotated(key), Code::FailedPrecondition, "KEY_ALREADY_ROTATED", &["key_id"]),
         (Refusal::SealedSecretGone, Code::FailedPrecondition, "SEALED_SECRET_GONE", &[]),
         (Refusal::LastAdminKey, Code::FailedPrecondition, "LAST_ADMIN_KEY", &[]),

@@ -5,6 +5,7 @@ use crate::{
     domain::{
         id::KeyId,
         key::{Key, Rotation},
+        lineage::MAX_GOOD,
         refusal::Refusal,
         seal::SealedSecret,
         secret::PlainKey,
@@ -25,6 +26,10 @@ impl Turn<'_> {
         let (tx, now) = (self.tx, self.tx.now());
         if tx.sealed_secret(self.key.id).await?.is_some_and(|seal| seal.is_awaited()) {
             self.hold("its own secret was not fetched yet");
+            return Ok(None);
+        }
+        if tx.good_of(self.key.lineage.chain).await?.len() >= MAX_GOOD {
+            self.hold("too many keys of its chain are good already");
             return Ok(None);
         }
         let Some(recipient) = recipient(&self.key, tx).await? else {

@@ -98,7 +98,7 @@ impl ReferenceStateMachine for Model {
 
     fn transitions(state: &Self) -> BoxedStrategy<Step> {
         let create = (proptest::option::of(seconds()), any::<bool>())
-            .prop_map(|(ttl, renews)| Step::Create { ttl, renews: renews && ttl.is_some() });
+            .prop_map(|(ttl, renews)| Step::Create { ttl, renews: renews && ttl.is_some_and(|ttl| ttl >= HOUR) });
         if state.keys.is_empty() {
             return create.boxed();
         }
@@ -265,7 +265,7 @@ impl Model {
                 (known.expires, known.lifetime, known.told_expired) = (None, None, false);
             }
             Step::Renew { on, .. } => {
-                if on && known.expires.is_none() {
+                if on && known.lifetime.is_none_or(|lifetime| lifetime < HOUR) {
                     return Err("FIELD_INVALID");
                 }
                 known.renews = on;
