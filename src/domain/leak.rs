@@ -1,7 +1,5 @@
 //! A key's text that was found where it does not belong.
 
-use super::secret::SecretHash;
-
 /// What stands in the place of a secret.
 const REDACTED: &str = "[redacted]";
 /// So many characters of a secret in a row are a part of it, and not chance.
@@ -22,10 +20,8 @@ pub fn without_secrets(source: &str, secret: &str) -> String {
             }
         }
     }
-    let is_of_key = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    for word in source.split(|c| !is_of_key(c)).filter(|word| SecretHash::of_presented(word).is_ok()) {
-        // A piece of `source`, so this is where it stands.
-        hide(word.as_ptr() as usize - source.as_ptr() as usize, word.len());
+    for (at, length) in keys_in(source) {
+        hide(at, length);
     }
     let mut shown = String::with_capacity(source.len());
     let mut last = false;
@@ -38,6 +34,18 @@ pub fn without_secrets(source: &str, secret: &str) -> String {
         last = hidden[at];
     }
     shown
+}
+
+/// Where the random characters of keys stand, whatever stands around them: a letter before a key,
+/// or one that is written by its code, makes it none, and hides nothing from who reads on.
+fn keys_in(source: &str) -> impl Iterator<Item = (usize, usize)> {
+    ["live_", "test_"].into_iter().flat_map(move |word| {
+        source.match_indices(word).filter_map(move |(at, _)| {
+            let rest = source[at + word.len()..].as_bytes();
+            let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+            (length >= PART).then_some((at, word.len() + length))
+        })
+    })
 }
 
 #[cfg(test)]
@@ -61,15 +69,19 @@ mod tests {
         for (source, shown) in [
             ("https://example.com/log#L3".to_owned(), "https://example.com/log#L3"),
             (format!("KEY={secret}; é"), "KEY=[redacted]; é"),
+            (format!("API_KEY_{other}x"), "API_KEY_sk_[redacted]"),
+            (format!("x{other} %73k_{}", &other[3..]), "xsk_[redacted] %73k_[redacted]"),
+            (format!("_{}\u{e9}", &other[3..30]), "_[redacted]\u{e9}"),
+            ("a live_ stream, test_it".to_owned(), "a live_ stream, test_it"),
             (format!("KEY={}…", &secret[..30]), "KEY=[redacted]…"),
-            (format!("a {other} b {secret}"), "a [redacted] b [redacted]"),
+            (format!("a {other} b {secret}"), "a sk_[redacted] b [redacted]"),
             (format!("{secret}{secret}"), "[redacted]"),
             (secret[20..31].to_owned(), &secret[20..31]),
             (String::new(), ""),
         ] {
             assert_eq!(without_secrets(&source, &secret), shown, "{source}");
         }
-        assert_eq!(without_secrets(&format!("x {other}"), "é"), "x [redacted]", "whatever was presented");
+        assert_eq!(without_secrets(&format!("x {other}"), "é"), "x sk_[redacted]", "whatever was presented");
     }
 
     proptest! {

@@ -28,6 +28,10 @@ pub const MAX_GOOD: usize = 10;
 pub const MAX_OVERLAP: Duration = Duration::from_hours(365 * 24);
 
 impl Lineage {
+    /// The end of an overlap that goes on until the successor's secret was fetched. Nobody else's
+    /// reaches so far.
+    pub const OPEN: Timestamp = Timestamp::MAX;
+
     /// Of a key that was not rotated from another.
     #[must_use]
     pub fn first(key: KeyId) -> Self {

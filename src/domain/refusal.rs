@@ -121,9 +121,7 @@ pub enum Refusal {
     KeyRevoked,
     #[error("the key was rotated already; the newest key of its chain is {0}: rotate that one")]
     KeyAlreadyRotated(KeyId),
-    #[error(
-        "{MAX_GOOD} keys of this chain are good already; revoke old ones, or end their overlaps earlier (UpdateKey overlap_end_time)"
-    )]
+    #[error("too many keys of this chain are good, {MAX_GOOD}; revoke old ones, or end their overlaps earlier")]
     TooManyOverlaps,
     #[error("the key is in use, or revoked, and its secret cannot be had any more; rotate it if it is lost")]
     SealedSecretGone,

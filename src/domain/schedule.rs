@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{
     key::{Key, KeyState},
+    lineage::Lineage,
     time::Timestamp,
 };
 
@@ -30,12 +31,14 @@ impl Key {
     ///
     /// What has ended comes to nothing more: an expired key is not renewed, however long ago
     /// that was due, since everybody who asked was told EXPIRED. A key that is disabled, or
-    /// that has a successor, expires and ends; it is neither renewed nor rotated.
+    /// that has a successor, expires and ends; it is neither renewed nor rotated. But it is
+    /// renewed while nobody has its successor's secret: it is the one in use.
     pub fn deeds(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, Deed)> {
         let lives = self.revoked.is_none();
         let is_kept = self.is_kept(now);
         let overlap = self.lineage.successor.map(|successor| (successor.overlap_end_time, Deed::EndOverlap));
-        let renewal = self.renewal_time().map(|at| (at, Deed::Renew)).filter(|_| is_kept);
+        let in_use = is_kept || (self.overlap_is_open() && self.state(now) == KeyState::Active);
+        let renewal = self.renewal_time().map(|at| (at, Deed::Renew)).filter(|_| in_use);
         let rotation = self.upkeep.rotation.as_ref().filter(|rotation| is_kept && rotation.recipient.is_some());
         let rotation = rotation.map(|rotation| (rotation.next_time, Deed::Rotate));
         let expiry = self.expire_time.filter(|_| !self.expired).map(|at| (at, Deed::Expire));
@@ -76,12 +79,10 @@ impl Key {
         self.update_time = now;
     }
 
-    /// Whether its overlap goes on until its successor's secret was fetched: no end was set but
-    /// its own expiry.
+    /// Whether its overlap goes on until its successor's secret was fetched.
     #[must_use]
     pub fn overlap_is_open(&self) -> bool {
-        let open = self.expire_time.unwrap_or(Timestamp::MAX);
-        self.lineage.successor.is_some_and(|successor| successor.overlap_end_time == open)
+        self.lineage.successor.is_some_and(|successor| successor.overlap_end_time == Lineage::OPEN)
     }
 
     /// Its overlap was open, and has an end from now on. `false`: it has one already, or none.
@@ -91,13 +92,9 @@ impl Key {
         }
         let Some(successor) = &mut self.lineage.successor else { return false };
         let wished = now.checked_add(overlap).unwrap_or(Timestamp::MAX);
-        let end = wished.min(successor.overlap_end_time);
-        let changes = end != successor.overlap_end_time;
-        successor.overlap_end_time = end;
-        if changes {
-            self.update_time = now;
-        }
-        changes
+        successor.overlap_end_time = self.expire_time.map_or(wished, |expires| wished.min(expires));
+        self.update_time = now;
+        true
     }
 }
 

@@ -79,6 +79,10 @@ const BODY_WITHIN: Duration = Duration::from_secs(1);
 const HEAD: usize = 16 * 1024;
 const HEADERS: usize = 64;
 
+/// One answer for a name that there is not, and for one that leads inside: who may make webhooks
+/// does not learn from it which names there are. The log says which it was.
+const NOWHERE: &str = "the name has no address, or none that may be reached";
+
 impl Poster {
     #[must_use]
     pub fn new(reach: Arc<Reach>, roots: Vec<CertificateDer<'static>>) -> Self {
@@ -135,13 +139,13 @@ impl Poster {
             Some(address) => vec![(address, url.port()).into()],
             None => {
                 let found = tokio::net::lookup_host((url.host(), url.port())).await;
-                found.map_err(|_| "the name has no address".to_owned())?.collect()
+                found.map_err(|_| NOWHERE.to_owned())?.collect()
             }
         };
-        let mut last = "the name has no address".to_owned();
+        let mut last = NOWHERE.to_owned();
         for address in addresses.into_iter().take(ADDRESSES) {
             if let Err(error) = self.reach.check_address(address.ip()) {
-                last = format!("the URL {error}");
+                tracing::info!(host = url.host(), "a webhook is not connected to: its name {error}");
                 continue;
             }
             match timeout(CONNECT, TcpStream::connect(address)).await {

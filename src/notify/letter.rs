@@ -46,7 +46,8 @@ fn tell(value: &Value, name: &str, lines: &mut Vec<String>) {
             }
         }
         Value::Null => {}
-        Value::String(text) => lines.push(format!("{name}: {text}")),
+        // What people wrote cannot look like a line of ours.
+        Value::String(text) => lines.push(format!("{name}: {}", text.replace('\n', "\n    "))),
         Value::Array(items) => {
             let items: Vec<_> =
                 items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect();

@@ -342,7 +342,7 @@ async fn neither_audit_nor_notices_nor_the_key_hold_the_text_though_its_source_d
     let source = format!("line 7: KEY={} OTHER={}", made.secret, other.secret);
     let request = pb::ReportLeakedKeyRequest { secret: made.secret.clone(), source, wait: 0 };
     let _: pb::ReportLeakedKeyResponse = server.signed(&server.admin, METHOD, &request).await.expect("report");
-    let shown = "line 7: KEY=[redacted] OTHER=[redacted]";
+    let shown = "line 7: KEY=[redacted] OTHER=sk_[redacted]";
     assert_eq!(server.notices("key.leaked").await[0]["source"], shown);
     let key = server.as_it_is(made.key.as_ref().expect("key")).await;
     assert_eq!(key.revoke_comment, shown);

@@ -76,10 +76,11 @@ impl Key {
     /// A lifetime begins with the first time that it is given an end.
     fn set_expiry(&mut self, expire_time: Option<Option<Timestamp>>, now: Timestamp) {
         let Some(expire_time) = expire_time.filter(|at| *at != self.expire_time) else { return };
+        let is_open = self.overlap_is_open();
         self.upkeep.lifetime = expire_time.map(|at| self.upkeep.lifetime.unwrap_or_else(|| at.since(now)));
         self.expire_time = expire_time;
         self.expired = false;
-        if let (Some(successor), Some(at)) = (&mut self.lineage.successor, expire_time) {
+        if let (Some(successor), Some(at)) = (&mut self.lineage.successor, expire_time.filter(|_| !is_open)) {
             successor.overlap_end_time = successor.overlap_end_time.min(at);
         }
     }

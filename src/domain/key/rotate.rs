@@ -19,7 +19,8 @@ pub struct Rotation {
     pub hash: SecretHash,
     /// Who rotates.
     pub created_by: ServiceAccountId,
-    /// How long the old key stays good. Zero: it ends at once.
+    /// How long the old key stays good. Zero: it ends at once. Beyond all time: until its
+    /// successor's secret was fetched.
     pub overlap: Duration,
     /// None: as the old key.
     pub expire_time: Option<Timestamp>,
@@ -66,9 +67,11 @@ impl Key {
 
     /// Not beyond its own expiry. One that has expired has no time left to be good in.
     fn begin_overlap(&mut self, key_id: KeyId, overlap: Duration, now: Timestamp) {
-        let wished = now.checked_add(overlap).unwrap_or(Timestamp::MAX);
-        let end =
-            if self.state(now) == KeyState::Expired { now } else { wished.min(self.expire_time.unwrap_or(wished)) };
+        let end = match now.checked_add(overlap) {
+            _ if self.state(now) == KeyState::Expired => now,
+            None => Lineage::OPEN,
+            Some(wished) => wished.min(self.expire_time.unwrap_or(wished)),
+        };
         self.lineage.successor = Some(Successor { key_id, overlap_end_time: end });
         self.update_time = now;
         self.end_overlap(now);
