@@ -143,7 +143,20 @@ impl Running {
 
 /// Starts a server; it is fresh when this returns.
 pub async fn start(options: Options) -> Result<Running, ServeError> {
-    let Options { database, listen, auth, pace, limits, history, notify, drain, clock, entropy, sampler, refused_calls } = options;
+    let Options {
+        database,
+        listen,
+        auth,
+        pace,
+        limits,
+        history,
+        notify,
+        drain,
+        clock,
+        entropy,
+        sampler,
+        refused_calls,
+    } = options;
     let mailer = notify.mail.clone().map(Mailer::new).transpose().map_err(SettingsRefused::from)?;
     let bound = Bound::bind(&listen).await?;
     let (address, has_tls) = (bound.address(), bound.has_tls());

@@ -124,7 +124,19 @@ impl Bound {
     /// Serves until `draining` says true and the calls under way have ended.
     pub async fn serve(self, parts: Parts, mut draining: watch::Receiver<bool>) -> Result<(), ListenRefused> {
         let service = |error: &dyn std::fmt::Display| ListenRefused::Service(error.to_string());
-        let Parts { auth, keys, watches, applications, accounts, webhooks, audit, replica, entropy, sampler, refused_calls } = parts;
+        let Parts {
+            auth,
+            keys,
+            watches,
+            applications,
+            accounts,
+            webhooks,
+            audit,
+            replica,
+            entropy,
+            sampler,
+            refused_calls,
+        } = parts;
         let keys = Arc::new(keys);
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let reporting = tokio::spawn(health::report(reporter, replica.clone(), draining.clone()));

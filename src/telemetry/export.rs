@@ -67,10 +67,8 @@ impl Pipeline {
             .with_max_export_batch_size(BATCH)
             .with_scheduled_delay(DELAY)
             .build();
-        let watched =
-            Watched { inner: exporter, runtime: runtime.handle().clone(), failures: Failures::new("traces") };
-        let processor =
-            BatchSpanProcessor::builder(watched).with_batch_config(queue);
+        let watched = Watched { inner: exporter, runtime: runtime.handle().clone(), failures: Failures::new("traces") };
+        let processor = BatchSpanProcessor::builder(watched).with_batch_config(queue);
         let resource = Resource::builder()
             .with_service_name(env!("CARGO_PKG_NAME"))
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
@@ -131,12 +129,7 @@ fn channel(endpoint: &OtlpEndpoint) -> Result<Channel, InitError> {
 }
 
 fn exporter(channel: Channel) -> Result<OtlpExporter, InitError> {
-    OtlpExporter::builder()
-        .with_tonic()
-        .with_channel(channel)
-        .with_timeout(EXPORT_TIMEOUT)
-        .build()
-        .map_err(refused)
+    OtlpExporter::builder().with_tonic().with_channel(channel).with_timeout(EXPORT_TIMEOUT).build().map_err(refused)
 }
 
 fn refused(e: impl std::error::Error) -> InitError {

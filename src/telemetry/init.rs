@@ -81,7 +81,8 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let Settings { log, log_format, otlp_endpoint, otlp_sample_ratio, otlp_metric_interval } = settings;
-    let pipeline = otlp_endpoint.as_ref().map(|endpoint| Pipeline::start(endpoint, otlp_metric_interval.get())).transpose()?;
+    let pipeline =
+        otlp_endpoint.as_ref().map(|endpoint| Pipeline::start(endpoint, otlp_metric_interval.get())).transpose()?;
     let traces = pipeline.as_ref().map(|pipeline| {
         tracing_opentelemetry::layer()
             .with_tracer(pipeline.tracer())

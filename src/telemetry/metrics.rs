@@ -10,9 +10,7 @@ use opentelemetry_otlp::{MetricExporter as OtlpExporter, WithExportConfig as _, 
 use opentelemetry_sdk::{
     Resource,
     error::{OTelSdkError, OTelSdkResult},
-    metrics::{
-        PeriodicReader, SdkMeterProvider, Temporality, data::ResourceMetrics, exporter::PushMetricExporter,
-    },
+    metrics::{PeriodicReader, SdkMeterProvider, Temporality, data::ResourceMetrics, exporter::PushMetricExporter},
 };
 use tokio::runtime::Handle;
 use tonic::transport::Channel;
