@@ -57,7 +57,7 @@ pub struct Settings {
     /// How often metrics are sent, in milliseconds: 1000 (a second) to 3600000 (an hour)
     #[arg(
         long,
-        env = "OTEL_METRIC_EXPORT_INTERVAL",
+        env = "PORTCULLIS_OTLP_METRIC_INTERVAL",
         value_name = "MILLISECONDS",
         default_value_t,
         help_heading = "Logs and traces"
