@@ -37,7 +37,7 @@
 //! audit      the audit log, read                                         → auth, store, index, chain, domain
 //! watch      streams of revocations                                      → auth, store, index, tail, replica, domain
 //! grpc       the wire: gate, statuses, conversions                       → all of the above, pb, telemetry
-//! telemetry  logs, traces, request ids                                   → nothing
+//! telemetry  logs, traces, metrics, request ids                          → nothing
 //! jobs       what is done when its time has come                         → keys, store, replica, domain, signing, entropy
 //! notify     sends webhooks and mail: the courier, what it may reach     → store, domain, clock, entropy
 //! webhooks   who is told, where; one file a call                         → auth, store, index, replica, notify, domain, …

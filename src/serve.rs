@@ -25,7 +25,7 @@ use crate::{
     signals::Signals,
     signing::PublicKeyRefused,
     store::{DatabaseUrl, OpenError, Store},
-    telemetry::Sampler,
+    telemetry::{RefusedCalls, Sampler},
     usage::Usage,
     watch::{Limits, Watches},
     webhooks::Webhooks,
@@ -48,6 +48,7 @@ pub struct Options {
     pub clock: Clock,
     pub entropy: Entropy,
     pub sampler: Sampler,
+    pub refused_calls: RefusedCalls,
 }
 
 /// Why a server did not start, or stopped by itself.
@@ -142,7 +143,20 @@ impl Running {
 
 /// Starts a server; it is fresh when this returns.
 pub async fn start(options: Options) -> Result<Running, ServeError> {
-    let Options { database, listen, auth, pace, limits, history, notify, drain, clock, entropy, sampler } = options;
+    let Options {
+        database,
+        listen,
+        auth,
+        pace,
+        limits,
+        history,
+        notify,
+        drain,
+        clock,
+        entropy,
+        sampler,
+        refused_calls,
+    } = options;
     let mailer = notify.mail.clone().map(Mailer::new).transpose().map_err(SettingsRefused::from)?;
     let bound = Bound::bind(&listen).await?;
     let (address, has_tls) = (bound.address(), bound.has_tls());
@@ -201,6 +215,7 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
         replica: replica.clone(),
         entropy,
         sampler,
+        refused_calls,
     };
 
     let server = tokio::spawn(bound.serve(parts, draining));

@@ -72,6 +72,7 @@ const MAY_NAME_ALL: &[&str] = &["cli", "lib", "main", "serve"];
 /// A text that only some rooms or files may hold, and why.
 const ONLY: &[(&str, &[&str], &str)] = &[
     ("sea_orm", &["store"], "only the store names sea-orm"),
+    ("opentelemetry", &["telemetry"], "only telemetry names OpenTelemetry"),
     ("Code::", &["grpc", "telemetry", "client", "cli"], "only grpc says which code an error is"),
     ("env::var", &["guard"], "settings come through clap"),
     ("env = \"", &["config", "telemetry", "cli"], "settings are declared in config"),

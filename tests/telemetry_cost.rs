@@ -13,7 +13,7 @@ use std::{
 
 use http::{Request, Response};
 use http_body_util::Empty;
-use portcullis::telemetry::{LogFormat, Method, MethodKind, RequestId, RpcLayer, Settings, subscriber};
+use portcullis::telemetry::{LogFormat, Method, MethodKind, MetricInterval, RequestId, RpcLayer, Settings, subscriber};
 use tower::{Layer, Service, service_fn};
 
 type Answer = Response<Empty<bytes::Bytes>>;
@@ -35,6 +35,7 @@ fn allocations(log: &str, endpoint: Option<&str>, path: &str) -> u64 {
         otlp_endpoint: endpoint.map(|url| url.parse().expect("endpoint")),
         // Of the order of one call in 10^18: the draw is made, and picks none.
         otlp_sample_ratio: "1e-18".parse().expect("ratio"),
+        otlp_metric_interval: MetricInterval::default(),
     };
     let (subscriber, guard) = subscriber(&settings, std::io::sink, false).expect("telemetry");
     let layer = RpcLayer::new(methods, guard.sampler());

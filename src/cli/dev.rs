@@ -116,6 +116,7 @@ impl Dev {
             clock: Clock::system(),
             entropy: Entropy::system(),
             sampler: telemetry.sampler(),
+            refused_calls: telemetry.refused_calls(),
         })
     }
 

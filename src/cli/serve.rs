@@ -51,6 +51,7 @@ impl Serve {
             clock: Clock::system(),
             entropy: Entropy::system(),
             sampler: telemetry.sampler(),
+            refused_calls: telemetry.refused_calls(),
         };
         block_on(async {
             let stop = asked_to_stop()?;

@@ -6,6 +6,7 @@ use std::{
         Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    thread,
     time::Duration,
 };
 
@@ -14,15 +15,16 @@ use opentelemetry_otlp::{SpanExporter as OtlpExporter, WithExportConfig as _, Wi
 use opentelemetry_sdk::{
     Resource,
     error::{OTelSdkError, OTelSdkResult},
+    metrics::SdkMeterProvider,
     trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanData, SpanExporter},
 };
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     time::Instant,
 };
-use tonic::transport::{ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
-use super::{InitError, OtlpEndpoint, trace::SCHEMA_URL};
+use super::{InitError, OtlpEndpoint, RefusedCalls, metrics, trace::SCHEMA_URL};
 
 /// Spans that wait to be sent, about 1 KiB each; what comes on top is dropped.
 const QUEUE: usize = 4096;
@@ -32,7 +34,7 @@ const DELAY: Duration = Duration::from_secs(1);
 /// For one batch, with its retries.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For all that is left when the process ends.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+pub(super) const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often a collector that stays away is mentioned.
 const REMIND: Duration = Duration::from_secs(300);
 
@@ -40,6 +42,7 @@ const REMIND: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Pipeline {
     provider: SdkTracerProvider,
+    meters: SdkMeterProvider,
     /// Its own, so that a busy server does not delay the export, and a flush cannot wait for
     /// the thread that it blocks.
     runtime: Runtime,
@@ -47,57 +50,72 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     /// Connects when the first batch is sent.
-    pub(super) fn start(endpoint: &OtlpEndpoint) -> Result<Self, InitError> {
+    pub(super) fn start(endpoint: &OtlpEndpoint, metric_interval: Duration) -> Result<Self, InitError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("otlp")
             .enable_all()
             .build()
             .map_err(InitError::Runtime)?;
-        let exporter = {
+        let (channel, exporter) = {
             let _entered = runtime.enter();
-            exporter(endpoint)?
+            let channel = channel(endpoint)?;
+            (channel.clone(), exporter(channel)?)
         };
         let queue = BatchConfigBuilder::default()
             .with_max_queue_size(QUEUE)
             .with_max_export_batch_size(BATCH)
             .with_scheduled_delay(DELAY)
             .build();
-        let processor =
-            BatchSpanProcessor::builder(Watched::new(exporter, runtime.handle().clone())).with_batch_config(queue);
+        let watched = Watched { inner: exporter, runtime: runtime.handle().clone(), failures: Failures::new("traces") };
+        let processor = BatchSpanProcessor::builder(watched).with_batch_config(queue);
         let resource = Resource::builder()
             .with_service_name(env!("CARGO_PKG_NAME"))
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .build();
+        let meters = metrics::provider(channel, runtime.handle(), resource.clone(), metric_interval)?;
         let provider = SdkTracerProvider::builder()
             // A span is built for a sampled call only. The default would ask the caller's flag.
             .with_sampler(Sampler::AlwaysOn)
             .with_span_processor(processor.build())
             .with_resource(resource)
             .build();
-        Ok(Self { provider, runtime })
+        Ok(Self { provider, meters, runtime })
     }
 
     pub(super) fn tracer(&self) -> SdkTracer {
-        self.provider.tracer_with_scope(
-            InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
-                .with_version(env!("CARGO_PKG_VERSION"))
-                .with_schema_url(SCHEMA_URL)
-                .build(),
-        )
+        self.provider.tracer_with_scope(scope())
+    }
+
+    pub(super) fn refused_calls(&self) -> RefusedCalls {
+        RefusedCalls::new(&self.meters)
     }
 
     /// Sends what is left, for 3 seconds at most.
     pub(super) fn stop(self) {
-        if let Err(e) = self.provider.shutdown_with_timeout(FLUSH_TIMEOUT) {
+        let (traces, metrics) = thread::scope(|scope| {
+            let metrics = scope.spawn(|| self.meters.shutdown_with_timeout(FLUSH_TIMEOUT));
+            (self.provider.shutdown_with_timeout(FLUSH_TIMEOUT), metrics.join())
+        });
+        if let Err(e) = traces {
             tracing::warn!(error = %e, "the last traces were not exported: {e}");
+        }
+        if let Ok(Err(e)) = metrics {
+            tracing::warn!(error = %e, "the last metrics were not exported: {e}");
         }
         self.runtime.shutdown_background(); // a plain drop would wait, and panic in async code
     }
 }
 
-fn exporter(endpoint: &OtlpEndpoint) -> Result<OtlpExporter, InitError> {
-    let refused = |e: &dyn std::error::Error| InitError::Exporter(e.to_string());
+/// Who says what is exported.
+pub(super) fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(SCHEMA_URL)
+        .build()
+}
+
+fn channel(endpoint: &OtlpEndpoint) -> Result<Channel, InitError> {
     let mut channel = Endpoint::from(endpoint.uri().clone())
         .timeout(EXPORT_TIMEOUT)
         .connect_timeout(EXPORT_TIMEOUT)
@@ -105,14 +123,17 @@ fn exporter(endpoint: &OtlpEndpoint) -> Result<OtlpExporter, InitError> {
         .http2_keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(EXPORT_TIMEOUT);
     if endpoint.is_tls() {
-        channel = channel.tls_config(ClientTlsConfig::new().with_enabled_roots()).map_err(|e| refused(&e))?;
+        channel = channel.tls_config(ClientTlsConfig::new().with_enabled_roots()).map_err(refused)?;
     }
-    OtlpExporter::builder()
-        .with_tonic()
-        .with_channel(channel.connect_lazy())
-        .with_timeout(EXPORT_TIMEOUT)
-        .build()
-        .map_err(|e| refused(&e))
+    Ok(channel.connect_lazy())
+}
+
+fn exporter(channel: Channel) -> Result<OtlpExporter, InitError> {
+    OtlpExporter::builder().with_tonic().with_channel(channel).with_timeout(EXPORT_TIMEOUT).build().map_err(refused)
+}
+
+fn refused(e: impl std::error::Error) -> InitError {
+    InitError::Exporter(e.to_string())
 }
 
 /// Bounds each export, and tells of failures without repeating itself.
@@ -120,29 +141,38 @@ fn exporter(endpoint: &OtlpEndpoint) -> Result<OtlpExporter, InitError> {
 struct Watched<E> {
     inner: E,
     runtime: Handle,
+    failures: Failures,
+}
+
+/// Failures of the exports of one kind, told without repeating itself.
+#[derive(Debug)]
+pub(super) struct Failures {
+    /// As in *traces*.
+    what: &'static str,
     /// When the failures that go on were last mentioned.
     mentioned: Mutex<Option<Instant>>,
     lost: AtomicU64,
 }
 
-impl<E> Watched<E> {
-    fn new(inner: E, runtime: Handle) -> Self {
-        Self { inner, runtime, mentioned: Mutex::new(None), lost: AtomicU64::new(0) }
+impl Failures {
+    pub(super) fn new(what: &'static str) -> Self {
+        Self { what, mentioned: Mutex::new(None), lost: AtomicU64::new(0) }
     }
 
-    fn note(&self, result: &OTelSdkResult, spans: u64) {
+    pub(super) fn note(&self, result: &OTelSdkResult, items: u64) {
+        let what = self.what;
         let mut mentioned = self.mentioned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match result {
             Err(e) => {
-                let lost = self.lost.fetch_add(spans, Relaxed) + spans;
+                let lost = self.lost.fetch_add(items, Relaxed) + items;
                 if mentioned.is_none_or(|at| at.elapsed() >= REMIND) {
                     *mentioned = Some(Instant::now());
-                    tracing::warn!(error = %e, lost, "traces cannot be exported ({lost} lost), calls go on: {e}");
+                    tracing::warn!(error = %e, lost, "{what} cannot be exported ({lost} lost), calls go on: {e}");
                 }
             }
             Ok(()) if mentioned.take().is_some() => {
                 let lost = self.lost.swap(0, Relaxed);
-                tracing::info!(lost, "traces are exported again; {lost} were lost");
+                tracing::info!(lost, "{what} are exported again; {lost} were lost");
             }
             Ok(()) => {}
         }
@@ -157,7 +187,7 @@ impl<E: SpanExporter> SpanExporter for Watched<E> {
             tokio::time::timeout(EXPORT_TIMEOUT, self.inner.export(batch))
         };
         let result = export.await.unwrap_or(Err(OTelSdkError::Timeout(EXPORT_TIMEOUT)));
-        self.note(&result, spans);
+        self.failures.note(&result, spans);
         result
     }
 
@@ -180,15 +210,6 @@ mod tests {
 
     use super::*;
 
-    #[derive(Debug)]
-    struct Nowhere;
-
-    impl SpanExporter for Nowhere {
-        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
-            Ok(())
-        }
-    }
-
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -202,16 +223,16 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn failures_are_mentioned_once_and_their_end_with_what_was_lost() {
+    #[test]
+    fn failures_are_mentioned_once_and_their_end_with_what_was_lost() {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).without_time().with_writer(move || writer.clone());
-        let watched = Watched::new(Nowhere, Handle::current());
+        let failures = Failures::new("traces");
         let failed = || Err(OTelSdkError::InternalFailure("collector away".to_owned()));
         tracing::subscriber::with_default(subscriber.finish(), || {
             for result in [Ok(()), failed(), failed(), failed(), Ok(()), Ok(()), failed()] {
-                watched.note(&result, 512);
+                failures.note(&result, 512);
             }
         });
         let text = String::from_utf8(lines.0.lock().expect("lines").clone()).expect("UTF-8");

@@ -15,14 +15,14 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::{LOG_CONTEXT, LogFormat, RPC_TARGET, Sampler, Settings, export::Pipeline};
+use super::{LOG_CONTEXT, LogFormat, RPC_TARGET, RefusedCalls, Sampler, Settings, export::Pipeline};
 
 /// Why telemetry could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    #[error("the trace exporter cannot be set up, check --otlp-endpoint: {0}")]
+    #[error("the exporter cannot be set up, check --otlp-endpoint: {0}")]
     Exporter(String),
-    #[error("the trace exporter's thread cannot be started: {0}")]
+    #[error("the exporter's thread cannot be started: {0}")]
     Runtime(#[source] io::Error),
     #[error("telemetry was started before in this process")]
     AlreadyStarted,
@@ -30,9 +30,10 @@ pub enum InitError {
 
 /// Keeps the exporter running. Dropping it does as [`Guard::shutdown`].
 #[derive(Debug)]
-#[must_use = "dropping the guard ends the export of traces"]
+#[must_use = "dropping the guard ends the export of traces and metrics"]
 pub struct Guard {
     sampler: Sampler,
+    refused_calls: RefusedCalls,
     pipeline: Option<Pipeline>,
 }
 
@@ -42,7 +43,12 @@ impl Guard {
         self.sampler
     }
 
-    /// Sends the traces that wait, and ends. Blocks the thread for 3 seconds at most; does
+    /// Where calls are counted that prove no caller; counts nothing without an endpoint.
+    pub fn refused_calls(&self) -> RefusedCalls {
+        self.refused_calls
+    }
+
+    /// Sends the traces and counts that wait, and ends. Blocks the thread for 3 seconds at most; does
     /// nothing without an endpoint. Comes last, after the server has drained.
     pub fn shutdown(self) {
         drop(self);
@@ -57,7 +63,7 @@ impl Drop for Guard {
     }
 }
 
-/// Starts logs (to standard error) and, with an endpoint, traces, for the whole process.
+/// Starts logs (to standard error) and, with an endpoint, traces and metrics, for the whole process.
 /// Needs no runtime. The first thing that `main` does: what is logged before is lost.
 pub fn init(settings: &Settings) -> Result<Guard, InitError> {
     let (subscriber, guard) = subscriber(settings, io::stderr, io::stderr().is_terminal())?;
@@ -74,8 +80,9 @@ pub fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let Settings { log, log_format, otlp_endpoint, otlp_sample_ratio } = settings;
-    let pipeline = otlp_endpoint.as_ref().map(Pipeline::start).transpose()?;
+    let Settings { log, log_format, otlp_endpoint, otlp_sample_ratio, otlp_metric_interval } = settings;
+    let pipeline =
+        otlp_endpoint.as_ref().map(|endpoint| Pipeline::start(endpoint, otlp_metric_interval.get())).transpose()?;
     let traces = pipeline.as_ref().map(|pipeline| {
         tracing_opentelemetry::layer()
             .with_tracer(pipeline.tracer())
@@ -91,7 +98,8 @@ where
     let logged = log.to_filter().and(not_exported.with_max_level_hint(LevelFilter::TRACE));
     let subscriber = Registry::default().with(traces).with(lines(*log_format, writer, terminal).with_filter(logged));
     let sampler = if pipeline.is_some() { Sampler::new(*otlp_sample_ratio) } else { Sampler::NEVER };
-    Ok((subscriber, Guard { sampler, pipeline }))
+    let refused_calls = pipeline.as_ref().map_or(RefusedCalls::OFF, Pipeline::refused_calls);
+    Ok((subscriber, Guard { sampler, refused_calls, pipeline }))
 }
 
 fn lines<S, W>(format: LogFormat, writer: W, terminal: bool) -> Box<dyn Layer<S> + Send + Sync>

@@ -1,7 +1,7 @@
 //! What the user may set. Values are parsed where they are declared, so nothing wrong
 //! comes further than the command line.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use http::Uri;
 use tracing_subscriber::EnvFilter;
@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 pub struct InvalidSetting(String);
 
 // Not a doc comment: clap would print it as the description of the command that flattens this.
-// What the user may say about logs and traces.
+// What the user may say about logs, traces and metrics.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Settings {
     /// What to log, to standard error: off, error, warn, info, debug or trace, or a list for
@@ -37,8 +37,8 @@ pub struct Settings {
     )]
     pub log_format: LogFormat,
 
-    /// Send traces to this OpenTelemetry collector, by OTLP over gRPC: http://HOST:4317, or
-    /// https://, checked against the system's roots. Unset: no traces are made. Headers that the
+    /// Send traces and metrics to this OpenTelemetry collector, by OTLP over gRPC: http://HOST:4317, or
+    /// https://, checked against the system's roots. Unset: neither is made. Headers that the
     /// collector asks for go into OTEL_EXPORTER_OTLP_HEADERS
     #[arg(long, env = "PORTCULLIS_OTLP_ENDPOINT", value_name = "URL", help_heading = "Logs and traces")]
     pub otlp_endpoint: Option<OtlpEndpoint>,
@@ -53,6 +53,16 @@ pub struct Settings {
         help_heading = "Logs and traces"
     )]
     pub otlp_sample_ratio: SampleRatio,
+
+    /// How often metrics are sent, in milliseconds: 1000 (a second) to 3600000 (an hour)
+    #[arg(
+        long,
+        env = "PORTCULLIS_OTLP_METRIC_INTERVAL",
+        value_name = "MILLISECONDS",
+        default_value_t,
+        help_heading = "Logs and traces"
+    )]
+    pub otlp_metric_interval: MetricInterval,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -158,6 +168,40 @@ impl fmt::Display for SampleRatio {
     }
 }
 
+/// Milliseconds, from a second to an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricInterval(u64);
+
+impl MetricInterval {
+    pub(super) fn get(self) -> Duration {
+        Duration::from_millis(self.0)
+    }
+}
+
+/// OpenTelemetry's own.
+impl Default for MetricInterval {
+    fn default() -> Self {
+        Self(60_000)
+    }
+}
+
+impl FromStr for MetricInterval {
+    type Err = InvalidSetting;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(milliseconds @ 1_000..=3_600_000) => Ok(Self(milliseconds)),
+            _ => Err(InvalidSetting("not a number of milliseconds from 1000 to 3600000".to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for MetricInterval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -181,6 +225,7 @@ mod tests {
         assert_eq!(settings.log_format, LogFormat::Text);
         assert_eq!(settings.otlp_endpoint, None);
         assert_eq!(settings.otlp_sample_ratio, SampleRatio(0.01));
+        assert_eq!(settings.otlp_metric_interval, MetricInterval(60_000));
     }
 
     #[test]
@@ -198,6 +243,8 @@ mod tests {
             ("--otlp-sample-ratio", "1.5", "from 0 to 1"),
             ("--otlp-sample-ratio", "NaN", "from 0 to 1"),
             ("--otlp-sample-ratio", "-0.1", "from 0 to 1"),
+            ("--otlp-metric-interval", "0", "from 1000 to 3600000"),
+            ("--otlp-metric-interval", "60s", "from 1000 to 3600000"),
         ] {
             let message = parse(&[&format!("{flag}={value}")]).expect_err(value).to_string();
             assert!(message.contains(said), "{flag}={value}: {message}");

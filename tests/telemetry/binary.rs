@@ -5,24 +5,27 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use portcullis::client::Credentials;
+
 use super::collector::Collector;
 
 /// `portcullis dev` in a folder of its own.
-struct Dev {
+pub(crate) struct Dev {
     child: Child,
-    endpoint: String,
-    application: String,
+    pub(crate) endpoint: String,
+    pub(crate) application: String,
     folder: tempfile::TempDir,
 }
 
 impl Dev {
-    fn start(collector: &Collector) -> Self {
+    pub(crate) fn start(collector: &str, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(["dev", "--listen", "127.0.0.1:0", "--otlp-sample-ratio", "1", "--log", "trace"])
             .arg("--data-dir")
             .arg(folder.path())
-            .args(["--otlp-endpoint", &collector.url()])
+            .args(["--otlp-endpoint", collector])
+            .args(flags)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -39,7 +42,11 @@ impl Dev {
         Self { child, endpoint, application, folder }
     }
 
-    fn call(&self, method: &str, request: &str) -> String {
+    pub(crate) fn admin(&self) -> Credentials {
+        Credentials::read(&self.folder.path().join("admin.json")).expect("credentials")
+    }
+
+    pub(crate) fn call(&self, method: &str, request: &str) -> String {
         let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(["call", method, "-d", request, "--endpoint", &self.endpoint, "--credentials"])
             .arg(self.folder.path().join("admin.json"))
@@ -49,7 +56,7 @@ impl Dev {
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill").success());
         assert!(self.child.wait().expect("ended").success());
@@ -59,7 +66,7 @@ impl Dev {
 #[test]
 fn a_collector_sees_the_calls_of_the_program_and_no_secret() {
     let collector = Collector::start();
-    let dev = Dev::start(&collector);
+    let dev = Dev::start(&collector.url(), &[]);
     let request = format!(r#"{{"application_id": "{}", "name": "traced"}}"#, dev.application);
     let made = dev.call("KeyService/CreateKey", &request);
     let secret =

@@ -1,13 +1,26 @@
 //! An OpenTelemetry collector that keeps what it is sent.
 
-use std::{net::SocketAddr, sync::mpsc, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::Duration,
+};
 
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::{
-        ExportTraceServiceRequest, ExportTraceServiceResponse,
-        trace_service_server::{TraceService, TraceServiceServer},
+    collector::{
+        metrics::v1::{
+            ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+            metrics_service_server::{MetricsService, MetricsServiceServer},
+        },
+        trace::v1::{
+            ExportTraceServiceRequest, ExportTraceServiceResponse,
+            trace_service_server::{TraceService, TraceServiceServer},
+        },
     },
     common::v1::{AnyValue, KeyValue, any_value::Value},
+    metrics::v1::{AggregationTemporality, metric::Data, number_data_point::Value as Number},
     trace::v1::{Span, status::StatusCode},
 };
 use tokio::sync::{
@@ -46,6 +59,18 @@ impl Exported {
     }
 }
 
+/// A counter as it was at one export.
+#[derive(Debug, Clone)]
+pub(crate) struct Counter {
+    pub(crate) name: String,
+    pub(crate) unit: String,
+    pub(crate) scope: String,
+    pub(crate) service: String,
+    pub(crate) is_cumulative_and_monotonic: bool,
+    /// By `rpc.method` and `error.type`, which are all its attributes.
+    pub(crate) points: BTreeMap<(String, String), u64>,
+}
+
 fn text_of(attributes: &[KeyValue], name: &str) -> Option<String> {
     match &attributes.iter().find(|attribute| attribute.key == name)?.value {
         Some(AnyValue { value: Some(Value::StringValue(text)) }) => Some(text.clone()),
@@ -59,6 +84,7 @@ pub(crate) struct Collector {
     address: SocketAddr,
     scheme: &'static str,
     received: Receiver<Exported>,
+    counters: Arc<Mutex<Vec<Counter>>>,
     stop: oneshot::Sender<()>,
     thread: thread::JoinHandle<()>,
 }
@@ -75,6 +101,8 @@ impl Collector {
     fn listen(tls: Option<ServerTlsConfig>) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let (sender, received) = channel(1_000);
+        let counters = Arc::<Mutex<Vec<Counter>>>::default();
+        let counted = Count(Arc::clone(&counters));
         let (stop, stopped) = oneshot::channel::<()>();
         let (bound, address) = mpsc::channel();
         let thread = thread::spawn(move || {
@@ -86,14 +114,16 @@ impl Collector {
                 if let Some(tls) = tls {
                     server = server.tls_config(tls).expect("TLS");
                 }
-                let serve = server.add_service(TraceServiceServer::new(Keep(sender)));
+                let serve = server
+                    .add_service(TraceServiceServer::new(Keep(sender)))
+                    .add_service(MetricsServiceServer::new(counted));
                 tokio::select! {
                     served = serve.serve_with_incoming(incoming) => served.expect("serve"),
                     _ = stopped => {}
                 }
             });
         });
-        Self { address: address.recv().expect("bound"), scheme, received, stop, thread }
+        Self { address: address.recv().expect("bound"), scheme, received, counters, stop, thread }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -103,6 +133,11 @@ impl Collector {
     pub(crate) async fn next(&mut self) -> Exported {
         let received = tokio::time::timeout(Duration::from_secs(30), self.received.recv()).await;
         received.expect("a span within 30 s").expect("the collector runs")
+    }
+
+    /// Every counter of every export until now.
+    pub(crate) fn counters(&self) -> Vec<Counter> {
+        self.counters.lock().expect("counters").clone()
     }
 
     /// Everything not seen yet. To be called after the exporter has shut down.
@@ -132,5 +167,43 @@ impl TraceService for Keep {
             }
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+struct Count(Arc<Mutex<Vec<Counter>>>);
+
+#[tonic::async_trait]
+impl MetricsService for Count {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        for of_resource in request.into_inner().resource_metrics {
+            let service = text_of(&of_resource.resource.expect("a resource").attributes, "service.name");
+            let service = service.expect("in the resource");
+            for of_scope in of_resource.scope_metrics {
+                let scope = of_scope.scope.expect("a scope").name;
+                for metric in of_scope.metrics {
+                    let Some(Data::Sum(sum)) = metric.data else { panic!("not a counter: {metric:?}") };
+                    let temporality = AggregationTemporality::Cumulative;
+                    let point = |point: opentelemetry_proto::tonic::metrics::v1::NumberDataPoint| {
+                        assert_eq!(point.attributes.len(), 2, "{point:?}");
+                        let text = |name| text_of(&point.attributes, name).expect(name);
+                        let Some(Number::AsInt(count)) = point.value else { panic!("not whole: {point:?}") };
+                        ((text("rpc.method"), text("error.type")), u64::try_from(count).expect("a count"))
+                    };
+                    self.0.lock().expect("counters").push(Counter {
+                        name: metric.name,
+                        unit: metric.unit,
+                        scope: scope.clone(),
+                        service: service.clone(),
+                        is_cumulative_and_monotonic: sum.is_monotonic
+                            && sum.aggregation_temporality == i32::from(temporality),
+                        points: sum.data_points.into_iter().map(point).collect(),
+                    });
+                }
+            }
+        }
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }

@@ -9,6 +9,7 @@
 mod binary;
 mod collector;
 mod process;
+mod refused;
 mod server;
 
 use std::{
@@ -18,7 +19,7 @@ use std::{
 
 use collector::Collector;
 use opentelemetry_proto::tonic::trace::v1::{span::SpanKind, status::StatusCode};
-use portcullis::telemetry::{Guard, LogFormat, Settings, subscriber};
+use portcullis::telemetry::{Guard, LogFormat, MetricInterval, Settings, subscriber};
 use server::Server;
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
@@ -34,6 +35,7 @@ fn settings(log: &str, endpoint: Option<&str>, ratio: &str) -> Settings {
         log_format: LogFormat::Json,
         otlp_endpoint: endpoint.map(|url| url.parse().expect("endpoint")),
         otlp_sample_ratio: ratio.parse().expect("ratio"),
+        otlp_metric_interval: MetricInterval::default(),
     }
 }
 

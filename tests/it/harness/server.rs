@@ -16,7 +16,7 @@ use portcullis::{
     serve::{self, Options, Running},
     signing::DEFAULT_AUDIENCE,
     store::{DatabaseUrl, Store},
-    telemetry::Sampler,
+    telemetry::{RefusedCalls, Sampler},
     watch::Limits,
 };
 use prost::Message;
@@ -104,6 +104,7 @@ impl Server {
             clock: setup.clock.clone(),
             entropy: Entropy::system(),
             sampler: Sampler::NEVER,
+            refused_calls: RefusedCalls::OFF,
         };
         let running = open_again(options).await;
         let channel = Channel::from_shared(running.endpoint()).expect("url").connect_lazy();
