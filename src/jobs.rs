@@ -7,6 +7,7 @@
 
 mod keys;
 mod seals;
+mod trouble;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,6 +20,7 @@ use uuid::Uuid;
 use crate::store::{Error, Store};
 pub use keys::KeyJob;
 pub use seals::SealJob;
+use trouble::Trouble;
 
 /// One of the things that are done in time.
 pub trait Job: Send + 'static {
@@ -62,8 +64,10 @@ struct Passes {
     done: u64,
 }
 
-/// A holder that says nothing for so long has lost its jobs.
-const CLAIM: Duration = Duration::from_secs(10);
+/// A holder that says nothing for so long has lost its jobs. It claims anew before each round,
+/// and a round takes a fraction of this; where one takes longer, another holder waits for its
+/// transaction, and finds it done.
+const CLAIM: Duration = Duration::from_secs(2);
 /// How many rounds before others get to look at a job.
 const ROUNDS: u32 = 10_000;
 /// How long somebody waits for a job.
@@ -139,16 +143,27 @@ async fn run<J: Job>(
     bell: Arc<Bell>,
     mut stop: watch::Receiver<bool>,
 ) -> &'static str {
+    let mut trouble = Trouble::default();
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return J::NAME,
             () = bell.bell.notified() => {}
-            () = tokio::time::sleep(J::EVERY) => {}
+            () = tokio::time::sleep(trouble.rest(J::EVERY)) => {}
         }
         bell.passes.send_modify(|passes| passes.begun += 1);
         match pass(&mut job, &store, holder, &stop).await {
-            Ok(()) => bell.passes.send_modify(|passes| passes.done = passes.begun),
-            Err(error) => tracing::warn!(job = J::NAME, %error, "a job failed, and is tried again"),
+            Ok(()) => {
+                bell.passes.send_modify(|passes| passes.done = passes.begun);
+                let failures = trouble.is_over();
+                if failures > 0 {
+                    tracing::info!(job = J::NAME, failures, "a job goes on, after failures");
+                }
+            }
+            Err(error) => {
+                if let Some(failures) = trouble.failed(J::EVERY) {
+                    tracing::warn!(job = J::NAME, failures, %error, "a job failed, and is tried again");
+                }
+            }
         }
     }
 }

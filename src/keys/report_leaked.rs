@@ -7,7 +7,7 @@ use crate::{
     domain::{
         act::Act,
         event::Cause,
-        key::{Key, KeyType, RevokeReason},
+        key::{Key, KeyType, RevokeReason, Revoked},
         notice::{LeakPolicy, Notice, What},
         refusal::Refusal,
         secret::SecretHash,
@@ -95,11 +95,21 @@ async fn follow(tx: &Tx, key: &Key, source: &Note) -> Result<Option<LeakPolicy>,
         LeakPolicy::Disable => after.disable(tx.now()).then_some(Cause::Disabled),
         LeakPolicy::Revoke => after.revoke(RevokeReason::Leaked, source.clone(), tx.now()),
     };
-    if tx.tells_leak(key, action).await? {
+    // Where nothing changes, once a day.
+    if tx.tells_leak(key, action).await? || cause.is_some() {
         tx.notify(Notice::of(&after, What::Leaked { action, source: source.clone() }));
     }
     if cause.is_some() {
+        tx.notify(Notice::of(&after, change(&after, action)));
         tx.save_key(Some(key.clone()), after, cause);
     }
     Ok(Some(action))
+}
+
+/// What whoever hears of changes alone is told.
+fn change(after: &Key, action: LeakPolicy) -> What {
+    match after.revoked.clone() {
+        Some(Revoked { reason, comment, .. }) if action == LeakPolicy::Revoke => What::Revoked { reason, comment },
+        _ => What::Updated { fields: vec!["disabled"] },
+    }
 }

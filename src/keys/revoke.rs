@@ -46,9 +46,9 @@ impl Keys {
                 // An overlap that is over ended it before, whatever the caller read.
                 if cause == Cause::Revoked {
                     before.revision.must_match(&revoke.etag)?;
-                    if let Some(Revoked { reason, comment, .. }) = after.revoked.clone() {
-                        tx.notify(Notice::of(&after, What::Revoked { reason, comment }));
-                    }
+                }
+                if let Some(Revoked { reason, comment, .. }) = after.revoked.clone() {
+                    tx.notify(Notice::of(&after, What::Revoked { reason, comment }));
                 }
                 tx.save_key(Some(before), after.clone(), Some(cause));
                 Ok((after, true))

@@ -1,5 +1,5 @@
-//! The audit log: one event a mutation, and one a mutation that was refused after its
-//! signature had passed. Written in the transaction of what it tells, each behind the one
+//! The audit log: one event a mutation that somebody signed, and one that was refused after its
+//! signature had passed; one a key of what a job does. Written in the transaction of what it tells, each behind the one
 //! before: see `crate::chain`.
 
 mod backlog;
@@ -17,6 +17,7 @@ use crate::{
         id::Revision,
         time::Timestamp,
     },
+    entropy::Entropy,
 };
 
 pub(super) use backlog::chain_backlog;
@@ -34,20 +35,81 @@ pub(super) enum Outcome {
 /// In the column, where nothing was refused.
 const DONE: &str = "OK";
 
-/// Appends an event. The last statement before COMMIT: whoever appends next waits for it.
+/// What is noted of what was saved: of a signed act one event, whatever it changed, as it is
+/// looked for by what it named. Nobody named what a job does: each thing is an event of its own,
+/// so that it is found, by those who may see it.
+pub(super) struct Report {
+    deeds: Vec<Deed>,
+}
+
+struct Deed {
+    subject: Subject,
+    before: Vec<Json>,
+    after: Vec<Json>,
+}
+
+impl Report {
+    pub(super) fn of(act: &Act, saves: &[Save]) -> Self {
+        let deed = |saves| Deed { subject: subject_of(saves, act), before: Vec::new(), after: Vec::new() };
+        let deeds = match act.signer {
+            None => saves.chunks(1).map(deed).collect(),
+            Some(_) => vec![deed(saves)],
+        };
+        Self { deeds }
+    }
+
+    /// Of the save in this place.
+    pub(super) fn add(&mut self, at: usize, before: Option<Json>, after: Option<Json>) {
+        let last = self.deeds.len().saturating_sub(1);
+        if let Some(deed) = self.deeds.get_mut(at.min(last)) {
+            deed.before.extend(before);
+            deed.after.extend(after);
+        }
+    }
+
+    /// Beside what was saved.
+    pub(super) fn remark(&mut self, remarks: Vec<Json>) {
+        if let Some(deed) = self.deeds.last_mut() {
+            deed.after.extend(remarks);
+        }
+    }
+
+    pub(super) fn outcomes(self, revision: Revision) -> Vec<Outcome> {
+        let done = |Deed { subject, before, after }| Outcome::Done { revision, subject, before, after };
+        self.deeds.into_iter().map(done).collect()
+    }
+}
+
+/// Appends an event for each outcome. The last statements before COMMIT: whoever appends next
+/// waits for them.
 pub(super) async fn put(
     db: &impl ConnectionTrait,
-    id: Uuid,
+    entropy: &Entropy,
     act: &Act,
     time: Timestamp,
-    outcome: Outcome,
+    outcomes: Vec<Outcome>,
 ) -> Result<(), Error> {
+    if outcomes.is_empty() {
+        return Ok(());
+    }
+    let count = i64::try_from(outcomes.len()).unwrap_or(i64::MAX);
+    let (last, mut previous) = head::advance(db, count).await?;
+    let mut rows = Vec::with_capacity(outcomes.len());
+    for (seq, outcome) in (last - count + 1..).zip(outcomes) {
+        let record = record_of(act, seq, entropy.uuid(time)?, time, outcome);
+        let hash = record.hash(&previous).to_vec();
+        rows.push(row(record, std::mem::replace(&mut previous, hash.clone()), hash).into_active_model().reset_all());
+    }
+    audit_event::Entity::insert_many(rows).exec_without_returning(db).await?;
+    head::seal(db, &previous).await
+}
+
+fn record_of(act: &Act, seq: i64, id: Uuid, time: Timestamp, outcome: Outcome) -> Record {
     let (revision, subject, outcome, before, after) = match outcome {
         Outcome::Done { revision, subject, before, after } => (Some(revision.number()), subject, DONE, before, after),
         Outcome::Refused(reason) => (None, act.subject.clone(), reason, Vec::new(), Vec::new()),
     };
-    let (seq, previous) = head::advance(db, 1).await?;
-    let record = Record {
+    Record {
         seq,
         audit_id: id,
         time: time.micros(),
@@ -62,16 +124,12 @@ pub(super) async fn put(
         resource: subject.resource,
         before: text(before),
         after: text(after),
-    };
-    let hash = record.hash(&previous);
-    let row = row(record, previous, hash.to_vec());
-    audit_event::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(db).await?;
-    head::seal(db, &hash).await
+    }
 }
 
 /// What is saved, for the event: the application where it is one, and the first thing that was
 /// there before, as the key that is rotated. What changes nothing is about what was asked for.
-pub(super) fn subject_of(saves: &[Save], act: &Act) -> Subject {
+fn subject_of(saves: &[Save], act: &Act) -> Subject {
     let was_there = saves.iter().find(|save| !save.is_new());
     let Some(first) = was_there.or(saves.first()) else { return act.subject.clone() };
     let application_id = first.application_id();
@@ -129,7 +187,7 @@ impl Store {
             let (_turn, tx) = store.begin_write().await?;
             let now = store.database_time();
             if nonces::spend(&tx, &nonce, now).await? {
-                put(&tx, store.inner.entropy.uuid(now)?, &act, now, Outcome::Refused(reason)).await?;
+                put(&tx, &store.inner.entropy, &act, now, vec![Outcome::Refused(reason)]).await?;
             }
             tx.commit().await.map_err(Error::CommitUnknown)
         })

@@ -7,9 +7,14 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{Error, Store, entity::job_claim};
+use crate::domain::time::Timestamp;
+
+/// No claim lasts longer: one that seems to was made before the clock was set back, by somebody
+/// who may be long dead.
+const LONGEST: Duration = Duration::from_mins(1);
 
 impl Store {
-    /// Claims a job for `holder`, for so long from now: `false` while another has it. A holder
+    /// Claims a job for `holder`, for so long from now, a minute at most: `false` while another has it. A holder
     /// claims anew before each round, and so keeps it.
     pub async fn claim_job(&self, job: &'static str, holder: Uuid, lasts: Duration) -> Result<bool, Error> {
         use job_claim::Column as C;
@@ -19,7 +24,9 @@ impl Store {
             let until = now.checked_add(lasts).unwrap_or(now).micros();
             let row = job_claim::Model { job: job.to_owned(), holder, until_time: until };
             let known = |column| Expr::col((job_claim::Entity, column));
-            let is_free = known(C::Holder).eq(holder).or(known(C::UntilTime).lte(now.micros()));
+            let nonsense = now.checked_add(LONGEST).unwrap_or(Timestamp::MAX).micros();
+            let is_over = known(C::UntilTime).lte(now.micros()).or(known(C::UntilTime).gt(nonsense));
+            let is_free = known(C::Holder).eq(holder).or(is_over);
             let take = OnConflict::column(C::Job)
                 .update_columns([C::Holder, C::UntilTime])
                 .action_and_where(is_free)

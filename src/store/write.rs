@@ -91,35 +91,29 @@ impl Store {
             requests::put(&db, signer.account_id, &request, resource_id, now).await?;
         }
         let rings = !notices.is_empty() || saves.iter().any(|save| matches!(save, tx::Save::Webhook { .. }));
-        let audit_id = self.inner.entropy.uuid(now)?;
-        let subject = audit::subject_of(&saves, act);
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        // What nobody asked for, and what changed nothing, is no act.
-        let is_act = act.signer.is_some() || !saves.is_empty();
+        // What nobody asked for, and what changed nothing, is no act, and not in it.
+        let mut report = audit::Report::of(act, &saves);
         let revision = if saves.is_empty() && !numbered {
             log::touch_head(&db).await?
         } else {
             let revision = log::next_revision(&db).await?;
             let mut changes = Vec::with_capacity(saves.len());
-            for save in saves {
+            for (at, save) in saves.into_iter().enumerate() {
                 save.time(&db, &asides, now).await?;
                 let written = save.write(&db, revision).await?;
-                before.extend(written.before);
-                after.extend(written.after);
+                report.add(at, written.before, written.after);
                 changes.extend(written.change);
             }
             let event_id = self.inner.entropy.uuid(now)?;
             log::append(&db, tx::event_row(revision, event_id, now, &changes)?).await?;
             revision
         };
-        after.extend(remarks);
+        report.remark(remarks);
         self.tell(&db, now, &notices).await?;
         for aside in asides {
             aside.write(&db, now).await?;
         }
-        if is_act {
-            audit::put(&db, audit_id, act, now, audit::Outcome::Done { revision, subject, before, after }).await?;
-        }
+        audit::put(&db, &self.inner.entropy, act, now, report.outcomes(revision)).await?;
         db.commit().await.map_err(Error::CommitUnknown)?;
         if rings {
             self.inner.told.notify_one();

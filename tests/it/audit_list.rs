@@ -8,9 +8,10 @@ use prost::Message as _;
 use tonic::Code;
 
 use crate::harness::{
-    Server,
+    Rows, Server,
     audit::{LIST, rechained},
     refusal,
+    verify::ttl,
 };
 
 fn all() -> pb::ListAuditEventsRequest {
@@ -240,4 +241,44 @@ async fn a_page_stays_below_what_grpc_clients_take() {
     }
     assert_eq!(seen, KEYS + 1);
     assert!(pages > 1, "{pages}");
+}
+
+#[tokio::test]
+async fn what_a_job_does_is_an_event_of_each_key_and_seen_by_those_who_see_the_key() {
+    let server = Server::start().await;
+    let other = other_application(&server).await;
+    let mine = server.key_with(|request| request.expiration = ttl(100)).await.key.expect("key");
+    let theirs = server.key_with(|request| {
+        request.application_id = other.clone();
+        request.expiration = ttl(100);
+    });
+    let theirs = theirs.await.key.expect("key");
+    let before = server.rows().await;
+    server.pass(100).await;
+    let after = server.rows().await;
+    assert_eq!((after.revision, after.audits), (before.revision + 1, before.audits + 2), "one round, two events");
+    for (at, (application, key, foreign)) in
+        [(&server.app, &mine, &theirs), (&other, &theirs, &mine)].iter().enumerate()
+    {
+        let viewer = pb::ServiceAccount {
+            name: "viewer".into(),
+            roles: vec![pb::Role::Viewer.into()],
+            application_ids: vec![(*application).clone()],
+            ..Default::default()
+        };
+        let viewer = server.admin.hire(&server, at + 1, viewer).await;
+        let about = |key: &pb::Key| pb::ListAuditEventsRequest { resource_id: key.key_id.clone(), ..all() };
+        let seen = server.audit_as(&viewer, &about(key)).await.expect("list").audit_events;
+        let [expiry, created] = seen.as_slice() else { panic!("its making and its end: {seen:?}") };
+        assert!(created.method.ends_with("/CreateKey"));
+        assert_eq!((expiry.method.as_str(), expiry.revision), ("jobs/keys", Some(after.revision)));
+        assert_eq!(expiry.application_id.as_ref(), Some(*application));
+        for (rows, expired) in [(&expiry.before, false), (&expiry.after, true)] {
+            let rows: serde_json::Value = serde_json::from_str(rows.as_deref().expect("rows")).expect("JSON");
+            assert_eq!(rows.as_array().map(Vec::len), Some(1), "of this key alone");
+            assert_eq!((&rows[0]["key_id"], &rows[0]["expired"]), (&key.key_id.as_str().into(), &expired.into()));
+        }
+        assert_eq!(server.audit_as(&viewer, &about(foreign)).await.expect("list").audit_events, []);
+    }
+    Rows::of(&server.database_path()).await.are_whole().await;
 }

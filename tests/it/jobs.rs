@@ -10,28 +10,10 @@ use portcullis::{
 use portcullis_migrations::{Migrator, MigratorTrait as _};
 use uuid::Uuid;
 
-use crate::harness::{Deployment, Rows, Server, WriteLock, verify::ttl, watch::from};
+use crate::harness::{Rows, Server, WriteLock, verify::ttl, watch::from};
 
 const DAY: u64 = 24 * 3600;
 const DAYS: i64 = 24 * 3600;
-
-/// So many keys like `template` and their timers, past the service, which must not run.
-async fn copy(rows: &Rows, template: &str, number: u128) {
-    let ids = (0..number).map(|n| portcullis::domain::id::KeyId::new(Uuid::from_u128((7 << 76) | (2 << 62) | n)));
-    let ids = serde_json::to_string(&ids.map(|id| id.to_string()).collect::<Vec<_>>()).expect("JSON");
-    for table in ["api_key", "key_timer"] {
-        let columns = rows.texts(&format!("SELECT name FROM pragma_table_info('{table}')")).await;
-        let value = |column: &String| match column.as_str() {
-            "key_id" | "chain" => "j.value".to_owned(),
-            "secret_sha256" => "randomblob(32)".to_owned(),
-            other => format!("k.{other}"),
-        };
-        let values = columns.iter().map(value).collect::<Vec<_>>().join(", ");
-        let columns = columns.join(", ");
-        let from = format!("{table} k, json_each('{ids}') j WHERE k.key_id = '{template}'");
-        rows.change(&format!("INSERT INTO {table} ({columns}) SELECT {values} FROM {from}")).await;
-    }
-}
 
 #[tokio::test]
 async fn two_thousand_keys_that_expire_at_one_moment_are_told_soon_and_once_each() {
@@ -39,7 +21,8 @@ async fn two_thousand_keys_that_expire_at_one_moment_are_told_soon_and_once_each
     let server = Server::start().await;
     let made = server.key_with(|request| request.expiration = ttl(3600)).await;
     let key = made.key.expect("key");
-    let server = server.restart_after(async |_, path| copy(&Rows::of(path).await, &key.key_id, KEYS - 1).await).await;
+    let server =
+        server.restart_after(async |_, path| drop(Rows::of(path).await.copy_key(&key.key_id, 0..KEYS - 1).await)).await;
     let mut watch = server.watch(&server.admin, &from("")).await.expect("watch");
     let before = server.rows().await;
     server.advance(Duration::from_secs(3600)).await;
@@ -328,50 +311,4 @@ async fn what_is_due_while_the_database_is_away_is_done_when_it_is_back() {
     server.pass(1).await;
     assert_eq!(server.told(&key).await, ["created", "expired"]);
     assert_eq!(server.verdict(&made.secret).await, Verdict::Expired);
-}
-
-/// An expiry is one transaction: the flag, the event, what is told and that nothing is due any
-/// more. Killed wherever it is, it is whole or not there, and then done at the next start.
-#[tokio::test]
-async fn a_kill_around_an_expiry_loses_nothing_and_tells_nothing_twice() {
-    let deployment = Deployment::make();
-    let mut process = deployment.serve(&[]);
-    let caller = process.caller().await;
-    let application = caller.application().await;
-    for _ in 0..30 {
-        let request = pb::CreateKeyRequest {
-            application_id: application.clone(),
-            name: "key".to_owned(),
-            permissions: vec!["tasks:read".to_owned()],
-            expiration: ttl(2),
-            ..Default::default()
-        };
-        let _: pb::CreateKeyResponse = caller.call("KeyService/CreateKey", &request).await.expect("create");
-    }
-    // Some are told by then, and some are not.
-    tokio::time::sleep(Duration::from_millis(1900)).await;
-    process.kill();
-    for pause in [300, 700] {
-        let process = deployment.serve(&[]);
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-        process.kill();
-    }
-    let mut process = deployment.serve(&[]);
-    process.caller().await;
-    let rows = Rows::of(&deployment.database()).await;
-    let mut left = -1;
-    for _ in 0..200 {
-        left = rows.number("SELECT count(*) FROM api_key WHERE NOT expired").await;
-        if left == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(left, 0, "all are told");
-    rows.are_whole().await;
-    let told = rows.texts("SELECT key_id FROM notice WHERE kind = 'key.expired' ORDER BY key_id").await;
-    let mut once = told.clone();
-    once.dedup();
-    assert_eq!((told.len(), once.len()), (30, 30));
-    assert!(process.terminate().await.success());
 }

@@ -66,7 +66,12 @@ async fn what_follows_a_leak_is_the_application_s_choice_and_told_once_a_day() {
         assert_eq!(told.len(), 1, "{policy:?}");
         assert_eq!((&told[0]["action"], &told[0]["source"]), (&action.into(), &"https://example.com/log".into()));
         assert_eq!(told[0]["key"]["key_id"], first.key_id);
-        assert_eq!(server.notices("key.revoked").await.len(), 0, "one notice says it all");
+        let changed = match policy {
+            pb::LeakPolicy::Disable => ["created", "leaked", "updated"].as_slice(),
+            pb::LeakPolicy::Revoke => &["created", "leaked", "revoked"],
+            _ => &["created", "leaked"],
+        };
+        assert_eq!(server.told(&first).await, changed, "{policy:?}: who hears of changes alone hears of it, too");
         server.advance(Duration::from_hours(24)).await;
         server.leaked(&stranger, &made.secret).await;
         let again = if policy == pb::LeakPolicy::Revoke { 1 } else { 2 };
@@ -80,9 +85,28 @@ async fn what_follows_a_leak_is_the_application_s_choice_and_told_once_a_day() {
                 (first.revoke_reason(), &*first.revoke_comment),
                 (pb::RevokeReason::Leaked, &*report("").source)
             );
+            let told = &server.notices("key.revoked").await[0];
+            assert_eq!((&told["reason"], &told["comment"]), (&"leaked".into(), &first.revoke_comment.as_str().into()));
         }
         Rows::of(&server.database_path()).await.are_whole().await;
     }
+}
+
+#[tokio::test]
+async fn a_key_that_is_enabled_and_reported_again_is_not_disabled_in_silence() {
+    let server = Server::start().await;
+    server.leak_policy(pb::LeakPolicy::Disable).await;
+    let made = server.key().await;
+    let key = made.key.expect("key");
+    server.leaked(&server.admin, &made.secret).await;
+    server.update(&key, &["disabled"], pb::Key::default()).await;
+    assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Valid);
+    server.leaked(&server.admin, &made.secret).await;
+    assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Disabled);
+    assert_eq!(server.told(&key).await, ["created", "leaked", "updated", "updated", "leaked", "updated"]);
+    assert_eq!(server.notices("key.updated").await[2]["fields"], serde_json::json!(["disabled"]));
+    server.leaked(&server.admin, &made.secret).await;
+    assert_eq!(server.notices("key.leaked").await.len(), 2, "where it changes nothing, it is told once a day");
 }
 
 #[tokio::test]

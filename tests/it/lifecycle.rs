@@ -3,10 +3,10 @@
 
 mod model;
 
-use std::{sync::LazyLock, time::Duration};
+use std::{path::Path, sync::LazyLock, time::Duration};
 
-use model::{DAY, Key, LIMIT, Model, Outcome, Step, Told, Verdict};
-use portcullis::pb;
+use model::{DAY, HOUR, Key, LIMIT, Model, Outcome, Step, Told, Verdict};
+use portcullis::{clock::Clock, pb};
 use proptest::test_runner::Config;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 use tokio::runtime::Runtime;
@@ -102,6 +102,12 @@ impl Service {
                 self.server = Some(server);
                 return Outcome::Done;
             }
+            Step::ClockBack => {
+                let back = async |clock: &Clock, _: &Path| clock.step(-HOUR * 1_000_000);
+                let server = self.server.take().expect("a server").restart_after(back).await;
+                self.server = Some(server);
+                return Outcome::Done;
+            }
             Step::Spend { .. } => {
                 let at = model.key_of(step).expect("a key");
                 return Outcome::Verdict(self.verdict(&about(&self.keys[at].1)).await);
@@ -163,7 +169,9 @@ impl Service {
                 set("overlap_end_time", pb::Key { overlap_end_time, ..Default::default() })
             }
             Step::Disable { on, .. } => set("disabled", pb::Key { disabled: on, ..Default::default() }),
-            Step::Create { .. } | Step::Spend { .. } | Step::Pass { .. } | Step::Restart => unreachable!("{step:?}"),
+            Step::Create { .. } | Step::Spend { .. } | Step::Pass { .. } | Step::Restart | Step::ClockBack => {
+                unreachable!("{step:?}")
+            }
         };
         let _: pb::UpdateKeyResponse = server.signed(&server.admin, "KeyService/UpdateKey", &request).await?;
         Ok(())

@@ -38,6 +38,7 @@ mod fields_secret;
 mod gateway;
 mod harness;
 mod jobs;
+mod jobs_kill;
 mod keys;
 mod leaks;
 mod lifecycle;

@@ -148,3 +148,49 @@ async fn to_renew_is_to_grant() {
     let wish = update(&key, &["auto_renew"], pb::Key { auto_renew: true, ..Default::default() });
     server.refuses(&poor, "KeyService/UpdateKey", &wish, Code::PermissionDenied, "GRANT_EXCEEDED").await;
 }
+
+#[tokio::test]
+async fn a_clock_that_jumps_an_hour_either_way_renews_and_rotates_once() {
+    let server = Server::start().await;
+    let account = pb::ServiceAccount { name: "service".to_owned(), all_applications: true, ..Default::default() };
+    let service = server.admin.hire(&server, 1, account).await;
+    // Both are due in a day: a tenth of the life is left then.
+    let (renewing, secret) = renewing(&server, DAY * 10 / 9).await;
+    let rotating = server.key_with(|request| {
+        request.rotation_period = Some(prost_types::Duration { seconds: DAY, nanos: 0 });
+        request.rotation_recipient_kid = service.kid();
+    });
+    let rotating = rotating.await;
+    let old = rotating.key.expect("key");
+    server.pass(unsigned(DAY - HOUR / 2)).await;
+    let before = server.rows().await;
+    let is_due = async |server: &Server| {
+        let (renewed, rotated) = (server.get(&renewing.key_id).await, server.get(&old.key_id).await);
+        (seconds(renewed.expire_time), rotated.rotated_to)
+    };
+    assert_eq!(is_due(&server).await, (seconds(renewing.expire_time), String::new()), "not yet");
+
+    server.setup.clock.step(HOUR * 1_000_000);
+    server.pass(1).await;
+    let (expires, successor) = is_due(&server).await;
+    assert_eq!(expires, seconds(renewing.expire_time) + DAY * 10 / 9);
+    assert_ne!(successor, "");
+    let told = async |server: &Server| (server.told(&renewing).await, server.told(&old).await);
+    let (first, revision) = (told(&server).await, server.rows().await.revision);
+    assert_eq!(revision, before.revision + 1);
+    assert_eq!((first.0.last(), first.1.last()), (Some(&"renewed".to_owned()), Some(&"rotated".to_owned())));
+
+    server.setup.clock.step(-HOUR * 1_000_000);
+    let server = server.restart().await;
+    server.settled().await;
+    // Until it is due once more, and an hour beyond.
+    for _ in 0..4 {
+        server.pass(unsigned(HOUR / 2)).await;
+        assert_eq!(is_due(&server).await, (expires, successor.clone()));
+        assert_eq!(told(&server).await, first, "nothing is done or told twice");
+        assert_eq!(server.verdict(&secret).await, Verdict::Valid);
+        assert_eq!(server.verdict(&rotating.secret).await, Verdict::Valid, "nobody fetched the new secret");
+    }
+    assert_eq!(server.rows().await.revision, revision);
+    assert_eq!(server.get(&successor).await.rotated_to, "");
+}

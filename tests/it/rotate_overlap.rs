@@ -145,6 +145,10 @@ async fn who_revokes_a_key_whose_overlap_is_over_finds_its_end_and_changes_nothi
         assert_eq!((old.revoke_reason(), old.revoke_comment.as_str()), (RevokeReason::Superseded, ""));
         assert_eq!(old.revoke_time, pair.old.overlap_end_time);
     }
+    server.settled().await;
+    let told = server.notices("key.revoked").await;
+    assert_eq!(told.len(), 1, "once, whether a job or the call wrote it down");
+    assert_eq!((&told[0]["reason"], &told[0]["comment"]), (&"superseded".into(), &"".into()));
     let (told, _) = watch.revocation().await;
     assert_eq!((&told.key_id, told.cause()), (&pair.old.key_id, RevocationCause::Rotated));
     let last = server.revoke(&pair.new).await;
@@ -153,6 +157,25 @@ async fn who_revokes_a_key_whose_overlap_is_over_finds_its_end_and_changes_nothi
     let wish = pb::Key { name: "x".to_owned(), ..Default::default() };
     let refused = (Code::FailedPrecondition, "KEY_REVOKED");
     server.refuses(&server.admin, UPDATE, &update(&pair.old, &["name"], wish), refused.0, refused.1).await;
+}
+
+#[tokio::test]
+async fn who_revokes_after_the_end_and_before_a_job_wrote_it_down_has_it_told() {
+    let server = Server::start().await;
+    let (_, pair) = overlapping(&server).await;
+    server.advance(Duration::from_secs(3599)).await;
+    server.settled().await;
+    // Another has the job, and does nothing.
+    let busy = uuid::Uuid::from_u128(3);
+    let has = server.store().claim_job("jobs/keys", busy, Duration::from_secs(60)).await;
+    assert!(has.expect("claim"), "nothing was due, so nobody has it");
+    server.pass(2).await;
+    assert_eq!(server.told(&pair.old).await, ["created", "rotated"]);
+    server.revoke(&pair.old).await;
+    assert_eq!(server.told(&pair.old).await, ["created", "rotated", "revoked"]);
+    assert_eq!(server.notices("key.revoked").await[0]["reason"], "superseded");
+    server.pass(61).await;
+    assert_eq!(server.told(&pair.old).await, ["created", "rotated", "revoked"], "and once");
 }
 
 #[tokio::test]

@@ -1,4 +1,8 @@
-use std::{collections::HashMap, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use super::{Key, KeyState, RevokeReason, Revoked};
 use crate::domain::{
@@ -95,14 +99,25 @@ impl Key {
 }
 
 /// The keys of a chain in the order of their rotations: ids and times of keys that were made at one
-/// moment, or while a clock was set back, do not say it.
+/// moment, or while a clock was set back, do not say it. Where keys of it are gone, each piece
+/// begins with the key whose predecessor is not there, the piece that was made first first. Nothing
+/// is left out, whatever the keys say of each other.
 #[must_use]
 pub fn oldest_first(keys: Vec<Key>) -> Vec<Key> {
-    let mut by_predecessor: HashMap<_, _> = keys.into_iter().map(|key| (key.lineage.rotated_from, key)).collect();
-    let mut chain: Vec<Key> = Vec::with_capacity(by_predecessor.len());
-    while let Some(next) = by_predecessor.remove(&chain.last().map(|key| key.id)) {
+    let there: HashSet<KeyId> = keys.iter().map(|key| key.id).collect();
+    let mut chain: Vec<Key> = Vec::with_capacity(keys.len());
+    let mut by_predecessor: BTreeMap<Option<KeyId>, Vec<Key>> = BTreeMap::new();
+    for key in keys {
+        let predecessor = key.lineage.rotated_from.filter(|id| there.contains(id));
+        by_predecessor.entry(predecessor).or_default().push(key);
+    }
+    let mut ahead = by_predecessor.remove(&None).unwrap_or_default();
+    ahead.sort_by_key(|key| Reverse((key.create_time, key.id)));
+    while let Some(next) = ahead.pop() {
+        ahead.extend(by_predecessor.remove(&Some(next.id)).unwrap_or_default());
         chain.push(next);
     }
+    chain.extend(by_predecessor.into_values().flatten());
     chain
 }
 
@@ -277,7 +292,37 @@ mod tests {
         assert_eq!(old.lineage.successor.map(|successor| successor.overlap_end_time), Some(at(600)));
     }
 
+    /// `length` keys, each the successor of the one before, all made at one moment.
+    fn chain_of(length: u8) -> Vec<Key> {
+        let mut chain = vec![key(None)];
+        for next in 2..=length {
+            let successor = chain.last_mut().expect("a key").rotate(to(next, HOUR), at(0)).expect("rotate");
+            chain.push(successor);
+        }
+        chain
+    }
+
+    #[test]
+    fn keys_that_follow_each_other_in_a_circle_are_all_there() {
+        let mut chain = chain_of(3);
+        chain[0].lineage.rotated_from = Some(id(3));
+        let mut found: Vec<_> = oldest_first(chain).into_iter().map(|key| key.id).collect();
+        found.sort();
+        assert_eq!(found, [id(1), id(2), id(3)]);
+    }
+
     proptest! {
+        #[test]
+        fn the_order_stays_whichever_keys_are_gone(
+            kept in proptest::collection::vec(any::<bool>(), 1..12), turn in 0_u8..=255,
+        ) {
+            let chain = chain_of(u8::try_from(kept.len()).expect("few"));
+            let left: Vec<Key> = chain.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(key, _)| key).collect();
+            let mut shuffled = left.clone();
+            shuffled.sort_by_key(|key| key.hash.as_bytes()[0].wrapping_mul(91).wrapping_add(turn));
+            prop_assert_eq!(oldest_first(shuffled), left);
+        }
+
         /// Whatever is rotated whenever: a chain has one newest key, each key its own secret, an
         /// overlap ends when it was told to, within the expiry, and nothing else changes.
         #[test]

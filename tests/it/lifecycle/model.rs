@@ -10,6 +10,8 @@ pub(super) const HOUR: i64 = 3600;
 pub(super) const DAY: i64 = 24 * HOUR;
 /// What every key may be used in a day, it and its chain together.
 pub(super) const LIMIT: u64 = 4;
+/// So much passes while the harness starts a server again.
+const RESTART: i64 = 3;
 /// More keys than these would only take time.
 const MOST: usize = 8;
 
@@ -69,17 +71,45 @@ pub(super) enum Outcome {
 /// Keys are named by a number that is taken modulo how many there are.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    Create { ttl: Option<i64>, renews: bool },
-    Rotate { key: usize, overlap: Option<i64> },
-    ExpireIn { key: usize, seconds: i64 },
-    ExpireNever { key: usize },
-    Renew { key: usize, on: bool },
-    EndOverlapIn { key: usize, seconds: i64 },
-    Disable { key: usize, on: bool },
-    Revoke { key: usize },
-    Spend { key: usize },
-    Pass { seconds: i64 },
+    Create {
+        ttl: Option<i64>,
+        renews: bool,
+    },
+    Rotate {
+        key: usize,
+        overlap: Option<i64>,
+    },
+    ExpireIn {
+        key: usize,
+        seconds: i64,
+    },
+    ExpireNever {
+        key: usize,
+    },
+    Renew {
+        key: usize,
+        on: bool,
+    },
+    EndOverlapIn {
+        key: usize,
+        seconds: i64,
+    },
+    Disable {
+        key: usize,
+        on: bool,
+    },
+    Revoke {
+        key: usize,
+    },
+    Spend {
+        key: usize,
+    },
+    Pass {
+        seconds: i64,
+    },
     Restart,
+    /// An hour, while the server is stopped.
+    ClockBack,
 }
 
 /// A second before and after what is round, too.
@@ -117,13 +147,19 @@ impl ReferenceStateMachine for Model {
             3 => key.prop_map(|key| Step::Spend { key }),
             6 => seconds().prop_map(|seconds| Step::Pass { seconds }),
             1 => Just(Step::Restart),
+            1 => Just(Step::ClockBack),
         ]
         .boxed()
     }
 
     fn preconditions(state: &Self, step: &Step) -> bool {
         let makes = matches!(step, Step::Create { .. } | Step::Rotate { .. });
-        let needs_none = matches!(step, Step::Create { .. } | Step::Pass { .. } | Step::Restart);
+        let needs_none = matches!(step, Step::Create { .. } | Step::Pass { .. } | Step::Restart | Step::ClockBack);
+        // What is left of a day to which a clock goes back is another matter.
+        let is_another_day = (state.start + state.now).rem_euclid(DAY) < HOUR;
+        if matches!(step, Step::ClockBack) && is_another_day {
+            return false;
+        }
         (needs_none || !state.keys.is_empty()) && !(makes && state.keys.len() >= MOST)
     }
 
@@ -140,7 +176,7 @@ impl ReferenceStateMachine for Model {
 impl Model {
     pub(super) fn key_of(&self, step: &Step) -> Option<usize> {
         match step {
-            Step::Create { .. } | Step::Pass { .. } | Step::Restart => None,
+            Step::Create { .. } | Step::Pass { .. } | Step::Restart | Step::ClockBack => None,
             Step::Rotate { key, .. }
             | Step::ExpireIn { key, .. }
             | Step::ExpireNever { key }
@@ -184,8 +220,9 @@ impl Model {
             match *step {
                 Step::Create { ttl, renews } => self.create(ttl, renews),
                 Step::Pass { seconds } => self.now += seconds,
-                // The harness lets so much pass.
-                Step::Restart => self.now += 3,
+                Step::Restart => self.now += RESTART,
+                // What has ended stays so: it is written down by now.
+                Step::ClockBack => self.now += RESTART - HOUR,
                 _ => {}
             }
             return Ok(());
@@ -285,7 +322,7 @@ impl Model {
                 known.revoked = true;
                 self.told.push((key, Told::Revoked));
             }
-            Step::Create { .. } | Step::Spend { .. } | Step::Pass { .. } | Step::Restart => {}
+            Step::Create { .. } | Step::Spend { .. } | Step::Pass { .. } | Step::Restart | Step::ClockBack => {}
         }
         Ok(())
     }
