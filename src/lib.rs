@@ -86,7 +86,7 @@ pub mod entropy;
 pub mod grpc;
 pub mod guard;
 #[cfg(feature = "server")]
-mod housekeeping;
+pub mod housekeeping;
 #[cfg(feature = "server")]
 pub mod index;
 #[cfg(feature = "server")]

@@ -7,11 +7,11 @@ mod networks;
 
 use std::sync::Arc;
 
-use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, TransactionTrait as _};
+use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, TransactionTrait as _};
 
 pub(super) use alerts::{Claim, Claimed, claim};
 
-use super::{Error, Store, applications, codec, entity::alert, keys, notices::Written, usage};
+use super::{Error, Store, applications, codec, entity::{alert, key_network}, keys, notices::Written, usage};
 use crate::domain::{
     key::Key,
     notice::{Notice, Suspicion, What},
@@ -39,7 +39,7 @@ impl Store {
     /// what is to be told beside that.
     pub async fn note_findings(&self, findings: Arc<[Finding]>) -> Result<Vec<Noted>, Error> {
         self.detached(async move |store| {
-            let (_turn, tx) = store.begin_ledger().await?;
+            let (_turn, tx) = store.begin_upkeep().await?;
             let now = store.database_time();
             let (mut noted, mut told) = (Vec::with_capacity(findings.len()), Vec::new());
             for finding in findings.iter() {
@@ -58,10 +58,10 @@ impl Store {
         self.detached(async move |store| {
             let now = store.database_time();
             // Mostly there is nothing, and to look takes no turn.
-            if ceiling::over(&store.inner.ledger, now).await?.is_empty() {
+            if ceiling::over(store.looks(), now).await?.is_empty() {
                 return Ok(0);
             }
-            let (_turn, tx) = store.begin_ledger().await?;
+            let (_turn, tx) = store.begin_upkeep().await?;
             let mut told = Vec::new();
             for row in ceiling::over(&tx, now).await? {
                 ceiling::settle(&tx, row, &mut told).await?;
@@ -81,8 +81,8 @@ impl Store {
             let hour = UsageUnit::Hour.start(now);
             let range =
                 UsageRange { unit: UsageUnit::Hour, start: hour.saturating_sub(LOOK_BACK), end: Timestamp::MAX };
-            // The ledger's: to watch must not keep calls waiting that read.
-            let tx = store.inner.ledger.begin().await?;
+            // To watch must not keep calls waiting that read.
+            let tx = store.looks().begin().await?;
             let series = usage::series(&tx, whose, &range).await?;
             tx.rollback().await?;
             let hours = || series.points().map(|(start, decided)| (start, decided.requests()));
@@ -96,15 +96,9 @@ impl Store {
     /// Forgets networks that were not seen for 90 days, but for each chain's last one, and what
     /// was told so long ago that it is told again anyway.
     pub async fn forget_signals(&self, now: Timestamp) -> Result<u64, Error> {
-        self.detached(async move |store| {
-            let (_turn, tx) = store.begin_ledger().await?;
-            let networks = networks::forget(&tx, now).await?;
-            let old = alert::Column::LastTime.lt(now.saturating_sub(ALERTS_KEPT).micros());
-            let alerts = alert::Entity::delete_many().filter(old).exec(&tx).await?.rows_affected;
-            tx.commit().await?;
-            Ok(networks + alerts)
-        })
-        .await
+        let networks = self.forget::<key_network::Entity>(key_network::Column::LastTime, networks::old(now)).await?;
+        let old = alert::Column::LastTime.lt(now.saturating_sub(ALERTS_KEPT).micros());
+        Ok(networks + self.forget::<alert::Entity>(alert::Column::LastTime, Condition::all().add(old)).await?)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
     PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{Alias, Expr, ExprTrait as _, OnConflict, Query},
 };
@@ -49,7 +49,7 @@ pub(super) async fn meet(
 
 /// All that were not seen for long; but a chain keeps its last one, or whoever finds an old
 /// key would come from its first network again.
-pub(super) async fn forget(db: &impl ConnectionTrait, now: Timestamp) -> Result<u64, Error> {
+pub(super) fn old(now: Timestamp) -> Condition {
     use key_network::Column as C;
     let later = Alias::new("later");
     let of_later = |column: C| Expr::col((later.clone(), column));
@@ -65,6 +65,5 @@ pub(super) async fn forget(db: &impl ConnectionTrait, now: Timestamp) -> Result<
         )
         .to_owned();
     let old = C::LastTime.lt(now.saturating_sub(KEPT).micros());
-    let forget = key_network::Entity::delete_many().filter(old).filter(Expr::exists(has_later));
-    Ok(forget.exec(db).await?.rows_affected)
+    Condition::all().add(old).add(Expr::exists(has_later))
 }
