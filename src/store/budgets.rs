@@ -115,7 +115,11 @@ impl Store {
 
     /// Forgets budgets whose window has been over since before `before`.
     pub async fn forget_budgets(&self, before: Timestamp) -> Result<u64, Error> {
-        self.forget::<budget::Entity>(budget::Column::WindowEnd, Condition::all().add(budget::Column::WindowEnd.lt(before.micros()))).await
+        self.forget::<budget::Entity>(
+            budget::Column::WindowEnd,
+            Condition::all().add(budget::Column::WindowEnd.lt(before.micros())),
+        )
+        .await
     }
 
     /// How often chunks were handed out: the only statements that a VerifyKey waits for.

@@ -1,8 +1,8 @@
 use std::sync::atomic::Ordering;
 
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait, Iterable as _, PrimaryKeyToColumn as _,
-    PrimaryKeyTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, EntityTrait, Iterable as _, PrimaryKeyToColumn as _, PrimaryKeyTrait,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{IntoValueTuple as _, ValueTuple},
 };
 

@@ -1,7 +1,6 @@
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, TransactionTrait as _,
-    TryGetable as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, TransactionTrait as _, TryGetable as _,
 };
 use uuid::Uuid;
 
@@ -160,6 +159,10 @@ impl Store {
             })
             .await?;
         // From the oldest on: a reader in between finds no hole.
-        self.forget::<event_log::Entity>(event_log::Column::Seq, Condition::all().add(event_log::Column::Seq.lt(keep_from))).await
+        self.forget::<event_log::Entity>(
+            event_log::Column::Seq,
+            Condition::all().add(event_log::Column::Seq.lt(keep_from)),
+        )
+        .await
     }
 }

@@ -32,6 +32,10 @@ impl Store {
 
     /// Forgets what no replay could use any more. Answers how many there were.
     pub async fn forget_nonces(&self, before: Timestamp) -> Result<u64, Error> {
-        self.forget::<nonce::Entity>(nonce::Column::ExpireTime, Condition::all().add(nonce::Column::ExpireTime.lt(before.micros()))).await
+        self.forget::<nonce::Entity>(
+            nonce::Column::ExpireTime,
+            Condition::all().add(nonce::Column::ExpireTime.lt(before.micros())),
+        )
+        .await
     }
 }
