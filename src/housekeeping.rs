@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    domain::time::Timestamp,
     limits::Budgets,
     replica::Replica,
     store::{Error, Store},
@@ -14,31 +15,37 @@ const EVERY: Duration = Duration::from_secs(60);
 /// A clock that is set back by less opens no window a second time.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Runs until it is dropped. A round that fails is tried again a period later.
+/// Runs until it is dropped. What fails is tried again a period later.
 pub(crate) async fn run(store: Store, replica: Replica, budgets: Arc<Budgets>, history: Duration) {
     loop {
         tokio::time::sleep(EVERY).await;
         budgets.sweep();
-        if let Err(error) = round(&store, &replica, history).await {
-            tracing::warn!(%error, "housekeeping failed, trying again in a minute");
-        }
+        round(&store, replica.now(), history).await;
     }
 }
 
-async fn round(store: &Store, replica: &Replica, history: Duration) -> Result<(), Error> {
-    let now = replica.now();
-    let nonces = store.forget_nonces(now).await?;
-    let requests = store.forget_requests(now).await?;
-    let budgets = store.forget_budgets(now.saturating_sub(DAY)).await?;
-    let usage = store.forget_usage(now).await?;
-    let deliveries = store.forget_deliveries(now.saturating_sub(7 * DAY)).await?;
-    if deliveries.held > 0 {
-        tracing::warn!(deliveries = deliveries.held, "not sent: their webhooks have been disabled for 7 days");
+/// Every step by itself: one that fails, each time and for ever, lets no other table grow.
+pub async fn round(store: &Store, now: Timestamp, history: Duration) {
+    did("nonces", store.forget_nonces(now).await);
+    did("requests", store.forget_requests(now).await);
+    did("budgets", store.forget_budgets(now.saturating_sub(DAY)).await);
+    did("usage", store.forget_usage(now).await);
+    let deliveries = store.forget_deliveries(now.saturating_sub(7 * DAY)).await;
+    if let Ok(forgotten) = &deliveries
+        && forgotten.held > 0
+    {
+        tracing::warn!(deliveries = forgotten.held, "not sent: their webhooks have been disabled for 7 days");
     }
-    let deliveries = deliveries.rows;
-    let seals = store.forget_seals(now).await?;
-    let signals = store.forget_signals(now).await?;
-    let events = store.compact(now.saturating_sub(history)).await?;
-    tracing::debug!(nonces, requests, budgets, usage, deliveries, seals, signals, events, "housekeeping");
-    Ok(())
+    did("deliveries", deliveries.map(|forgotten| forgotten.rows));
+    did("seals", store.forget_seals(now).await);
+    did("signals", store.forget_signals(now).await);
+    did("events", store.compact(now.saturating_sub(history)).await);
+}
+
+fn did(step: &'static str, forgotten: Result<u64, Error>) {
+    match forgotten {
+        Ok(0) => {}
+        Ok(rows) => tracing::debug!(step, rows, "forgot what nobody needs"),
+        Err(error) => tracing::warn!(step, %error, "housekeeping failed at this, trying again in a minute"),
+    }
 }

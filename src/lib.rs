@@ -23,7 +23,9 @@
 //! ```text
 //! domain     rules: keys, accounts, permissions, verdicts, events        → signing (kids), guard
 //! signing    what is signed and how, for both sides                      → nothing
-//! clock, entropy, guard                                                  → leaves
+//! guard      promises that a test may switch off                         → nothing
+//! clock, entropy   time and randomness                                   → domain
+//! pb         generated code, and the descriptors that it is made from    → nothing
 //! chain      the audit log's hashes, and what a broken one says          → guard
 //! store      rows, the log, the one way to write                         → domain, signing, chain, clock, entropy, guard
 //! index      all keys and accounts in memory                             → domain, signing, guard
@@ -35,21 +37,21 @@
 //! auth       proves callers                                              → index, replica, store, domain, signing, guard
 //! keys, applications, accounts   one file a call                         → auth, store, index, replica, domain, …
 //! audit      the audit log, read                                         → auth, store, index, chain, domain
-//! watch      streams of revocations                                      → auth, store, index, tail, replica, domain
+//! watch      streams of revocations                                      → auth, store, index, tail, replica, domain, entropy, guard
 //! grpc       the wire: gate, statuses, conversions                       → all of the above, pb, telemetry
 //! telemetry  logs, traces, metrics, request ids                          → nothing
 //! jobs       what is done when its time has come                         → keys, store, replica, domain, signing, entropy
-//! notify     sends webhooks and mail: the courier, what it may reach     → store, domain, clock, entropy
+//! notify     sends webhooks and mail: the courier, what it may reach     → store, domain, clock, entropy, guard
 //! webhooks   who is told, where; one file a call                         → auth, store, index, replica, notify, domain, …
-//! housekeeping   forgets what nobody needs any more                      → store, replica
-//! bootstrap  the first admin, beside the database                        → accounts, applications, store, domain
+//! housekeeping   forgets what nobody needs any more                      → store, replica, limits, domain
+//! bootstrap  the first admin, beside the database                        → accounts, applications, store, domain, signing, clock, entropy
 //! config     settings; the only reader of the environment                → the types that it fills
 //! serve      builds every part once                                      → everything
 //! client     the other side: credentials, calls by descriptor, the audit log verified → pb, signing, chain
 //! cli        the commands                                                → everything
 //! ```
 //!
-//! # Invariants (`tests/architecture.rs` holds the tree to the first six)
+//! # Invariants (`tests/architecture.rs` holds the tree to the map and to the first six)
 //!
 //! 1. `domain` does no I/O and knows neither protobuf nor SQL.
 //! 2. Only `grpc` says which gRPC code an error is.
@@ -86,7 +88,7 @@ pub mod entropy;
 pub mod grpc;
 pub mod guard;
 #[cfg(feature = "server")]
-mod housekeeping;
+pub mod housekeeping;
 #[cfg(feature = "server")]
 pub mod index;
 #[cfg(feature = "server")]

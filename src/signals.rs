@@ -11,7 +11,14 @@ mod sweep;
 mod watch;
 mod windows;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use papaya::{HashMap, HashSet};
 use tokio::sync::{Notify, mpsc, watch as channel};
@@ -46,6 +53,8 @@ struct Shared {
     /// about whether that is new. Clients choose what stands here, so its hash is not a fast one.
     networks: HashSet<(KeyId, Subnet)>,
     queue: mpsc::Sender<Note>,
+    /// Findings for which there was no room since somebody said so last.
+    left_out: AtomicU64,
     bell: Notify,
     passes: channel::Sender<Passes>,
 }
@@ -101,6 +110,7 @@ impl Signals {
             keys: HashMap::default(),
             networks: HashSet::new(),
             queue,
+            left_out: AtomicU64::new(0),
             bell: Notify::new(),
             passes: channel::Sender::default(),
         });
@@ -174,7 +184,20 @@ impl Signals {
     /// at the next call and the others in a minute.
     fn found(&self, key: &KeyFacts, sign: Sign) -> bool {
         let KeyFacts { application_id, id: key_id, chain, .. } = *key;
-        self.send(Note::Found(Finding { application_id, key_id, chain, sign }))
+        let sent = self.send(Note::Found(Finding { application_id, key_id, chain, sign }));
+        if !sent {
+            self.leave_out();
+        }
+        sent
+    }
+
+    fn leave_out(&self) {
+        self.shared.left_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many findings were left out since this was asked last.
+    fn take_left_out(&self) -> u64 {
+        self.shared.left_out.swap(0, Ordering::Relaxed)
     }
 
     fn send(&self, note: Note) -> bool {

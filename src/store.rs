@@ -16,6 +16,7 @@ mod connect;
 mod deliveries;
 mod entity;
 mod error;
+mod forget;
 mod keys;
 mod leaks;
 mod lock;

@@ -182,6 +182,39 @@ fn every_arrow_between_rooms_is_on_the_map() {
     assert!(wrong.is_empty(), "arrows that are not on the map:\n{}", wrong.join("\n"));
 }
 
+/// A room on the map in `src/lib.rs`: its name, the rooms that it may know, and whether the
+/// line says that these are all. `…` or words that are no room say that there are more.
+fn on_the_map(line: &str) -> Option<(Vec<&str>, BTreeSet<&str>, bool)> {
+    let (room, to) = line.strip_prefix("//! ")?.split_once('→')?;
+    let rooms = room.split("  ").next().unwrap_or_default().split(", ").collect();
+    let words: Vec<&str> = to.split(',').map(|word| word.split('(').next().unwrap_or_default().trim()).collect();
+    let is_room = |word: &&str| ARROWS.iter().any(|(room, _)| room == word);
+    let is_all = words.iter().all(|word| is_room(word) || *word == "nothing");
+    Some((rooms, words.into_iter().filter(is_room).collect(), is_all))
+}
+
+#[test]
+fn the_map_for_readers_says_the_same() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
+    let text = fs::read_to_string(path).expect("source");
+    let map = text.split("# The rooms").nth(1).and_then(|rest| rest.split("```").nth(1)).expect("a map");
+    let allowed: BTreeMap<_, BTreeSet<_>> =
+        ARROWS.iter().map(|(room, to)| (*room, to.iter().copied().collect())).collect();
+    let mut missing: BTreeSet<&str> = allowed.keys().copied().collect();
+    for (rooms, to, is_all) in map.lines().filter_map(on_the_map) {
+        for room in rooms {
+            missing.remove(room);
+            let Some(allowed) = allowed.get(room) else {
+                assert!(MAY_NAME_ALL.contains(&room), "{room} is no room");
+                continue;
+            };
+            assert!(to.is_subset(allowed), "{room}: the map has {to:?}, and ARROWS only {allowed:?}");
+            assert!(!is_all || to == *allowed, "{room}: the map has only {to:?}, and ARROWS {allowed:?}");
+        }
+    }
+    assert!(missing.is_empty(), "not on the map: {missing:?}");
+}
+
 #[test]
 fn what_only_one_room_may_do_is_done_there_only() {
     let mut wrong = Vec::new();

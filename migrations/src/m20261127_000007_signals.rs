@@ -19,6 +19,9 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager
+            .drop_index(Index::drop().name("sealed_secret_by_gone_time").table(Alias::new("sealed_secret")).to_owned())
+            .await?;
         for name in ["alert_hour", "alert", "key_network"] {
             manager.drop_table(Table::drop().table(Alias::new(name)).to_owned()).await?;
         }
@@ -68,10 +71,20 @@ fn alert_hour() -> TableCreateStatement {
 }
 
 fn indexes() -> Vec<IndexCreateStatement> {
-    let index = |name: &str, table: &'static str| {
-        Index::create().name(name).table(Alias::new(table)).col(Alias::new("last_time")).to_owned()
+    let index = |name: &str, table: &'static str, columns: &[&'static str]| {
+        let mut index = Index::create().name(name).table(Alias::new(table)).to_owned();
+        for column in columns {
+            index.col(Alias::new(*column));
+        }
+        index
     };
-    vec![index("key_network_by_time", "key_network"), index("alert_by_time", "alert")]
+    vec![
+        index("key_network_by_time", "key_network", &["last_time"]),
+        index("alert_by_time", "alert", &["last_time"]),
+        // Those that are not gone are looked at every other second, and those that are gone for
+        // long are forgotten.
+        index("sealed_secret_by_gone_time", "sealed_secret", &["gone_time", "key_id"]),
+    ]
 }
 
 fn table(name: &'static str) -> TableCreateStatement {

@@ -41,6 +41,12 @@ impl Method {
         self.path.trim_start_matches('/')
     }
 
+    /// `portcullis.v1.KeyService`
+    #[must_use]
+    pub fn service(&self) -> &'static str {
+        self.name().split_once('/').map_or(self.name(), |(service, _)| service)
+    }
+
     #[must_use]
     pub fn is_mutation(&self) -> bool {
         self.credential == Credential::SignedRequest

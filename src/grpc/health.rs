@@ -1,19 +1,10 @@
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use tokio::sync::watch;
-use tonic::server::NamedService;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::{
-    application_service::ApplicationApi, audit_service::AuditApi, envoy::EnvoyApi, key_service::KeyApi,
-    service_account_service::ServiceAccountApi,
-};
 use crate::{
-    pb::{
-        application_service_server::ApplicationServiceServer, audit_service_server::AuditServiceServer,
-        key_service_server::KeyServiceServer, service_account_service_server::ServiceAccountServiceServer,
-    },
+    auth::{METHODS, Method},
     replica::Replica,
 };
 
@@ -22,20 +13,15 @@ use crate::{
 /// must be left alone, not restarted.
 pub(super) async fn report(reporter: HealthReporter, replica: Replica, mut draining: watch::Receiver<bool>) {
     const LOOK_EVERY: Duration = Duration::from_millis(250);
-    const SERVICES: [&str; 5] = [
-        <KeyServiceServer<KeyApi> as NamedService>::NAME,
-        <ApplicationServiceServer<ApplicationApi> as NamedService>::NAME,
-        <AuditServiceServer<AuditApi> as NamedService>::NAME,
-        <ServiceAccountServiceServer<ServiceAccountApi> as NamedService>::NAME,
-        <AuthorizationServer<EnvoyApi> as NamedService>::NAME,
-    ];
+    // Whatever has a method that somebody may call.
+    let services: BTreeSet<&str> = METHODS.iter().map(Method::service).collect();
     let mut told = None;
     loop {
         let drains = *draining.borrow_and_update();
         let serves = replica.is_fresh() && !drains;
         if told != Some(serves) {
             let status = if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
-            for service in SERVICES {
+            for service in services.iter().copied() {
                 reporter.set_service_status(service, status).await;
             }
             told = Some(serves);

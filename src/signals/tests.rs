@@ -125,3 +125,14 @@ fn keys_beyond_the_bound_are_left_out() {
     println!("{MOST_KEYS} keys: {} bytes", kept.bytes_current);
     assert!(kept.bytes_current < 160_000_000, "{} bytes", kept.bytes_current);
 }
+
+#[test]
+fn what_finds_no_room_is_counted_and_told_once() {
+    let (signals, _notes) = Signals::with_queue();
+    assert_eq!(signals.take_left_out(), 0);
+    for number in 0..QUEUE as u128 + 3 {
+        signals.see(&call(&key(number + 1), Verdict::Valid, 0x0a00_0001));
+    }
+    assert_eq!(signals.take_left_out(), 3, "all but what the queue holds");
+    assert_eq!(signals.take_left_out(), 0, "and not twice");
+}

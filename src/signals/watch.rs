@@ -39,18 +39,21 @@ pub struct Watch {
     waiting: VecDeque<Finding>,
     /// What nobody need ask the store about before then.
     quiet: HashMap<Known, Timestamp>,
+    /// The minute in which it was said last what was left out.
+    said: i64,
 }
 
 /// A finding among those that are told once for some time.
 type Known = (KeyId, &'static str, Box<str>);
 
 const EVERY: Duration = Duration::from_secs(1);
-/// Findings a transaction: it is short, whatever was found.
-const BATCH: usize = 100;
+/// Findings a transaction, each of up to ten statements: a call that waits for its first chunk of
+/// a limit waits behind one such transaction at most.
+const BATCH: usize = 20;
 /// While the database is away; beyond them what is found is left out.
 const MOST_WAITING: usize = 10_000;
 const MOST_QUIET: usize = 100_000;
-/// Keys whose volume is looked up at one look: far fewer than the ledger could.
+/// Keys whose volume is looked up at one look: far fewer than the database could.
 const LOOKED_UP: usize = 50;
 /// For what was seen last, at a stop.
 const LAST: Duration = Duration::from_secs(5);
@@ -64,8 +67,8 @@ impl Watch {
         notes: mpsc::Receiver<Note>,
     ) -> Self {
         let (windows, sweep, busy) = (Windows::default(), Sweep::default(), VecDeque::new());
-        let (waiting, quiet) = (VecDeque::new(), HashMap::new());
-        Self { signals, store, index, replica, notes, windows, sweep, busy, waiting, quiet }
+        let (waiting, quiet, said) = (VecDeque::new(), HashMap::new(), 0);
+        Self { signals, store, index, replica, notes, windows, sweep, busy, waiting, quiet, said }
     }
 
     /// Runs until `stop` is done, and looks once more then. What was seen and is not noted by
@@ -95,6 +98,7 @@ impl Watch {
         for finding in self.windows.look(&self.signals, &self.index, now) {
             self.wait(finding, now);
         }
+        self.say_left_out(now);
         self.note(now).await?;
         self.look_up(now).await?;
         self.note(now).await?;
@@ -115,8 +119,26 @@ impl Watch {
 
     fn wait(&mut self, finding: Finding, now: Timestamp) {
         let is_quiet = self.quiet.get(&known(&finding)).is_some_and(|until| now < *until);
-        if !is_quiet && self.waiting.len() < MOST_WAITING {
+        if is_quiet {
+            return;
+        }
+        if self.waiting.len() < MOST_WAITING {
             self.waiting.push_back(finding);
+        } else {
+            self.signals.leave_out();
+        }
+    }
+
+    /// At most once a minute, and while the database is away too: that is when there is no room.
+    fn say_left_out(&mut self, now: Timestamp) {
+        let minute = now.seconds().div_euclid(60);
+        if self.said == minute {
+            return;
+        }
+        self.said = minute;
+        let left_out = self.signals.take_left_out();
+        if left_out > 0 {
+            tracing::warn!(target: "portcullis::signals", left_out, "more was unlike before than there was room for");
         }
     }
 

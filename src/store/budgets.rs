@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
     PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
@@ -115,13 +115,10 @@ impl Store {
 
     /// Forgets budgets whose window has been over since before `before`.
     pub async fn forget_budgets(&self, before: Timestamp) -> Result<u64, Error> {
-        self.detached(async move |store| {
-            let (_turn, tx) = store.begin_ledger().await?;
-            let old = budget::Entity::delete_many().filter(budget::Column::WindowEnd.lt(before.micros()));
-            let rows = old.exec(&tx).await?.rows_affected;
-            tx.commit().await?;
-            Ok(rows)
-        })
+        self.forget::<budget::Entity>(
+            budget::Column::WindowEnd,
+            Condition::all().add(budget::Column::WindowEnd.lt(before.micros())),
+        )
         .await
     }
 

@@ -19,7 +19,7 @@ impl Store {
     pub async fn claim_job(&self, job: &'static str, holder: Uuid, lasts: Duration) -> Result<bool, Error> {
         use job_claim::Column as C;
         self.detached(async move |store| {
-            let (_turn, tx) = store.begin_ledger().await?;
+            let (_turn, tx) = store.begin_upkeep().await?;
             let now = store.database_time();
             let until = now.checked_add(lasts).unwrap_or(now).micros();
             let row = job_claim::Model { job: job.to_owned(), holder, until_time: until };
@@ -42,7 +42,7 @@ impl Store {
     /// Lets go of every job that `holder` has, so that another need not wait.
     pub async fn release_jobs(&self, holder: Uuid) -> Result<(), Error> {
         self.detached(async move |store| {
-            let (_turn, tx) = store.begin_ledger().await?;
+            let (_turn, tx) = store.begin_upkeep().await?;
             job_claim::Entity::delete_many().filter(job_claim::Column::Holder.eq(holder)).exec(&tx).await?;
             tx.commit().await.map_err(Error::CommitUnknown)
         })

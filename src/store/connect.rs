@@ -65,8 +65,14 @@ pub(super) struct Inner {
     writer: DatabaseConnection,
     /// The sync loop's own connection: calls must not be able to starve the lease.
     sync: DatabaseConnection,
-    /// Budgets, usage and signals: none waits for a connection behind the calls.
-    pub(super) ledger: DatabaseConnection,
+    /// Budgets and usage. A call waits for its first chunk of a limit, so that nothing is done
+    /// here without the turn: whoever has that finds it free.
+    ledger: DatabaseConnection,
+    /// What nobody waits for: claims of jobs, findings, and what is forgotten. With the turn only.
+    upkeep: DatabaseConnection,
+    /// The looks of those, whether there is something to do. They take no turn, and keep
+    /// nobody who has it waiting.
+    looks: DatabaseConnection,
     /// What is to be told: neither waits for it, nor it for them.
     outbox: DatabaseConnection,
     /// Writers in the order of their coming. SQLite has one writer at a time, and waits
@@ -82,6 +88,7 @@ pub(super) struct Inner {
     latest_micros: AtomicI64,
     statements: Arc<AtomicU64>,
     pub(super) hand_outs: AtomicU64,
+    pub(super) forgotten_at_once: AtomicU64,
     /// Whether there is a server that takes mail.
     pub(super) mail: AtomicBool,
     /// Something is to be told.
@@ -93,7 +100,8 @@ pub(super) struct Inner {
 #[derive(Debug)]
 pub(super) struct WriteTurn<'a> {
     _turn: MutexGuard<'a, ()>,
-    _queue: Option<(MutexGuard<'a, ()>, SemaphorePermit<'a>)>,
+    _queue: Option<MutexGuard<'a, ()>>,
+    _place: Option<SemaphorePermit<'a>>,
 }
 
 const POOL: u32 = 8;
@@ -117,11 +125,15 @@ impl Store {
         let writer = connect(url, 1, &statements).await?;
         let sync = connect(url, 1, &Arc::default()).await?;
         let ledger = connect(url, 1, &Arc::default()).await?;
+        let upkeep = connect(url, 1, &Arc::default()).await?;
+        let looks = connect(url, 1, &Arc::default()).await?;
         let outbox = connect(url, 1, &Arc::default()).await?;
         let inner = Inner {
             pool,
             sync,
             ledger,
+            upkeep,
+            looks,
             outbox,
             turn: Mutex::new(()),
             queue: Mutex::new(()),
@@ -133,6 +145,7 @@ impl Store {
             latest_micros: AtomicI64::new(i64::MIN),
             statements,
             hand_outs: AtomicU64::new(0),
+            forgotten_at_once: AtomicU64::new(0),
             mail: AtomicBool::new(false),
             told: Notify::new(),
             _lock: lock,
@@ -160,8 +173,8 @@ impl Store {
         Ok(pending)
     }
 
-    /// How many statements calls have sent; not those of the sync loop and of the ledger: a
-    /// test holds Verify to none.
+    /// How many statements calls have sent; not those of the sync loop, the ledger
+    /// and the upkeep: a test holds Verify to none.
     #[must_use]
     pub fn statements(&self) -> u64 {
         self.inner.statements.load(Ordering::SeqCst)
@@ -178,9 +191,8 @@ impl Store {
     /// Closes the connections. SQLite then folds its log into the database file, so that the
     /// one file is all there is.
     pub async fn close(&self) {
-        for connection in
-            [&self.inner.sync, &self.inner.ledger, &self.inner.outbox, &self.inner.writer, &self.inner.pool]
-        {
+        let Inner { sync, ledger, upkeep, looks, outbox, writer, pool, .. } = &*self.inner;
+        for connection in [sync, ledger, upkeep, looks, outbox, writer, pool] {
             if let Err(error) = connection.close_by_ref().await {
                 tracing::warn!(%error, "the database did not close");
             }
@@ -206,22 +218,30 @@ impl Store {
         place: SemaphorePermit<'a>,
     ) -> Result<(WriteTurn<'a>, DatabaseTransaction), Error> {
         let queue = self.inner.queue.lock().await;
-        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: Some((queue, place)) };
+        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: Some(queue), _place: Some(place) };
         Ok((turn, self.inner.writer.begin_with_options(immediate()).await?))
     }
 
     pub(super) async fn begin_sync(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
-        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None };
+        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None, _place: None };
         Ok((turn, self.inner.sync.begin_with_options(immediate()).await?))
     }
 
     pub(super) async fn begin_ledger(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
-        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None };
+        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None, _place: None };
         Ok((turn, self.inner.ledger.begin_with_options(immediate()).await?))
     }
 
+    /// In the line of the calls, so that the sync loop is behind one of all of them at most; but
+    /// never refused.
+    pub(super) async fn begin_upkeep(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
+        let queue = self.inner.queue.lock().await;
+        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: Some(queue), _place: None };
+        Ok((turn, self.inner.upkeep.begin_with_options(immediate()).await?))
+    }
+
     pub(super) async fn begin_outbox(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
-        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None };
+        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None, _place: None };
         Ok((turn, self.inner.outbox.begin_with_options(immediate()).await?))
     }
 
@@ -231,8 +251,8 @@ impl Store {
     }
 
     /// For a look that is no call's.
-    pub(super) fn ledger(&self) -> &DatabaseConnection {
-        &self.inner.ledger
+    pub(super) fn looks(&self) -> &DatabaseConnection {
+        &self.inner.looks
     }
 
     /// Begins a transaction that sees one moment and writes nothing.

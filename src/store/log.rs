@@ -1,6 +1,6 @@
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, TryGetable as _,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, TransactionTrait as _, TryGetable as _,
 };
 use uuid::Uuid;
 
@@ -144,19 +144,25 @@ impl Store {
     /// the last, and none behind one that stays: a clock that was set back must not make a
     /// hole. Answers how many there were.
     pub async fn compact(&self, before: Timestamp) -> Result<u64, Error> {
-        self.detached(async move |store| {
-            let (_turn, tx) = store.begin_write().await?;
-            let (_, head) = head(&tx).await?;
-            let acked = replica::Entity::find().all(&tx).await?.iter().map(|row| row.acked_seq).min();
-            let recent = event_log::Entity::find().filter(event_log::Column::Time.gte(before.micros()));
-            let recent = recent.order_by_asc(event_log::Column::Seq).limit(1).all(&tx).await?.pop();
-            let keep_from = [acked, recent.map(|event| event.seq)].into_iter().flatten().min();
-            let keep_from = keep_from.unwrap_or(i64::MAX).min(head.revision.number());
-            let old = event_log::Entity::delete_many().filter(event_log::Column::Seq.lt(keep_from));
-            let rows = old.exec(&tx).await?.rows_affected;
-            tx.commit().await?;
-            Ok(rows)
-        })
+        let keep_from = self
+            .detached(async move |store| {
+                // One moment; what comes later is behind it, and no replica goes back.
+                let tx = store.looks().begin().await?;
+                let (_, head) = head(&tx).await?;
+                let acked = replica::Entity::find().all(&tx).await?.iter().map(|row| row.acked_seq).min();
+                let recent = event_log::Entity::find().filter(event_log::Column::Time.gte(before.micros()));
+                let recent = recent.select_only().column_as(event_log::Column::Seq.min(), "seq");
+                let recent = recent.into_tuple::<Option<i64>>().all(&tx).await?.pop().flatten();
+                tx.rollback().await?;
+                let keep_from = [acked, recent].into_iter().flatten().min().unwrap_or(i64::MAX);
+                Ok(keep_from.min(head.revision.number()))
+            })
+            .await?;
+        // From the oldest on: a reader in between finds no hole.
+        self.forget::<event_log::Entity>(
+            event_log::Column::Seq,
+            Condition::all().add(event_log::Column::Seq.lt(keep_from)),
+        )
         .await
     }
 }

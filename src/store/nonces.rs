@@ -1,5 +1,5 @@
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, sea_query::OnConflict,
 };
 
 use super::{Error, Store, entity::nonce};
@@ -32,13 +32,10 @@ impl Store {
 
     /// Forgets what no replay could use any more. Answers how many there were.
     pub async fn forget_nonces(&self, before: Timestamp) -> Result<u64, Error> {
-        self.detached(async move |store| {
-            let (_turn, tx) = store.begin_write().await?;
-            let old = nonce::Entity::delete_many().filter(nonce::Column::ExpireTime.lt(before.micros()));
-            let rows = old.exec(&tx).await?.rows_affected;
-            tx.commit().await?;
-            Ok(rows)
-        })
+        self.forget::<nonce::Entity>(
+            nonce::Column::ExpireTime,
+            Condition::all().add(nonce::Column::ExpireTime.lt(before.micros())),
+        )
         .await
     }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, sea_query::OnConflict,
 };
 use uuid::Uuid;
 
@@ -67,14 +67,7 @@ pub(super) async fn put(
 impl Store {
     /// Forgets the requests of more than a day ago. Answers how many there were.
     pub async fn forget_requests(&self, before: Timestamp) -> Result<u64, Error> {
-        self.detached(async move |store| {
-            let (_turn, tx) = store.begin_write().await?;
-            let old =
-                create_request::Entity::delete_many().filter(create_request::Column::ExpireTime.lt(before.micros()));
-            let rows = old.exec(&tx).await?.rows_affected;
-            tx.commit().await?;
-            Ok(rows)
-        })
-        .await
+        let old = create_request::Column::ExpireTime.lt(before.micros());
+        self.forget::<create_request::Entity>(create_request::Column::ExpireTime, Condition::all().add(old)).await
     }
 }

@@ -18,19 +18,13 @@ const KEPT: Duration = Duration::from_hours(30 * 24);
 impl Store {
     /// Whether something is due for a sealed secret.
     pub async fn seals_are_due(&self) -> Result<bool, Error> {
-        self.detached(async move |store| Ok(!due(store.ledger(), store.database_time(), 1).await?.is_empty())).await
+        self.detached(async move |store| Ok(!due(store.looks(), store.database_time(), 1).await?.is_empty())).await
     }
 
     /// Forgets those that are gone for a month.
     pub async fn forget_seals(&self, now: Timestamp) -> Result<u64, Error> {
-        self.detached(async move |store| {
-            let (_turn, tx) = store.begin_ledger().await?;
-            let gone = sealed_secret::Column::GoneTime.lt(now.saturating_sub(KEPT).micros());
-            let rows = sealed_secret::Entity::delete_many().filter(gone).exec(&tx).await?.rows_affected;
-            tx.commit().await?;
-            Ok(rows)
-        })
-        .await
+        let gone = sealed_secret::Column::GoneTime.lt(now.saturating_sub(KEPT).micros());
+        self.forget::<sealed_secret::Entity>(sealed_secret::Column::GoneTime, Condition::all().add(gone)).await
     }
 }
 
@@ -45,7 +39,7 @@ pub(super) async fn due(db: &impl ConnectionTrait, now: Timestamp, most: u64) ->
         .filter(api_key::Column::RevokeTime.is_not_null());
     let late = Condition::all().add(C::FetchTime.is_null()).add(C::RemindTime.lte(now.micros()));
     let any = Condition::any().add(late).add(Expr::exists(used.into_query())).add(Expr::exists(revoked.into_query()));
-    let query = sealed_secret::Entity::find().filter(C::Ciphertext.is_not_null()).filter(any);
+    let query = sealed_secret::Entity::find().filter(C::GoneTime.is_null()).filter(any);
     let rows = query.order_by_asc(C::KeyId).limit(most).all(db).await?;
     rows.into_iter().map(seal).collect()
 }

@@ -8,15 +8,15 @@ use super::{Error, Store, entity::key_timer, keys};
 use crate::domain::{key::Key, time::Timestamp, timer::Timer};
 
 impl Store {
-    /// Whether something is due for a key. On the ledger's connection: an idle service sends
-    /// nothing that calls would be held to have sent, and waits for none of them.
+    /// Whether something is due for a key. On a connection of the looks: an idle service
+    /// sends nothing that calls would be held to have sent, and waits for none of them.
     pub async fn timers_are_due(&self) -> Result<bool, Error> {
         self.detached(async move |store| {
             let first = key_timer::Entity::find()
                 .select_only()
                 .column_as(key_timer::Column::DueTime.min(), "due_time")
                 .into_tuple::<Option<i64>>()
-                .all(store.ledger())
+                .all(store.looks())
                 .await?
                 .pop()
                 .flatten();

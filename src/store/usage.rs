@@ -5,8 +5,8 @@ mod read;
 use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _,
     sea_query::{Alias, Expr, ExprTrait as _, OnConflict},
 };
 use uuid::Uuid;
@@ -26,8 +26,6 @@ pub(super) use read::{chain, last_use, series, used, used_after};
 
 /// Rows a statement: six values each, far from the most that any engine takes.
 const ROWS: usize = 1000;
-/// Rows that are forgotten in one transaction: no writer waits long.
-const FORGOTTEN: u64 = 10_000;
 const HOURS_KEPT: Duration = Duration::from_hours(35 * 24);
 const DAYS_KEPT: Duration = Duration::from_hours(400 * 24);
 /// Longer than anybody goes on trying to send a batch.
@@ -67,45 +65,17 @@ impl Store {
     /// Forgets what is older than it is kept: hours after 35 days, days and months after
     /// 400, sources a day after their last batch. Answers how many counts there were.
     pub async fn forget_usage(&self, now: Timestamp) -> Result<u64, Error> {
-        let mut forgotten = 0;
-        let kept = [(UsageUnit::Hour, HOURS_KEPT), (UsageUnit::Day, DAYS_KEPT), (UsageUnit::Month, DAYS_KEPT)];
-        for (unit, kept) in kept {
-            loop {
-                let rows = self.forget_counts(unit, now.saturating_sub(kept)).await?;
-                forgotten += rows;
-                if rows < FORGOTTEN {
-                    break;
-                }
-            }
-        }
-        self.detached(async move |store| {
-            let (_turn, tx) = store.begin_ledger().await?;
-            let before = now.saturating_sub(SOURCES_KEPT).micros();
-            usage_source::Entity::delete_many().filter(usage_source::Column::Time.lt(before)).exec(&tx).await?;
-            tx.commit().await?;
-            Ok(forgotten)
-        })
-        .await
-    }
-
-    async fn forget_counts(&self, unit: UsageUnit, before: Timestamp) -> Result<u64, Error> {
         use usage_count::Column as C;
-        self.detached(async move |store| {
-            let (_turn, tx) = store.begin_ledger().await?;
-            let old = usage_count::Entity::find()
-                .select_only()
-                .columns(KEY)
-                .filter(C::Unit.eq(codec::unit(unit)))
-                .filter(C::Start.lt(before.micros()))
-                .order_by_asc(C::Start)
-                .limit(FORGOTTEN)
-                .into_query();
-            let old = Expr::tuple(KEY.map(Expr::col)).in_subquery(old);
-            let rows = usage_count::Entity::delete_many().filter(old).exec(&tx).await?.rows_affected;
-            tx.commit().await?;
-            Ok(rows)
-        })
-        .await
+        let kept = [(UsageUnit::Hour, HOURS_KEPT), (UsageUnit::Day, DAYS_KEPT), (UsageUnit::Month, DAYS_KEPT)];
+        let mut forgotten = 0;
+        for (unit, kept) in kept {
+            let of_unit = Condition::all().add(C::Unit.eq(codec::unit(unit)));
+            let old = of_unit.add(C::Start.lt(now.saturating_sub(kept).micros()));
+            forgotten += self.forget::<usage_count::Entity>(C::Start, old).await?;
+        }
+        let sources = usage_source::Column::Time.lt(now.saturating_sub(SOURCES_KEPT).micros());
+        self.forget::<usage_source::Entity>(usage_source::Column::Time, Condition::all().add(sources)).await?;
+        Ok(forgotten)
     }
 }
 

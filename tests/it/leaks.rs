@@ -1,7 +1,10 @@
 //! ReportLeakedKey: what follows is the application's choice, and whoever reports learns
 //! nothing.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use portcullis::{pb, replica::Pace};
 use prost::Message as _;
@@ -236,27 +239,52 @@ async fn the_answer_is_the_same_whatever_the_text_is() {
     {
         server.leak_policy(policy).await;
         let stranger = server.stranger(at + 1).await;
-        let mut answers = Vec::new();
-        for (kind, secret) in kinds(&server).await {
-            let (before, revision) = (server.store().statements(), server.revision().await);
-            let asked = server.store().statements() - before;
-            let begun = Instant::now();
-            let told = answer(&server, &stranger, &report(&secret)).await;
-            let (took, sent) = (begun.elapsed(), server.store().statements() - before - asked);
-            println!("{policy:?}, {kind}: {took:?}, {sent} statements");
-            // Not equal: what follows reads the application, looks up who hears of it, claims and writes a notice, and
-            // writes the key, seven statements of a fraction of a millisecond in the same transaction. Hence the beat.
-            assert_eq!(server.revision().await, revision + 1, "{kind}: a revision, whatever follows");
-            // On the beat, and so not by what was done: a statement takes a fraction of a millisecond.
-            assert!(took >= Duration::from_millis(100), "{kind}: {took:?}");
-            answers.push((kind, told));
+        let mut fewest = BTreeMap::new();
+        for _ in 0..ROUNDS {
+            let took = round(&server, &stranger).await;
+            println!("{policy:?}: {took:?}");
+            for (kind, took) in took {
+                let beats = took.as_millis() / BEAT.as_millis();
+                // Not equal in what is done: what follows reads the application, looks up who hears of it, claims and
+                // writes a notice, and writes the key, seven statements of a fraction of a millisecond. Hence the beat.
+                assert!(beats >= 1, "{kind}: {took:?}, before the first beat");
+                let known = fewest.entry(kind).or_insert(beats);
+                *known = beats.min(*known);
+            }
+            if are_alike(&fewest) {
+                break;
+            }
+            // As many reports may be sent once more.
+            server.advance(Duration::from_secs(60)).await;
         }
-        for (kind, told) in &answers {
-            assert_eq!(told, &answers[0].1, "{kind}");
-            assert_eq!(told.1, Vec::<u8>::new(), "{kind}: an empty message");
-        }
+        // What this shows: no kind of text needs a beat more than another each time. It does not show what is below a
+        // beat, which is the beat's to hide; and the machine may be slow in a round or two, for any kind.
+        assert!(are_alike(&fewest), "{policy:?}: {fewest:?}");
     }
     Rows::of(&server.database_path()).await.are_whole().await;
+}
+
+/// Answers leave at multiples of this.
+const BEAT: Duration = Duration::from_millis(100);
+const ROUNDS: usize = 5;
+
+/// Reports a text of each kind; how long each took.
+async fn round(server: &Server, stranger: &Persona) -> Vec<(&'static str, Duration)> {
+    let (mut first, mut all) = (None, Vec::new());
+    for (kind, secret) in kinds(server).await {
+        let revision = server.revision().await;
+        let begun = Instant::now();
+        let told = answer(server, stranger, &report(&secret)).await;
+        all.push((kind, begun.elapsed()));
+        assert_eq!(server.revision().await, revision + 1, "{kind}: a revision, whatever follows");
+        assert_eq!(told.1, Vec::<u8>::new(), "{kind}: an empty message");
+        assert_eq!(&told, first.get_or_insert_with(|| told.clone()), "{kind}");
+    }
+    all
+}
+
+fn are_alike(fewest: &BTreeMap<&str, u128>) -> bool {
+    fewest.values().min() == fewest.values().max()
 }
 
 fn cached_and_revoked() -> pb::Application {

@@ -37,6 +37,7 @@ mod fields_request_id;
 mod fields_secret;
 mod gateway;
 mod harness;
+mod housekeeping;
 mod jobs;
 mod jobs_kill;
 mod keys;

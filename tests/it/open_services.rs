@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portcullis::pb;
 use prost_reflect::prost::Message as _;
 use tokio_stream::{StreamExt as _, once};
 use tonic::Code;
@@ -10,13 +11,14 @@ use tonic_reflection::pb::{v1, v1alpha};
 
 use crate::harness::{Server, Setup, WriteLock, refusal};
 
-const SERVICES: [&str; 5] = [
-    "portcullis.v1.KeyService",
-    "portcullis.v1.ApplicationService",
-    "portcullis.v1.ServiceAccountService",
-    "portcullis.v1.AuditService",
-    "envoy.service.auth.v3.Authorization",
-];
+/// All that have methods: those of the descriptors, and the one whose proto is Envoy's.
+fn services() -> Vec<String> {
+    let pool = prost_reflect::DescriptorPool::decode(pb::FILE_DESCRIPTOR_SET).expect("descriptors");
+    let ours = pool.services().filter(|service| service.package_name() == "portcullis.v1");
+    let names: Vec<String> = ours.map(|service| service.full_name().to_owned()).collect();
+    assert!(names.len() >= 5, "{names:?}");
+    names.into_iter().chain(["envoy.service.auth.v3.Authorization".to_owned()]).collect()
+}
 
 async fn health(server: &Server, service: &str) -> Result<ServingStatus, tonic::Status> {
     let request = HealthCheckRequest { service: service.to_owned() };
@@ -40,7 +42,8 @@ async fn next(stream: &mut HealthStream) -> ServingStatus {
 async fn health_is_told_by_service_and_follows_the_lease() {
     let server = Server::start().await;
     let mut watches = Vec::new();
-    for service in SERVICES {
+    let services = services();
+    for service in &services {
         let mut stream = watch(&server, service).await;
         while next(&mut stream).await != ServingStatus::Serving {}
         assert_eq!(health(&server, service).await.expect("check"), ServingStatus::Serving);
@@ -50,7 +53,7 @@ async fn health_is_told_by_service_and_follows_the_lease() {
 
     let lock = WriteLock::take(&server).await;
     server.setup.clock.advance(Duration::from_secs(11));
-    for (service, stream) in SERVICES.iter().zip(&mut watches) {
+    for (service, stream) in services.iter().zip(&mut watches) {
         assert_eq!(next(stream).await, ServingStatus::NotServing, "told by itself");
         assert_eq!(health(&server, service).await.expect("check"), ServingStatus::NotServing);
     }
@@ -107,9 +110,9 @@ async fn reflection_lists_every_service_in_both_versions() {
     let server = Server::start().await;
     for names in [list_v1(&server).await.expect("v1"), list_v1alpha(&server).await.expect("v1alpha")] {
         // Envoy knows its own protos; nobody else calls what is its.
-        let ours = SERVICES.into_iter().filter(|name| name.starts_with("portcullis."));
-        for service in ours.chain(["grpc.health.v1.Health"]) {
-            assert!(names.iter().any(|name| name == service), "{service}: {names:?}");
+        let ours = services().into_iter().filter(|name| name.starts_with("portcullis."));
+        for service in ours.chain(["grpc.health.v1.Health".to_owned()]) {
+            assert!(names.contains(&service), "{service}: {names:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    sea_query::{Expr, ExprTrait as _},
+    QueryOrder as _, QuerySelect as _,
+    sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 
 use super::Noted;
@@ -25,6 +26,21 @@ pub(super) async fn pass(
     if let Some(row) = alert_hour::Entity::find().filter(ours()).filter(C::Hour.lt(hour)).all(db).await?.pop() {
         settle(db, row, told).await?;
     }
+    // One that another puts there at the same time is as good.
+    let row = alert_hour::Model {
+        application_id: notice.application_id.clone(),
+        kind: notice.kind.clone(),
+        hour,
+        told: 0,
+        held: 0,
+        key_id: None,
+        payload: None,
+    };
+    let there = OnConflict::columns([C::ApplicationId, C::Kind]).do_nothing().to_owned();
+    alert_hour::Entity::insert(row.into_active_model().reset_all())
+        .on_conflict(there)
+        .exec_without_returning(db)
+        .await?;
     let add = |column: C| alert_hour::Entity::update_many().col_expr(column, Expr::col(column).add(1)).filter(ours());
     if add(C::Told).filter(C::Told.lt(CEILING - 1)).exec(db).await?.rows_affected == 1 {
         told.push(notice);
@@ -33,26 +49,19 @@ pub(super) async fn pass(
     let hold = add(C::Held)
         .col_expr(C::KeyId, Expr::value(notice.key_id.clone()))
         .col_expr(C::Payload, Expr::value(notice.payload.clone()));
-    if hold.exec(db).await?.rows_affected == 1 {
-        return Ok(Noted::Held);
-    }
-    let row = alert_hour::Model {
-        application_id: notice.application_id.clone(),
-        kind: notice.kind.clone(),
-        hour,
-        told: 1,
-        held: 0,
-        key_id: None,
-        payload: None,
-    };
-    alert_hour::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(db).await?;
-    told.push(notice);
-    Ok(Noted::Told)
+    hold.exec(db).await?;
+    Ok(Noted::Held)
 }
 
-/// The hours that are over.
-pub(super) async fn over(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<alert_hour::Model>, Error> {
-    Ok(alert_hour::Entity::find().filter(alert_hour::Column::Hour.lt(hour(now))).all(db).await?)
+/// Some of the hours that are over.
+pub(super) async fn over(
+    db: &impl ConnectionTrait,
+    now: Timestamp,
+    most: u64,
+) -> Result<Vec<alert_hour::Model>, Error> {
+    use alert_hour::Column as C;
+    let over = alert_hour::Entity::find().filter(C::Hour.lt(hour(now)));
+    Ok(over.order_by_asc(C::ApplicationId).order_by_asc(C::Kind).limit(most).all(db).await?)
 }
 
 /// Ends an hour: the last that was held back is told, and for how many more it stands.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
     PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{Alias, Expr, ExprTrait as _, OnConflict, Query},
 };
@@ -16,14 +16,22 @@ use crate::{
 const MOST: u64 = 256;
 const KEPT: Duration = Duration::from_hours(90 * 24);
 
-/// Learns that a key of the chain was good for a call from there; `true` where that is new.
-/// The first network of all is what the others are compared with.
+/// What a network is to a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Met {
+    Known,
+    New,
+    /// The first of all, which the others are compared with.
+    First,
+}
+
+/// Learns that a key of the chain was good for a call from there.
 pub(super) async fn meet(
     db: &impl ConnectionTrait,
     chain: KeyId,
     network: Subnet,
     now: Timestamp,
-) -> Result<bool, Error> {
+) -> Result<Met, Error> {
     use key_network::Column as C;
     let (chain, network, time) = (chain.to_string(), network.to_string(), now.micros());
     let of_chain = || key_network::Entity::find().filter(C::Chain.eq(&chain));
@@ -31,7 +39,7 @@ pub(super) async fn meet(
         .col_expr(C::LastTime, Expr::value(time))
         .filter(C::Chain.eq(&chain).and(C::Network.eq(&network)));
     if seen.exec(db).await?.rows_affected == 1 {
-        return Ok(false);
+        return Ok(Met::Known);
     }
     let known = of_chain().count(db).await?;
     if known >= MOST {
@@ -44,12 +52,16 @@ pub(super) async fn meet(
     let known_now = OnConflict::columns([C::Chain, C::Network]).do_nothing().to_owned();
     let insert = key_network::Entity::insert(row.into_active_model().reset_all()).on_conflict(known_now);
     let rows = insert.exec_without_returning(db).await?;
-    Ok(rows == 1 && known > 0)
+    Ok(match (rows, known) {
+        (0, _) => Met::Known,
+        (_, 0) => Met::First,
+        _ => Met::New,
+    })
 }
 
 /// All that were not seen for long; but a chain keeps its last one, or whoever finds an old
 /// key would come from its first network again.
-pub(super) async fn forget(db: &impl ConnectionTrait, now: Timestamp) -> Result<u64, Error> {
+pub(super) fn old(now: Timestamp) -> Condition {
     use key_network::Column as C;
     let later = Alias::new("later");
     let of_later = |column: C| Expr::col((later.clone(), column));
@@ -65,6 +77,5 @@ pub(super) async fn forget(db: &impl ConnectionTrait, now: Timestamp) -> Result<
         )
         .to_owned();
     let old = C::LastTime.lt(now.saturating_sub(KEPT).micros());
-    let forget = key_network::Entity::delete_many().filter(old).filter(Expr::exists(has_later));
-    Ok(forget.exec(db).await?.rows_affected)
+    Condition::all().add(old).add(Expr::exists(has_later))
 }
