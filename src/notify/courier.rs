@@ -15,7 +15,7 @@ use crate::{
         webhook::{Disabled, Webhook},
     },
     entropy::Entropy,
-    store::{Channel, Claimed, Destination, Error, Marked, Slots, Store},
+    store::{Channel, Claimed, Destination, Marked, Slots, Store},
 };
 
 /// Carries what is to be told. One in each process; what two of them do at once, claims keep
@@ -98,9 +98,7 @@ impl Courier {
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send) {
         tokio::pin!(stop);
         loop {
-            if let Err(error) = self.fill().await {
-                tracing::warn!(%error, "what is to be told could not be read, and is tried again");
-            }
+            self.fill().await;
             tokio::select! {
                 () = &mut stop => break,
                 () = self.carrier.store.told() => {}
@@ -118,8 +116,8 @@ impl Courier {
         }
     }
 
-    /// Starts as many as there is room for.
-    async fn fill(&mut self) -> Result<(), Error> {
+    /// Starts as many as there is room for. A lane that fails takes nothing from the next one.
+    async fn fill(&mut self) {
         while let Some(arrived) = self.under_way.try_join_next() {
             self.arrived(arrived);
         }
@@ -135,11 +133,13 @@ impl Courier {
             }
             let failing = lane == Lane::FailingWebhooks;
             let slots = Slots { channel: lane.channel(), failing, free, each, busy };
-            for claimed in self.carrier.store.claim_deliveries(self.carrier.sender, slots).await? {
-                self.start(lane, claimed);
+            match self.carrier.store.claim_deliveries(self.carrier.sender, slots).await {
+                Ok(claimed) => claimed.into_iter().for_each(|claimed| self.start(lane, claimed)),
+                Err(error) => {
+                    tracing::warn!(?lane, %error, "what is to be told could not be read, and is tried again");
+                }
             }
         }
-        Ok(())
     }
 
     fn start(&mut self, lane: Lane, claimed: Claimed) {

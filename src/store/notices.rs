@@ -11,12 +11,11 @@ use super::{
     Error, Store, applications, codec,
     deliveries::{self, Channel},
     entity::notice,
-    webhooks,
+    webhooks::{self, Hearer},
 };
 use crate::domain::{
     notice::{Notice, Told},
     time::Timestamp,
-    webhook::Webhook,
 };
 
 /// A notice as it will be sent.
@@ -46,7 +45,7 @@ impl Written {
 
 /// Who hears of what happens in an application.
 struct Hearers {
-    webhooks: Vec<Webhook>,
+    webhooks: Vec<Hearer>,
     mailboxes: BTreeSet<String>,
 }
 
@@ -79,7 +78,7 @@ impl Store {
             let notice_id = entropy.uuid(now)?;
             let row = notice::Model { notice_id, seq, time: now.micros(), kind, application_id, key_id, payload };
             for webhook in hearers.webhooks.iter().filter(|webhook| webhook.wants(&row.kind)) {
-                deliveries::put(db, entropy, &row, Channel::Webhook, webhook.id.to_string()).await?;
+                deliveries::put(db, entropy, &row, Channel::Webhook, webhook.id.clone()).await?;
             }
             for mailbox in &hearers.mailboxes {
                 deliveries::put(db, entropy, &row, Channel::Mail, mailbox.clone()).await?;
@@ -93,7 +92,13 @@ impl Store {
         let webhooks = webhooks::hearing(db, application_id).await?;
         let has_mail = self.inner.mail.load(Ordering::Relaxed) && !application_id.is_empty();
         let application = match application_id.parse() {
-            Ok(id) if has_mail => applications::find(db, id, false).await?,
+            Ok(id) if has_mail => match applications::find(db, id, false).await {
+                Err(error @ Error::Corrupt(_)) => {
+                    tracing::error!(%error, application_id, "an application does not read: no mail is written to it");
+                    None
+                }
+                found => found?,
+            },
             _ => None,
         };
         let mailboxes = application.map(|application| application.notify_emails).unwrap_or_default();

@@ -94,6 +94,7 @@ mod watch_resume;
 mod watch_slow;
 mod webhooks;
 mod webhooks_clients;
+mod webhooks_damage;
 mod webhooks_delivery;
 mod webhooks_kill;
 mod webhooks_receivers;

@@ -55,6 +55,8 @@ pub enum Destination {
 
 /// Well above what sending one may take. A sender that is gone loses its claims then.
 const CLAIM: Duration = Duration::from_secs(60);
+/// How long one rests that does not read.
+const REST: Duration = Duration::from_hours(1);
 
 impl Store {
     /// Claims what is due, durably, before anything is sent: two senders never have the same
@@ -77,9 +79,12 @@ impl Store {
             for destination in due {
                 let busy = slots.busy.get(&destination).copied().unwrap_or(0);
                 let room = slots.each.saturating_sub(busy).min(slots.free - claimed.len());
-                claimed.extend(claim(&tx, &destination, room, sender, now).await?);
+                match claim(&tx, &destination, room, sender, now).await {
+                    Ok(some) => claimed.extend(some),
+                    Err(error) => tracing::error!(destination, %error, "what is to be sent there does not read"),
+                }
             }
-            let claimed = with_contents(&tx, claimed).await?;
+            let claimed = with_contents(&tx, claimed, now).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
             Ok(claimed)
         })
@@ -183,33 +188,57 @@ async fn claim(
     Ok(claimed)
 }
 
-async fn with_contents(db: &impl ConnectionTrait, rows: Vec<delivery::Model>) -> Result<Vec<Claimed>, Error> {
-    let notices = notice::Entity::find().filter(notice::Column::NoticeId.is_in(rows.iter().map(|row| row.notice_id)));
-    let notices: HashMap<_, _> = notices.all(db).await?.into_iter().map(|notice| (notice.notice_id, notice)).collect();
-    let webhooks =
-        webhook::Entity::find().filter(webhook::Column::WebhookId.is_in(rows.iter().map(|row| &row.destination)));
-    let mut known = HashMap::new();
-    for row in webhooks.all(db).await? {
-        known.insert(row.webhook_id.clone(), codec::webhook(row)?);
+/// What is to be sent, of those that read. The others are put off: each lies in its own row,
+/// and none keeps the rest from being sent.
+async fn with_contents(
+    db: &impl ConnectionTrait,
+    rows: Vec<delivery::Model>,
+    now: Timestamp,
+) -> Result<Vec<Claimed>, Error> {
+    let mut whole = Vec::new();
+    for row in rows {
+        let id = row.delivery_id.clone();
+        match contents(db, row).await {
+            Ok(claimed) => whole.push(claimed),
+            Err(error) => {
+                tracing::error!(delivery = id, %error, "a delivery does not read, and is tried again in an hour");
+                put_off(db, id, format!("not sent, it does not read: {error}"), now).await?;
+            }
+        }
     }
-    let whole = |row: delivery::Model| {
-        let notice = notices.get(&row.notice_id).ok_or_else(|| Error::Corrupt("a delivery of nothing".to_owned()))?;
-        let to = if row.channel == Channel::Mail.word() {
-            Destination::Mailbox(row.destination.clone())
-        } else {
-            let webhook = known.get(&row.destination).cloned();
-            Destination::Webhook(Box::new(webhook.ok_or_else(|| Error::Corrupt("a delivery to nobody".to_owned()))?))
-        };
-        let id = row.delivery_id.parse().map_err(|_| Error::Corrupt(format!("delivery id {}", row.delivery_id)))?;
-        Ok(Claimed {
-            id,
-            notice_id: NoticeId::new(row.notice_id),
-            time: Timestamp::from_micros(notice.time),
-            kind: row.kind,
-            payload: notice.payload.clone(),
-            destination: row.destination,
-            to,
-        })
+    Ok(whole)
+}
+
+async fn contents(db: &impl ConnectionTrait, row: delivery::Model) -> Result<Claimed, Error> {
+    let notice = notice::Entity::find_by_id(row.notice_id).all(db).await?.pop();
+    let notice = notice.ok_or_else(|| Error::Corrupt("a delivery of nothing".to_owned()))?;
+    let to = if row.channel == Channel::Mail.word() {
+        Destination::Mailbox(row.destination.clone())
+    } else {
+        let webhook = webhook::Entity::find_by_id(&row.destination).all(db).await?.pop();
+        let webhook = webhook.ok_or_else(|| Error::Corrupt("a delivery to nobody".to_owned()))?;
+        Destination::Webhook(Box::new(codec::webhook(webhook)?))
     };
-    rows.into_iter().map(whole).collect()
+    Ok(Claimed {
+        id: row.delivery_id.parse().map_err(|_| Error::Corrupt(format!("delivery id {}", row.delivery_id)))?,
+        notice_id: NoticeId::new(row.notice_id),
+        time: Timestamp::from_micros(notice.time),
+        kind: row.kind,
+        payload: notice.payload,
+        destination: row.destination,
+        to,
+    })
+}
+
+async fn put_off(db: &impl ConnectionTrait, id: String, why: String, now: Timestamp) -> Result<(), Error> {
+    use delivery::Column as C;
+    delivery::Entity::update_many()
+        .col_expr(C::NextAttemptTime, Expr::value(now.checked_add(REST).unwrap_or(now).micros()))
+        .col_expr(C::ClaimedBy, Expr::value(Option::<uuid::Uuid>::None))
+        .col_expr(C::ClaimedUntil, Expr::value(0_i64))
+        .col_expr(C::LastError, Expr::value(why))
+        .filter(C::DeliveryId.eq(id))
+        .exec(db)
+        .await?;
+    Ok(())
 }
