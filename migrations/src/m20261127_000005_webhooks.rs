@@ -49,7 +49,8 @@ fn webhook() -> TableCreateStatement {
 }
 
 /// `destination` is a webhook's id or a mailbox; `seq` is the notice's, and within
-/// destination and `order_key` they go in its order.
+/// destination and `order_key` they go in its order: the first one is `pending`, those behind
+/// it are `queued`.
 fn delivery() -> TableCreateStatement {
     table("delivery")
         .col(string("delivery_id").primary_key())
@@ -76,9 +77,9 @@ fn indexes() -> Vec<IndexCreateStatement> {
     vec![
         // Of an application.
         index("webhook_by_application", "webhook", &["application_id", "webhook_id"]),
-        // What is due.
-        index("delivery_by_time", "delivery", &["channel", "state", "next_attempt_time"]),
-        // Whether something goes before it.
+        // What is due, destination by destination.
+        index("delivery_by_turn", "delivery", &["channel", "state", "destination", "next_attempt_time", "seq"]),
+        // What is behind another one.
         index("delivery_by_order", "delivery", &["destination", "state", "order_key", "seq"]),
         // For lists.
         index("delivery_by_destination", "delivery", &["destination", "seq"]),

@@ -4,12 +4,14 @@
 mod claim;
 mod forget;
 mod mark;
+mod queue;
 
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _, sea_query::Expr,
 };
 
+pub(super) use self::queue::line_up;
 pub use self::{
     claim::{Claimed, Destination, Slots},
     mark::Marked,
@@ -51,6 +53,8 @@ pub(super) async fn put(
     destination: String,
 ) -> Result<(), Error> {
     let id = DeliveryId::new(entropy.uuid(Timestamp::from_micros(notice.time))?);
+    let order_key = notice.key_id.clone().unwrap_or_default();
+    let state = queue::place(db, &destination, &order_key).await?.to_owned();
     let row = delivery::Model {
         delivery_id: id.to_string(),
         channel: channel.word().to_owned(),
@@ -59,8 +63,8 @@ pub(super) async fn put(
         seq: notice.seq,
         kind: notice.kind.clone(),
         application_id: notice.application_id.clone(),
-        order_key: notice.key_id.clone().unwrap_or_default(),
-        state: codec::state(DeliveryState::Pending).to_owned(),
+        order_key,
+        state,
         attempts: 0,
         create_time: notice.time,
         // At once, whatever a clock says then.
@@ -95,9 +99,11 @@ pub(super) async fn list(
 ) -> Result<Vec<Delivery>, Error> {
     use delivery::Column as C;
     let mut query = delivery::Entity::find().filter(C::Destination.eq(webhook.to_string()));
-    if let Some(state) = filter.state {
-        query = query.filter(C::State.eq(codec::state(state)));
-    }
+    query = match filter.state {
+        Some(DeliveryState::Pending) => query.filter(C::State.is_in(codec::OPEN)),
+        Some(state) => query.filter(C::State.eq(codec::state(state))),
+        None => query,
+    };
     if let Some(key) = filter.key_id {
         query = query.filter(C::OrderKey.eq(key.to_string()));
     }

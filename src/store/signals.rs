@@ -45,9 +45,12 @@ impl Store {
             for finding in findings.iter() {
                 noted.push(note(&tx, finding, now, &mut told).await?);
             }
+            let rings = !told.is_empty();
             store.tell_written(&tx, now, told).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
-            store.inner.told.notify_one();
+            if rings {
+                store.inner.told.notify_one();
+            }
             Ok(noted)
         })
         .await
@@ -69,7 +72,9 @@ impl Store {
             let count = told.len() as u64;
             store.tell_written(&tx, now, told).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
-            store.inner.told.notify_one();
+            if count > 0 {
+                store.inner.told.notify_one();
+            }
             Ok(count)
         })
         .await

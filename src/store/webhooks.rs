@@ -5,7 +5,7 @@ use sea_orm::{
 };
 
 use super::{
-    Error, codec,
+    Error, codec, deliveries,
     entity::{delivery, webhook},
 };
 use crate::domain::{
@@ -119,7 +119,7 @@ async fn hold(db: &impl ConnectionTrait, id: WebhookId) -> Result<(), Error> {
     delivery::Entity::update_many()
         .col_expr(delivery::Column::State, Expr::value(codec::state(DeliveryState::Held)))
         .filter(delivery::Column::Destination.eq(id.to_string()))
-        .filter(delivery::Column::State.eq(codec::state(DeliveryState::Pending)))
+        .filter(delivery::Column::State.is_in(codec::OPEN))
         .exec(db)
         .await?;
     Ok(())
@@ -128,13 +128,14 @@ async fn hold(db: &impl ConnectionTrait, id: WebhookId) -> Result<(), Error> {
 /// From the first attempt on: whoever enabled it, or led it elsewhere, says that it is mended.
 async fn let_go(db: &impl ConnectionTrait, id: WebhookId) -> Result<(), Error> {
     delivery::Entity::update_many()
-        .col_expr(delivery::Column::State, Expr::value(codec::state(DeliveryState::Pending)))
+        .col_expr(delivery::Column::State, Expr::value(codec::QUEUED))
         .col_expr(delivery::Column::Attempts, Expr::value(0))
         .col_expr(delivery::Column::NextAttemptTime, Expr::value(0_i64))
         .filter(delivery::Column::Destination.eq(id.to_string()))
-        .filter(delivery::Column::State.is_in([DeliveryState::Held, DeliveryState::Pending].map(codec::state)))
+        .filter(delivery::Column::State.is_in(codec::OPEN.into_iter().chain([codec::state(DeliveryState::Held)])))
         .exec(db)
         .await?;
+    deliveries::line_up(db, &id.to_string()).await?;
     no_longer_failing(db, &id.to_string()).await
 }
 

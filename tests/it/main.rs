@@ -93,6 +93,7 @@ mod watch_end;
 mod watch_resume;
 mod watch_slow;
 mod webhooks;
+mod webhooks_backlog;
 mod webhooks_clients;
 mod webhooks_damage;
 mod webhooks_delivery;

@@ -4,7 +4,7 @@ use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QuerySelect as _, sea_query::Expr,
 };
 
-use super::Channel;
+use super::{Channel, queue};
 use crate::{
     domain::{
         backoff,
@@ -70,7 +70,7 @@ impl Store {
 }
 
 fn is_open(row: &delivery::Model) -> bool {
-    [DeliveryState::Pending, DeliveryState::Held].map(codec::state).contains(&row.state.as_str())
+    codec::OPEN.contains(&row.state.as_str()) || row.state == codec::state(DeliveryState::Held)
 }
 
 async fn mark(
@@ -129,7 +129,12 @@ async fn mark(
             }
         }
     };
+    let over = !is_open(&row);
+    let (destination, order_key) = (row.destination.clone(), row.order_key.clone());
     save(db, row).await?;
+    if over {
+        queue::move_up(db, &destination, &order_key).await?;
+    }
     Ok(marked)
 }
 
