@@ -31,6 +31,10 @@ async fn round(store: &Store, replica: &Replica, history: Duration) -> Result<()
     let requests = store.forget_requests(now).await?;
     let budgets = store.forget_budgets(now.saturating_sub(DAY)).await?;
     let usage = store.forget_usage(now).await?;
+    let given_up = store.give_up_deliveries(now.saturating_sub(7 * DAY)).await?;
+    if given_up > 0 {
+        tracing::warn!(deliveries = given_up, "not delivered in 7 days, and given up");
+    }
     let deliveries = store.forget_deliveries(now.saturating_sub(7 * DAY)).await?;
     if deliveries.held > 0 {
         tracing::warn!(deliveries = deliveries.held, "not sent: their webhooks have been disabled for 7 days");

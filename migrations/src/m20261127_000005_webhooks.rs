@@ -64,6 +64,7 @@ fn delivery() -> TableCreateStatement {
         .col(string("state"))
         .col(integer("attempts"))
         .col(big_integer("create_time"))
+        .col(big_integer("give_up_time"))
         .col(big_integer("next_attempt_time"))
         .col(uuid_null("claimed_by"))
         .col(big_integer("claimed_until"))
@@ -81,6 +82,8 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index("delivery_by_turn", "delivery", &["channel", "state", "destination", "next_attempt_time", "seq"]),
         // What is behind another one.
         index("delivery_by_order", "delivery", &["destination", "state", "order_key", "seq"]),
+        // What is old.
+        index("delivery_by_age", "delivery", &["state", "create_time"]),
         // For lists.
         index("delivery_by_destination", "delivery", &["destination", "seq"]),
         // What is to be kept of notices.

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     domain::{
+        backoff,
         delivery::{Delivery, DeliveryFilter, DeliveryState},
         id::{DeliveryId, WebhookId},
         time::Timestamp,
@@ -67,6 +68,7 @@ pub(super) async fn put(
         state,
         attempts: 0,
         create_time: notice.time,
+        give_up_time: give_up_time(Timestamp::from_micros(notice.time)),
         // At once, whatever a clock says then.
         next_attempt_time: 0,
         claimed_by: None,
@@ -77,6 +79,11 @@ pub(super) async fn put(
     };
     delivery::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(db).await?;
     Ok(())
+}
+
+/// Of what happens now, or is to be tried anew from now on.
+pub(super) fn give_up_time(now: Timestamp) -> i64 {
+    now.checked_add(backoff::TRIED).unwrap_or(Timestamp::MAX).micros()
 }
 
 /// Takes every claim away: whoever had one is known to be gone.

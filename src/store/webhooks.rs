@@ -12,6 +12,7 @@ use crate::domain::{
     delivery::DeliveryState,
     id::{ApplicationId, WebhookId},
     page::PageRequest,
+    time::Timestamp,
     webhook::Webhook,
 };
 
@@ -110,7 +111,7 @@ pub(super) async fn put(db: &impl ConnectionTrait, before: Option<&Webhook>, web
     let is_mended = before.disabled.is_some() || before.url != webhook.url;
     match webhook.disabled {
         Some(_) => hold(db, webhook.id).await,
-        None if is_mended => let_go(db, webhook.id).await,
+        None if is_mended => let_go(db, webhook.id, webhook.update_time).await,
         None => Ok(()),
     }
 }
@@ -126,10 +127,11 @@ async fn hold(db: &impl ConnectionTrait, id: WebhookId) -> Result<(), Error> {
 }
 
 /// From the first attempt on: whoever enabled it, or led it elsewhere, says that it is mended.
-async fn let_go(db: &impl ConnectionTrait, id: WebhookId) -> Result<(), Error> {
+async fn let_go(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<(), Error> {
     delivery::Entity::update_many()
         .col_expr(delivery::Column::State, Expr::value(codec::QUEUED))
         .col_expr(delivery::Column::Attempts, Expr::value(0))
+        .col_expr(delivery::Column::GiveUpTime, Expr::value(deliveries::give_up_time(now)))
         .col_expr(delivery::Column::NextAttemptTime, Expr::value(0_i64))
         .filter(delivery::Column::Destination.eq(id.to_string()))
         .filter(delivery::Column::State.is_in(codec::OPEN.into_iter().chain([codec::state(DeliveryState::Held)])))

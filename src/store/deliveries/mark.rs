@@ -113,7 +113,9 @@ async fn mark(
         }
         Attempt::Failed { .. } => {
             let since = if is_webhook { failing(db, &row.destination, now).await? } else { None };
-            match backoff::delay(attempts, fraction) {
+            // What was never first before, and is old already, has had its one attempt.
+            let is_old = now.micros() >= row.give_up_time;
+            match backoff::delay(attempts, fraction).filter(|_| !is_old) {
                 Some(after) => {
                     row.next_attempt_time = now.checked_add(after).unwrap_or(now).micros();
                     Marked::Again { attempts, after }
