@@ -14,11 +14,14 @@ impl MigrationTrait for Migration {
         for index in indexes() {
             manager.create_index(index).await?;
         }
+        // Behind what was numbered before.
+        let begin = "INSERT INTO notice_head (id, seq) SELECT 1, coalesce(max(seq), 0) FROM notice";
+        manager.get_connection().execute_unprepared(begin).await?;
         Ok(())
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for name in ["delivery", "webhook"] {
+        for name in ["notice_head", "delivery", "webhook"] {
             manager.drop_table(Table::drop().table(Alias::new(name)).to_owned()).await?;
         }
         Ok(())
@@ -26,7 +29,12 @@ impl MigrationTrait for Migration {
 }
 
 fn tables() -> Vec<TableCreateStatement> {
-    vec![webhook(), delivery()]
+    vec![webhook(), delivery(), notice_head()]
+}
+
+/// The number of the last notice.
+fn notice_head() -> TableCreateStatement {
+    table("notice_head").col(small_integer("id").primary_key()).col(big_integer("seq")).to_owned()
 }
 
 /// Secrets are encrypted. `failing_since` is the first failure behind the last success.

@@ -122,3 +122,17 @@ async fn what_was_not_sent_in_7_days_is_given_up_shown_for_a_day_and_what_is_beh
     assert_eq!(forgotten.rows, 2);
     receiver.nothing().await;
 }
+
+#[tokio::test]
+async fn numbers_of_notices_are_never_given_twice() {
+    let server = Server::start().await;
+    server.key().await;
+    server.key().await;
+    server.advance(Duration::from_hours(8 * 24)).await;
+    let week = Duration::from_hours(7 * 24);
+    let forgotten = server.store().forget_deliveries(server.now().saturating_sub(week)).await.expect("forget");
+    assert_eq!(forgotten.rows, 2);
+    let server = server.restart().await;
+    server.key().await;
+    assert_eq!(server.number("SELECT seq FROM notice").await, 3);
+}
