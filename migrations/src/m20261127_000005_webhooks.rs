@@ -5,6 +5,9 @@ use sea_orm_migration::{prelude::*, schema::*};
 #[derive(Debug, DeriveMigrationName)]
 pub(super) struct Migration;
 
+/// Which of them are old.
+const NOTICES: &str = "notice_by_time";
+
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -21,6 +24,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.drop_index(Index::drop().name(NOTICES).table(Alias::new("notice")).to_owned()).await?;
         for name in ["notice_head", "delivery", "webhook"] {
             manager.drop_table(Table::drop().table(Alias::new(name)).to_owned()).await?;
         }
@@ -92,10 +96,11 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index("delivery_by_order", "delivery", &["destination", "state", "order_key", "seq"]),
         // What is old.
         index("delivery_by_age", "delivery", &["state", "create_time"]),
-        // For lists.
-        index("delivery_by_destination", "delivery", &["destination", "seq"]),
+        // For lists, and what is left of a deleted webhook.
+        index("delivery_by_destination", "delivery", &["channel", "destination", "seq"]),
         // What is to be kept of notices.
         index("delivery_by_notice", "delivery", &["notice_id"]),
+        index(NOTICES, "notice", &["time"]),
     ]
 }
 

@@ -11,11 +11,11 @@ use sea_orm::{
     QueryOrder as _, QuerySelect as _, sea_query::Expr,
 };
 
-pub(super) use self::queue::line_up;
 pub use self::{
     claim::{Claimed, Destination, Slots},
     mark::Marked,
 };
+pub(super) use self::{forget::forget_some_of, queue::line_up};
 use super::{
     Error, Store, codec,
     entity::{delivery, notice},
@@ -105,7 +105,8 @@ pub(super) async fn list(
     size: u64,
 ) -> Result<Vec<Delivery>, Error> {
     use delivery::Column as C;
-    let mut query = delivery::Entity::find().filter(C::Destination.eq(webhook.to_string()));
+    let mut query = delivery::Entity::find().filter(C::Channel.eq(Channel::Webhook.word()));
+    query = query.filter(C::Destination.eq(webhook.to_string()));
     query = match filter.state {
         Some(DeliveryState::Pending) => query.filter(C::State.is_in(codec::OPEN)),
         Some(state) => query.filter(C::State.eq(codec::state(state))),
@@ -120,6 +121,15 @@ pub(super) async fn list(
     // Each notice once: ids of the same millisecond have no order.
     let rows = query.order_by_asc(C::Seq).limit(size).all(db).await?;
     rows.into_iter().map(codec::delivery).collect()
+}
+
+/// `line(place)`: the destinations of deliveries that are so, from one to the next along an
+/// index, however many deliveries there are.
+fn places(so: &str) -> String {
+    let min = format!("SELECT min(destination) FROM delivery WHERE {so} AND destination >");
+    format!(
+        "WITH RECURSIVE line(place) AS ({min} '' UNION ALL SELECT ({min} line.place) FROM line WHERE line.place IS NOT NULL)"
+    )
 }
 
 impl Store {

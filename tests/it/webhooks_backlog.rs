@@ -136,3 +136,28 @@ async fn numbers_of_notices_are_never_given_twice() {
     server.key().await;
     assert_eq!(server.number("SELECT seq FROM notice").await, 3);
 }
+
+#[tokio::test]
+async fn what_a_deleted_webhook_leaves_behind_is_forgotten_bit_by_bit_and_never_sent() {
+    let mut receiver = Receiver::start().await;
+    receiver.replies(Reply::Status(500));
+    let server = Server::start().await;
+    let hook = server.hook(&receiver.url).await;
+    server.key().await;
+    receiver.next().await;
+    server.until_deliveries(&hook, |all| all[0].attempts == 1).await;
+    let rows = Rows::of(&server.database_path()).await;
+    pile_up(&rows, &hook, 2_500, 1_000_000, true).await;
+    let delete = pb::DeleteWebhookRequest {
+        application_id: server.app.clone(),
+        webhook_id: hook.webhook.webhook_id.clone(),
+        ..Default::default()
+    };
+    let _: pb::DeleteWebhookResponse = server.signed(&server.admin, DELETE, &delete).await.expect("delete");
+    assert_eq!(server.number("SELECT count(*) FROM delivery").await, 1_501, "a bounded part of it in the call");
+    server.advance(Duration::from_hours(1)).await;
+    receiver.nothing().await;
+    let week = Duration::from_hours(7 * 24);
+    let forgotten = server.store().forget_deliveries(server.now().saturating_sub(week)).await.expect("forget");
+    assert_eq!((forgotten.rows, server.number("SELECT count(*) FROM delivery").await), (1_501, 0));
+}

@@ -5,7 +5,7 @@ use sea_orm::{
     QuerySelect as _, Select, Statement, sea_query::Expr,
 };
 
-use super::Channel;
+use super::{Channel, places};
 use crate::{
     domain::{
         delivery::{DeliveryState, Sender},
@@ -112,9 +112,9 @@ impl Store {
 fn look(slots: &Slots, now: Timestamp, most: usize) -> String {
     let (channel, until) = (slots.channel.word(), now.checked_add(CLAIM).unwrap_or(now).micros());
     let (pending, now) = (codec::state(DeliveryState::Pending), now.micros());
-    let of = format!("FROM delivery WHERE channel = '{channel}' AND state = '{pending}' AND destination");
+    let so = format!("channel = '{channel}' AND state = '{pending}'");
     let due = format!(
-        "SELECT next_attempt_time {of} = line.place AND next_attempt_time <= {now} \
+        "SELECT next_attempt_time FROM delivery WHERE {so} AND destination = line.place AND next_attempt_time <= {now} \
          AND (claimed_until <= {now} OR claimed_until > {until}) ORDER BY next_attempt_time LIMIT 1"
     );
     let failing = match slots.channel {
@@ -125,10 +125,9 @@ fn look(slots: &Slots, now: Timestamp, most: usize) -> String {
         }
     };
     format!(
-        "WITH RECURSIVE line(place) AS (SELECT min(destination) {of} > '' \
-         UNION ALL SELECT (SELECT min(destination) {of} > line.place) FROM line WHERE line.place IS NOT NULL) \
-         SELECT place FROM (SELECT line.place, ({due}) AS due FROM line WHERE line.place IS NOT NULL {failing}) AS found \
-         WHERE due IS NOT NULL ORDER BY due LIMIT {most}"
+        "{} SELECT place FROM (SELECT line.place, ({due}) AS due FROM line WHERE line.place IS NOT NULL {failing}) AS found \
+         WHERE due IS NOT NULL ORDER BY due LIMIT {most}",
+        places(&so)
     )
 }
 

@@ -2,11 +2,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    QueryTrait as _, Select,
+    QueryTrait as _, Select, Statement,
     sea_query::{Expr, ExprTrait as _, SelectStatement},
 };
 
-use super::queue;
+use super::{Channel, places, queue};
 use crate::{
     domain::{delivery::DeliveryState, time::Timestamp},
     store::{
@@ -36,6 +36,28 @@ fn old(state: &str, before: Timestamp) -> Select<delivery::Entity> {
     old.order_by_asc(C::CreateTime).limit(FORGOTTEN)
 }
 
+/// A webhook that is there no more, and that something is to be told.
+fn to_nobody() -> String {
+    let lines = places(&format!("channel = '{}'", Channel::Webhook.word()));
+    let is_there = "SELECT 1 FROM webhook WHERE webhook_id = line.place";
+    format!("{lines} SELECT place FROM line WHERE place IS NOT NULL AND NOT EXISTS ({is_there}) LIMIT 1")
+}
+
+/// A chunk of what is for a webhook. Answers how many there were.
+pub(in crate::store) async fn forget_some_of(db: &impl ConnectionTrait, webhook: &str) -> Result<u64, Error> {
+    use delivery::Column as C;
+    let some = delivery::Entity::find()
+        .select_only()
+        .column(C::DeliveryId)
+        .filter(C::Channel.eq(Channel::Webhook.word()))
+        .filter(C::Destination.eq(webhook))
+        .order_by_asc(C::Seq)
+        .limit(FORGOTTEN)
+        .into_query();
+    let some = delivery::Entity::delete_many().filter(C::DeliveryId.in_subquery(some));
+    Ok(some.exec(db).await?.rows_affected)
+}
+
 fn told_and_old(before: Timestamp) -> SelectStatement {
     use notice::Column as C;
     let of_it = delivery::Entity::find()
@@ -54,8 +76,9 @@ impl Store {
         let held = self.forget_state(state(DeliveryState::Held), before).await?;
         let delivered = self.forget_state(state(DeliveryState::Delivered), before).await?;
         let failed = self.forget_state(state(DeliveryState::Failed), before.saturating_sub(SHOWN)).await?;
+        let left = self.forget_what_is_left().await?;
         let notices = self.forget_notices(before).await?;
-        Ok(Forgotten { rows: held + delivered + failed + notices, held })
+        Ok(Forgotten { rows: held + delivered + failed + left + notices, held })
     }
 
     /// Gives up what is still to be sent, and is from before `before`: to a receiver that takes
@@ -113,6 +136,31 @@ impl Store {
                 .await?;
             forgotten += rows;
             if rows < FORGOTTEN {
+                return Ok(forgotten);
+            }
+        }
+    }
+
+    /// Of webhooks that were deleted.
+    async fn forget_what_is_left(&self) -> Result<u64, Error> {
+        let mut forgotten = 0;
+        loop {
+            let rows = self
+                .detached(async move |store| {
+                    let tx = store.look_at_outbox().await?;
+                    let found =
+                        tx.query_all_raw(Statement::from_string(tx.get_database_backend(), to_nobody())).await?;
+                    tx.commit().await?;
+                    let Some(found) = found.first() else { return Ok(0) };
+                    let place: String = found.try_get_by_index(0)?;
+                    let (_turn, tx) = store.begin_outbox().await?;
+                    let rows = forget_some_of(&tx, &place).await?;
+                    tx.commit().await?;
+                    Ok::<_, Error>(rows)
+                })
+                .await?;
+            forgotten += rows;
+            if rows == 0 {
                 return Ok(forgotten);
             }
         }
