@@ -15,6 +15,7 @@ use crate::{
         webhook::{Disabled, Webhook},
     },
     entropy::Entropy,
+    replica::Replica,
     store::{Channel, Claimed, Destination, Marked, Slots, Store},
 };
 
@@ -32,6 +33,7 @@ pub struct Courier {
 #[derive(Debug)]
 struct Carrier {
     store: Store,
+    replica: Replica,
     messenger: Messenger,
     mailer: Option<Mailer>,
     entropy: Entropy,
@@ -82,7 +84,7 @@ const TELL_AGAIN: Duration = Duration::from_millis(500);
 impl Courier {
     #[must_use]
     pub fn new(
-        store: Store,
+        (store, replica): (Store, Replica),
         messenger: Messenger,
         mailer: Option<Mailer>,
         entropy: Entropy,
@@ -90,7 +92,7 @@ impl Courier {
         every: Duration,
     ) -> Self {
         store.deliver_mail(mailer.is_some());
-        let carrier = Arc::new(Carrier { store, messenger, mailer, entropy, sender });
+        let carrier = Arc::new(Carrier { store, replica, messenger, mailer, entropy, sender });
         Self { carrier, every, under_way: JoinSet::new(), busy: HashMap::new() }
     }
 
@@ -223,7 +225,7 @@ impl Carrier {
 
     async fn disable(&self, webhook: &Webhook, why: Disabled, last_error: String) {
         let (id, host) = (webhook.id, webhook.url.host().to_owned());
-        match disable(&self.store, webhook, why, short(&last_error)).await {
+        match disable(&self.store, &self.replica, webhook, why, short(&last_error)).await {
             Ok(true) => {
                 tracing::warn!(webhook = %id, %host, ?why, %last_error, "a webhook is disabled: nothing arrives there")
             }

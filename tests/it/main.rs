@@ -98,4 +98,5 @@ mod webhooks_clients;
 mod webhooks_damage;
 mod webhooks_delivery;
 mod webhooks_kill;
+mod webhooks_kinds;
 mod webhooks_receivers;
