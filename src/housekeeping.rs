@@ -30,6 +30,13 @@ pub async fn round(store: &Store, now: Timestamp, history: Duration) {
     did("requests", store.forget_requests(now).await);
     did("budgets", store.forget_budgets(now.saturating_sub(DAY)).await);
     did("usage", store.forget_usage(now).await);
+    let given_up = store.give_up_deliveries(now.saturating_sub(7 * DAY)).await;
+    if let Ok(rows) = &given_up
+        && *rows > 0
+    {
+        tracing::warn!(deliveries = rows, "not delivered in 7 days, and given up");
+    }
+    did("undelivered", given_up);
     let deliveries = store.forget_deliveries(now.saturating_sub(7 * DAY)).await;
     if let Ok(forgotten) = &deliveries
         && forgotten.held > 0

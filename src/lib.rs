@@ -41,7 +41,7 @@
 //! grpc       the wire: gate, statuses, conversions                       → all of the above, pb, telemetry
 //! telemetry  logs, traces, metrics, request ids                          → nothing
 //! jobs       what is done when its time has come                         → keys, store, replica, domain, signing, entropy
-//! notify     sends webhooks and mail: the courier, what it may reach     → store, domain, clock, entropy, guard
+//! notify     sends webhooks and mail: the courier, what it may reach     → store, replica, domain, clock, entropy, guard
 //! webhooks   who is told, where; one file a call                         → auth, store, index, replica, notify, domain, …
 //! housekeeping   forgets what nobody needs any more                      → store, replica, limits, domain
 //! bootstrap  the first admin, beside the database                        → accounts, applications, store, domain, signing, clock, entropy

@@ -184,7 +184,7 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
 
     let messenger = Messenger::new(&notify, clock);
     let sender = entropy.uuid(replica.now()).map_err(OpenError::from)?;
-    let (s, e) = (store.clone(), entropy.clone());
+    let (s, e) = ((store.clone(), replica.clone()), entropy.clone());
     let courier = Courier::new(s, messenger.clone(), mailer, e, sender, notify.every);
     let (stop_courier, stopped) = watch::channel(false);
     let courier = tokio::spawn(courier.run(said(stopped)));

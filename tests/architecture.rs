@@ -55,7 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["auth", "domain", "entropy", "guard", "index", "limits", "replica", "signals", "signing", "store", "usage"],
     ),
     ("limits", &["clock", "domain", "store"]),
-    ("notify", &["clock", "domain", "entropy", "guard", "store"]),
+    ("notify", &["clock", "domain", "entropy", "guard", "replica", "store"]),
     ("pb", &[]),
     ("replica", &["clock", "domain", "guard", "index", "store", "tail"]),
     ("signals", &["domain", "index", "replica", "store"]),

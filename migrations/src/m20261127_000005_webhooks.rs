@@ -5,6 +5,9 @@ use sea_orm_migration::{prelude::*, schema::*};
 #[derive(Debug, DeriveMigrationName)]
 pub(super) struct Migration;
 
+/// Which of them are old.
+const NOTICES: &str = "notice_by_time";
+
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -14,11 +17,15 @@ impl MigrationTrait for Migration {
         for index in indexes() {
             manager.create_index(index).await?;
         }
+        // Behind what was numbered before.
+        let begin = "INSERT INTO notice_head (id, seq) SELECT 1, coalesce(max(seq), 0) FROM notice";
+        manager.get_connection().execute_unprepared(begin).await?;
         Ok(())
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for name in ["delivery", "webhook"] {
+        manager.drop_index(Index::drop().name(NOTICES).table(Alias::new("notice")).to_owned()).await?;
+        for name in ["notice_head", "delivery", "webhook"] {
             manager.drop_table(Table::drop().table(Alias::new(name)).to_owned()).await?;
         }
         Ok(())
@@ -26,7 +33,12 @@ impl MigrationTrait for Migration {
 }
 
 fn tables() -> Vec<TableCreateStatement> {
-    vec![webhook(), delivery()]
+    vec![webhook(), delivery(), notice_head()]
+}
+
+/// The number of the last notice.
+fn notice_head() -> TableCreateStatement {
+    table("notice_head").col(small_integer("id").primary_key()).col(big_integer("seq")).to_owned()
 }
 
 /// Secrets are encrypted. `failing_since` is the first failure behind the last success.
@@ -49,7 +61,8 @@ fn webhook() -> TableCreateStatement {
 }
 
 /// `destination` is a webhook's id or a mailbox; `seq` is the notice's, and within
-/// destination and `order_key` they go in its order.
+/// destination and `order_key` they go in its order: the first one is `pending`, those behind
+/// it are `queued`.
 fn delivery() -> TableCreateStatement {
     table("delivery")
         .col(string("delivery_id").primary_key())
@@ -63,6 +76,7 @@ fn delivery() -> TableCreateStatement {
         .col(string("state"))
         .col(integer("attempts"))
         .col(big_integer("create_time"))
+        .col(big_integer("give_up_time"))
         .col(big_integer("next_attempt_time"))
         .col(uuid_null("claimed_by"))
         .col(big_integer("claimed_until"))
@@ -76,14 +90,17 @@ fn indexes() -> Vec<IndexCreateStatement> {
     vec![
         // Of an application.
         index("webhook_by_application", "webhook", &["application_id", "webhook_id"]),
-        // What is due.
-        index("delivery_by_time", "delivery", &["channel", "state", "next_attempt_time"]),
-        // Whether something goes before it.
+        // What is due, destination by destination.
+        index("delivery_by_turn", "delivery", &["channel", "state", "destination", "next_attempt_time", "seq"]),
+        // What is behind another one.
         index("delivery_by_order", "delivery", &["destination", "state", "order_key", "seq"]),
-        // For lists.
-        index("delivery_by_destination", "delivery", &["destination", "seq"]),
+        // What is old.
+        index("delivery_by_age", "delivery", &["state", "create_time"]),
+        // For lists, and what is left of a deleted webhook.
+        index("delivery_by_destination", "delivery", &["channel", "destination", "seq"]),
         // What is to be kept of notices.
         index("delivery_by_notice", "delivery", &["notice_id"]),
+        index(NOTICES, "notice", &["time"]),
     ]
 }
 

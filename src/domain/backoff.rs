@@ -10,6 +10,9 @@ const fn minutes(minutes: u64) -> Duration {
 const SCHEDULE: [Duration; 7] =
     [Duration::from_secs(5), minutes(5), minutes(30), minutes(120), minutes(300), minutes(420), minutes(570)];
 
+/// How long something is tried: what has waited behind others for so long is tried once.
+pub const TRIED: Duration = minutes(24 * 60);
+
 /// How often a delivery is tried.
 pub const ATTEMPTS: u32 = SCHEDULE.len() as u32 + 1;
 

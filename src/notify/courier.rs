@@ -15,7 +15,8 @@ use crate::{
         webhook::{Disabled, Webhook},
     },
     entropy::Entropy,
-    store::{Channel, Claimed, Destination, Error, Marked, Slots, Store},
+    replica::Replica,
+    store::{Channel, Claimed, Destination, Marked, Slots, Store},
 };
 
 /// Carries what is to be told. One in each process; what two of them do at once, claims keep
@@ -32,6 +33,7 @@ pub struct Courier {
 #[derive(Debug)]
 struct Carrier {
     store: Store,
+    replica: Replica,
     messenger: Messenger,
     mailer: Option<Mailer>,
     entropy: Entropy,
@@ -82,7 +84,7 @@ const TELL_AGAIN: Duration = Duration::from_millis(500);
 impl Courier {
     #[must_use]
     pub fn new(
-        store: Store,
+        (store, replica): (Store, Replica),
         messenger: Messenger,
         mailer: Option<Mailer>,
         entropy: Entropy,
@@ -90,7 +92,7 @@ impl Courier {
         every: Duration,
     ) -> Self {
         store.deliver_mail(mailer.is_some());
-        let carrier = Arc::new(Carrier { store, messenger, mailer, entropy, sender });
+        let carrier = Arc::new(Carrier { store, replica, messenger, mailer, entropy, sender });
         Self { carrier, every, under_way: JoinSet::new(), busy: HashMap::new() }
     }
 
@@ -98,9 +100,7 @@ impl Courier {
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send) {
         tokio::pin!(stop);
         loop {
-            if let Err(error) = self.fill().await {
-                tracing::warn!(%error, "what is to be told could not be read, and is tried again");
-            }
+            self.fill().await;
             tokio::select! {
                 () = &mut stop => break,
                 () = self.carrier.store.told() => {}
@@ -118,8 +118,8 @@ impl Courier {
         }
     }
 
-    /// Starts as many as there is room for.
-    async fn fill(&mut self) -> Result<(), Error> {
+    /// Starts as many as there is room for. A lane that fails takes nothing from the next one.
+    async fn fill(&mut self) {
         while let Some(arrived) = self.under_way.try_join_next() {
             self.arrived(arrived);
         }
@@ -135,11 +135,13 @@ impl Courier {
             }
             let failing = lane == Lane::FailingWebhooks;
             let slots = Slots { channel: lane.channel(), failing, free, each, busy };
-            for claimed in self.carrier.store.claim_deliveries(self.carrier.sender, slots).await? {
-                self.start(lane, claimed);
+            match self.carrier.store.claim_deliveries(self.carrier.sender, slots).await {
+                Ok(claimed) => claimed.into_iter().for_each(|claimed| self.start(lane, claimed)),
+                Err(error) => {
+                    tracing::warn!(?lane, %error, "what is to be told could not be read, and is tried again");
+                }
             }
         }
-        Ok(())
     }
 
     fn start(&mut self, lane: Lane, claimed: Claimed) {
@@ -223,7 +225,7 @@ impl Carrier {
 
     async fn disable(&self, webhook: &Webhook, why: Disabled, last_error: String) {
         let (id, host) = (webhook.id, webhook.url.host().to_owned());
-        match disable(&self.store, webhook, why, short(&last_error)).await {
+        match disable(&self.store, &self.replica, webhook, why, short(&last_error)).await {
             Ok(true) => {
                 tracing::warn!(webhook = %id, %host, ?why, %last_error, "a webhook is disabled: nothing arrives there")
             }

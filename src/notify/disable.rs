@@ -6,6 +6,7 @@ use crate::{
         refusal::Refusal,
         webhook::{Disabled, Webhook},
     },
+    replica::Replica,
     store::Store,
 };
 
@@ -16,6 +17,7 @@ const JOB: &str = "webhooks";
 /// where it is disabled or gone meanwhile, or leads elsewhere by now.
 pub(super) async fn disable(
     store: &Store,
+    replica: &Replica,
     webhook: &Webhook,
     why: Disabled,
     last_error: String,
@@ -36,5 +38,5 @@ pub(super) async fn disable(
         })
         .await?;
     // No answer rests on it: nobody waits.
-    Ok(committed.alone())
+    Ok(replica.announce(committed))
 }

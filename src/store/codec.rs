@@ -36,7 +36,7 @@ pub(super) use limits::NO_PLAN;
 pub(super) use notice::{payload, with_held_back};
 pub(super) use tenant::{application, application_row, leak_word, usual_leak_policy};
 pub(super) use usage::{read_verdict, unit, verdict};
-pub(super) use webhook::{delivery, state, webhook, webhook_row};
+pub(super) use webhook::{OPEN, QUEUED, delivery, state, webhook, webhook_row};
 use word::Word;
 
 /// A change as it stands in the log: the whole row, so that applying it needs no query.

@@ -4,6 +4,7 @@
 mod claim;
 mod forget;
 mod mark;
+mod queue;
 
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
@@ -14,12 +15,14 @@ pub use self::{
     claim::{Claimed, Destination, Slots},
     mark::Marked,
 };
+pub(super) use self::{forget::forget_some_of, queue::line_up};
 use super::{
     Error, Store, codec,
     entity::{delivery, notice},
 };
 use crate::{
     domain::{
+        backoff,
         delivery::{Delivery, DeliveryFilter, DeliveryState},
         id::{DeliveryId, WebhookId},
         time::Timestamp,
@@ -51,6 +54,8 @@ pub(super) async fn put(
     destination: String,
 ) -> Result<(), Error> {
     let id = DeliveryId::new(entropy.uuid(Timestamp::from_micros(notice.time))?);
+    let order_key = notice.key_id.clone().unwrap_or_default();
+    let state = queue::place(db, &destination, &order_key).await?.to_owned();
     let row = delivery::Model {
         delivery_id: id.to_string(),
         channel: channel.word().to_owned(),
@@ -59,10 +64,11 @@ pub(super) async fn put(
         seq: notice.seq,
         kind: notice.kind.clone(),
         application_id: notice.application_id.clone(),
-        order_key: notice.key_id.clone().unwrap_or_default(),
-        state: codec::state(DeliveryState::Pending).to_owned(),
+        order_key,
+        state,
         attempts: 0,
         create_time: notice.time,
+        give_up_time: give_up_time(Timestamp::from_micros(notice.time)),
         // At once, whatever a clock says then.
         next_attempt_time: 0,
         claimed_by: None,
@@ -73,6 +79,11 @@ pub(super) async fn put(
     };
     delivery::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(db).await?;
     Ok(())
+}
+
+/// Of what happens now, or is to be tried anew from now on.
+pub(super) fn give_up_time(now: Timestamp) -> i64 {
+    now.checked_add(backoff::TRIED).unwrap_or(Timestamp::MAX).micros()
 }
 
 /// Takes every claim away: whoever had one is known to be gone.
@@ -94,10 +105,13 @@ pub(super) async fn list(
     size: u64,
 ) -> Result<Vec<Delivery>, Error> {
     use delivery::Column as C;
-    let mut query = delivery::Entity::find().filter(C::Destination.eq(webhook.to_string()));
-    if let Some(state) = filter.state {
-        query = query.filter(C::State.eq(codec::state(state)));
-    }
+    let mut query = delivery::Entity::find().filter(C::Channel.eq(Channel::Webhook.word()));
+    query = query.filter(C::Destination.eq(webhook.to_string()));
+    query = match filter.state {
+        Some(DeliveryState::Pending) => query.filter(C::State.is_in(codec::OPEN)),
+        Some(state) => query.filter(C::State.eq(codec::state(state))),
+        None => query,
+    };
     if let Some(key) = filter.key_id {
         query = query.filter(C::OrderKey.eq(key.to_string()));
     }
@@ -107,6 +121,15 @@ pub(super) async fn list(
     // Each notice once: ids of the same millisecond have no order.
     let rows = query.order_by_asc(C::Seq).limit(size).all(db).await?;
     rows.into_iter().map(codec::delivery).collect()
+}
+
+/// `line(place)`: the destinations of deliveries that are so, from one to the next along an
+/// index, however many deliveries there are.
+fn places(so: &str) -> String {
+    let min = format!("SELECT min(destination) FROM delivery WHERE {so} AND destination >");
+    format!(
+        "WITH RECURSIVE line(place) AS ({min} '' UNION ALL SELECT ({min} line.place) FROM line WHERE line.place IS NOT NULL)"
+    )
 }
 
 impl Store {

@@ -17,6 +17,7 @@ pub(super) mod last_use;
 pub(super) mod log_head;
 pub(super) mod nonce;
 pub(super) mod notice;
+pub(super) mod notice_head;
 pub(super) mod replica;
 pub(super) mod sealed_secret;
 pub(super) mod service_account;

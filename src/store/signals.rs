@@ -75,10 +75,13 @@ impl Store {
                 told.push((at, ours));
             }
             told.sort_by_key(|(at, _)| *at);
-            let told = told.into_iter().flat_map(|(_, ours)| ours).collect();
+            let told: Vec<_> = told.into_iter().flat_map(|(_, ours)| ours).collect();
+            let rings = !told.is_empty();
             store.tell_written(&tx, now, told).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
-            store.inner.told.notify_one();
+            if rings {
+                store.inner.told.notify_one();
+            }
             Ok(noted)
         })
         .await
@@ -110,7 +113,9 @@ impl Store {
             let count = told.len() as u64;
             store.tell_written(&tx, now, told).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
-            store.inner.told.notify_one();
+            if count > 0 {
+                store.inner.told.notify_one();
+            }
             Ok(count)
         })
         .await

@@ -1,17 +1,18 @@
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
-    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    sea_query::{Expr, OnConflict},
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait as _,
+    sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 
 use super::{
-    Error, codec,
+    Error, codec, deliveries,
     entity::{delivery, webhook},
 };
 use crate::domain::{
     delivery::DeliveryState,
     id::{ApplicationId, WebhookId},
     page::PageRequest,
+    time::Timestamp,
     webhook::Webhook,
 };
 
@@ -54,13 +55,48 @@ pub(super) async fn count(db: &impl ConnectionTrait, application: Option<Applica
     Ok(webhook::Entity::find().filter(of(application)).count(db).await?)
 }
 
+/// What is asked of a webhook before something is told: no more of it needs to read.
+#[derive(Debug)]
+pub(super) struct Hearer {
+    pub(super) id: String,
+    /// As they are stored. Empty: everything.
+    event_types: Vec<String>,
+}
+
+impl Hearer {
+    /// A type that this version does not know is none that anything has.
+    pub(super) fn wants(&self, kind: &str) -> bool {
+        self.event_types.is_empty() || self.event_types.iter().any(|wanted| wanted == kind)
+    }
+
+    fn read(row: &QueryResult) -> Result<Self, Error> {
+        let (id, types): (String, String) = row.try_get_many_by_index()?;
+        let event_types = serde_json::from_str(&types)
+            .map_err(|error| Error::Corrupt(format!("event types of webhook {id}: {error}")))?;
+        Ok(Self { id, event_types })
+    }
+}
+
 /// Those that are told of what happens in this application. At most twice as many as one
-/// may have.
-pub(super) async fn hearing(db: &impl ConnectionTrait, application: &str) -> Result<Vec<Webhook>, Error> {
-    let column = webhook::Column::ApplicationId;
-    let hears = Condition::any().add(column.eq(application)).add(column.is_null());
-    let rows = webhook::Entity::find().filter(hears).filter(webhook::Column::Disabled.eq("")).all(db).await?;
-    rows.into_iter().map(codec::webhook).collect()
+/// may have. One that does not read hears nothing: it must not keep a key from being revoked.
+pub(super) async fn hearing(db: &impl ConnectionTrait, application: &str) -> Result<Vec<Hearer>, Error> {
+    use webhook::Column as C;
+    let hears = Condition::any().add(C::ApplicationId.eq(application)).add(C::ApplicationId.is_null());
+    let query = webhook::Entity::find()
+        .select_only()
+        .column(C::WebhookId)
+        .expr_as(Expr::col(C::EventTypes).cast_as("text"), "types")
+        .filter(hears)
+        .filter(C::Disabled.eq(""))
+        .into_query();
+    let mut hearers = Vec::new();
+    for row in db.query_all(&query).await? {
+        match Hearer::read(&row) {
+            Ok(hearer) => hearers.push(hearer),
+            Err(error) => tracing::error!(%error, "a webhook does not read, and is not told of what happens"),
+        }
+    }
+    Ok(hearers)
 }
 
 /// Writes the row, and holds or lets go of what is on its way there.
@@ -75,7 +111,7 @@ pub(super) async fn put(db: &impl ConnectionTrait, before: Option<&Webhook>, web
     let is_mended = before.disabled.is_some() || before.url != webhook.url;
     match webhook.disabled {
         Some(_) => hold(db, webhook.id).await,
-        None if is_mended => let_go(db, webhook.id).await,
+        None if is_mended => let_go(db, webhook.id, webhook.update_time).await,
         None => Ok(()),
     }
 }
@@ -84,22 +120,24 @@ async fn hold(db: &impl ConnectionTrait, id: WebhookId) -> Result<(), Error> {
     delivery::Entity::update_many()
         .col_expr(delivery::Column::State, Expr::value(codec::state(DeliveryState::Held)))
         .filter(delivery::Column::Destination.eq(id.to_string()))
-        .filter(delivery::Column::State.eq(codec::state(DeliveryState::Pending)))
+        .filter(delivery::Column::State.is_in(codec::OPEN))
         .exec(db)
         .await?;
     Ok(())
 }
 
 /// From the first attempt on: whoever enabled it, or led it elsewhere, says that it is mended.
-async fn let_go(db: &impl ConnectionTrait, id: WebhookId) -> Result<(), Error> {
+async fn let_go(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<(), Error> {
     delivery::Entity::update_many()
-        .col_expr(delivery::Column::State, Expr::value(codec::state(DeliveryState::Pending)))
+        .col_expr(delivery::Column::State, Expr::value(codec::QUEUED))
         .col_expr(delivery::Column::Attempts, Expr::value(0))
+        .col_expr(delivery::Column::GiveUpTime, Expr::value(deliveries::give_up_time(now)))
         .col_expr(delivery::Column::NextAttemptTime, Expr::value(0_i64))
         .filter(delivery::Column::Destination.eq(id.to_string()))
-        .filter(delivery::Column::State.is_in([DeliveryState::Held, DeliveryState::Pending].map(codec::state)))
+        .filter(delivery::Column::State.is_in(codec::OPEN.into_iter().chain([codec::state(DeliveryState::Held)])))
         .exec(db)
         .await?;
+    deliveries::line_up(db, &id.to_string()).await?;
     no_longer_failing(db, &id.to_string()).await
 }
 
@@ -114,9 +152,9 @@ pub(super) async fn no_longer_failing(db: &impl ConnectionTrait, id: &str) -> Re
     Ok(())
 }
 
+/// And some of what is on its way there: housekeeping does the rest, and none of it is sent.
 pub(super) async fn delete(db: &impl ConnectionTrait, id: WebhookId) -> Result<(), Error> {
-    let of = delivery::Entity::delete_many().filter(delivery::Column::Destination.eq(id.to_string()));
-    of.exec(db).await?;
+    deliveries::forget_some_of(db, &id.to_string()).await?;
     webhook::Entity::delete_by_id(id.to_string()).exec(db).await?;
     Ok(())
 }

@@ -109,6 +109,7 @@ impl Store {
             revision
         };
         report.remark(remarks);
+        // Between the log and the audit: the order in which heads are taken.
         self.tell(&db, now, &notices).await?;
         for aside in asides {
             aside.write(&db, now).await?;

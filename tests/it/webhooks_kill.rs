@@ -50,7 +50,7 @@ impl Killed {
 
     /// The types and claims of what has not arrived, in order.
     async fn open(&self) -> Vec<(String, bool, i64)> {
-        let sql = "SELECT kind, claimed_by IS NOT NULL, attempts FROM delivery WHERE state = 'pending' ORDER BY seq";
+        let sql = "SELECT kind, claimed_by IS NOT NULL, attempts FROM delivery WHERE state IN ('pending', 'queued') ORDER BY seq";
         let rows = self.rows().await.all(sql).await;
         let get = |row: &sea_orm::QueryResult| {
             let text = row.try_get_by_index(0).expect("a type");

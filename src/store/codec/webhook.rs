@@ -15,6 +15,11 @@ use crate::{
 words!(Disabled { Administrator = "administrator", Failing = "failing", Gone = "gone" });
 words!(DeliveryState { Pending = "pending", Delivered = "delivered", Failed = "failed", Held = "held" });
 
+/// Pending too, behind another one of its destination and key.
+pub(in crate::store) const QUEUED: &str = "queued";
+/// Still to be sent.
+pub(in crate::store) const OPEN: [&str; 2] = ["pending", QUEUED];
+
 pub(in crate::store) fn state(state: DeliveryState) -> &'static str {
     state.word()
 }
@@ -59,8 +64,9 @@ pub(in crate::store) fn webhook_row(webhook: &Webhook) -> webhook::Model {
 
 /// Of a webhook; a mailbox's is not shown.
 pub(in crate::store) fn delivery(row: delivery::Model) -> Result<Delivery, Error> {
-    let state = DeliveryState::read(&row.state)?;
-    let is_planned = state == DeliveryState::Pending;
+    let is_queued = row.state == QUEUED;
+    let state = if is_queued { DeliveryState::Pending } else { DeliveryState::read(&row.state)? };
+    let is_planned = state == DeliveryState::Pending && !is_queued;
     // What is due at once has a time of 0, which no step of a clock puts off.
     let next = Timestamp::from_micros(row.next_attempt_time.max(row.create_time));
     Ok(Delivery {

@@ -4,7 +4,7 @@ use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QuerySelect as _, sea_query::Expr,
 };
 
-use super::Channel;
+use super::{Channel, queue};
 use crate::{
     domain::{
         backoff,
@@ -70,7 +70,7 @@ impl Store {
 }
 
 fn is_open(row: &delivery::Model) -> bool {
-    [DeliveryState::Pending, DeliveryState::Held].map(codec::state).contains(&row.state.as_str())
+    codec::OPEN.contains(&row.state.as_str()) || row.state == codec::state(DeliveryState::Held)
 }
 
 async fn mark(
@@ -113,7 +113,9 @@ async fn mark(
         }
         Attempt::Failed { .. } => {
             let since = if is_webhook { failing(db, &row.destination, now).await? } else { None };
-            match backoff::delay(attempts, fraction) {
+            // What was never first before, and is old already, has had its one attempt.
+            let is_old = now.micros() >= row.give_up_time;
+            match backoff::delay(attempts, fraction).filter(|_| !is_old) {
                 Some(after) => {
                     row.next_attempt_time = now.checked_add(after).unwrap_or(now).micros();
                     Marked::Again { attempts, after }
@@ -129,7 +131,12 @@ async fn mark(
             }
         }
     };
+    let over = !is_open(&row);
+    let (destination, order_key) = (row.destination.clone(), row.order_key.clone());
     save(db, row).await?;
+    if over {
+        queue::move_up(db, &destination, &order_key).await?;
+    }
     Ok(marked)
 }
 

@@ -15,6 +15,8 @@ pub(in crate::store) struct Model {
     pub state: String,
     pub attempts: i32,
     pub create_time: i64,
+    /// An attempt that fails then or later is the last one.
+    pub give_up_time: i64,
     pub next_attempt_time: i64,
     pub claimed_by: Option<Uuid>,
     pub claimed_until: i64,
