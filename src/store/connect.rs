@@ -1,8 +1,7 @@
 use std::{
     fs::OpenOptions,
     io::ErrorKind,
-    path::{Path, PathBuf},
-    str::FromStr,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -18,38 +17,8 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, MutexGuard, Notify, Semaphore, SemaphorePermit};
 
-use super::{Error, OpenError, audit::chain_backlog, lock::FileLock};
+use super::{DatabaseUrl, Error, OpenError, audit::chain_backlog, lock::FileLock};
 use crate::{clock::Clock, domain::time::Timestamp, entropy::Entropy};
-
-/// Where the data is: `sqlite://PATH`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DatabaseUrl {
-    path: PathBuf,
-}
-
-/// Not a URL of a database that this version knows.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a database URL is sqlite://PATH (sqlite:///absolute/path.db or sqlite://relative/path.db)")]
-pub struct DatabaseUrlInvalid;
-
-impl DatabaseUrl {
-    /// The SQLite file at `path`.
-    #[must_use]
-    pub fn sqlite(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
-    }
-}
-
-impl FromStr for DatabaseUrl {
-    type Err = DatabaseUrlInvalid;
-
-    fn from_str(text: &str) -> Result<Self, DatabaseUrlInvalid> {
-        let path = text.strip_prefix("sqlite://").ok_or(DatabaseUrlInvalid)?;
-        let is_file =
-            !path.is_empty() && !path.contains(['?', '#', '\0']) && !path.ends_with('/') && path != ":memory:";
-        if is_file { Ok(Self::sqlite(path)) } else { Err(DatabaseUrlInvalid) }
-    }
-}
 
 /// An open database. Cheap to clone.
 #[derive(Debug, Clone)]
