@@ -21,13 +21,13 @@ async fn pile_up(rows: &Rows, hook: &Hook, many: i64, from: i64, one_key: bool) 
     } else {
         ("pending", format!("'key_' || printf('%022d', n + {from})"))
     };
-    let columns = "channel, destination, notice_id, kind, application_id, attempts, create_time, give_up_time, \
-                   next_attempt_time, claimed_until, last_error";
+    let columns = "channel, destination, notice_id, kind, application_id, create_time, give_up_time, \
+                   claimed_until, last_error";
     let sql = format!(
         "WITH RECURSIVE many(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < {many}), \
          oldest AS (SELECT * FROM delivery WHERE destination = '{}' ORDER BY seq LIMIT 1) \
-         INSERT INTO delivery (delivery_id, seq, state, order_key, {columns}) \
-         SELECT 'dlv_' || printf('%022d', n + {from}), seq + n + {from}, '{state}', {key}, {columns} FROM many, oldest",
+         INSERT INTO delivery (delivery_id, seq, state, order_key, attempts, next_attempt_time, {columns}) \
+         SELECT 'dlv_' || printf('%022d', n + {from}), seq + n + {from}, '{state}', {key}, 0, 0, {columns} FROM many, oldest",
         hook.webhook.webhook_id
     );
     rows.change(&sql).await;
