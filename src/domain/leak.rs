@@ -41,7 +41,7 @@ pub fn without_secrets(source: &str, secret: &str) -> String {
 fn keys_in(source: &str) -> impl Iterator<Item = (usize, usize)> {
     ["live_", "test_"].into_iter().flat_map(move |word| {
         source.match_indices(word).filter_map(move |(at, _)| {
-            let rest = source[at + word.len()..].as_bytes();
+            let rest = &source.as_bytes()[at + word.len()..];
             let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
             (length >= PART).then_some((at, word.len() + length))
         })
