@@ -22,7 +22,7 @@ impl MailServer {
     /// None where there is no Python with it.
     pub(crate) async fn start(arguments: &[&str]) -> Option<Self> {
         let python = tool("PORTCULLIS_TEST_PYTHON")?;
-        let script = crate::clients::source("tests/clients/smtp_server.py");
+        let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/smtp_server.py");
         let mut child = Command::new(python)
             .arg(script)
             .args(arguments)
