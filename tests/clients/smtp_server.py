@@ -1,7 +1,7 @@
 """A mail server, aiosmtpd, that does as a test wants.
 
 Arguments: a way to fail (`none`, `vanish-in-data`, `vanish-before-ok`, `refuse-recipient`,
-`busy`) and how often, then optionally a certificate, its key, a user and a password: TLS from
+`busy`, `hold-in-data`, `hold-before-ok`) and how often, then optionally a certificate, its key, a user and a password: TLS from
 the first byte, and nothing without the log-in. Prints its port, then a line for each thing
 that happened.
 """
@@ -40,6 +40,13 @@ class Server(SMTP):
             say(happened="vanished in the mail")
             self.transport.abort()
             return
+        if self.fails("hold-in-data"):
+            await self.push("354 go on")
+            line = b""
+            while not line.lower().startswith(b"message-id:"):
+                line = await self._reader.readline()
+            say(happened="holds the mail", message_id=line.decode().split(":", 1)[1].strip())
+            await asyncio.Event().wait()
         await super().smtp_DATA(arg)
 
 
@@ -66,6 +73,8 @@ class Handler:
             text=message.get_content(),
             user=getattr(session, "login", None),
         )
+        if server.fails("hold-before-ok"):
+            await asyncio.Event().wait()
         if server.fails("vanish-before-ok"):
             say(happened="vanished before the answer")
             server.transport.abort()

@@ -13,8 +13,9 @@ use tokio::{io::AsyncReadExt as _, net::TcpListener, sync::Notify};
 
 use crate::{
     harness::{
-        Caller, Deployment, Process, Rows, WriteLock,
+        Caller, Deployment, Process, Rows, WriteLock, mask,
         receiver::{Received, Receiver, Reply},
+        smtp::MailServer,
         webhook::CREATE,
     },
     webhooks_receivers::certificates,
@@ -218,4 +219,40 @@ async fn killed_again_and_again_under_load() {
     killed.all_arrived(&received, &secret).await;
     assert!(process.terminate().await.success());
     assert_eq!(killed.open().await, []);
+}
+
+/// The mail server holds the first mail, at either end of it: the program is killed while it
+/// sends, and when all is there and not answered yet.
+#[tokio::test]
+async fn killed_in_the_middle_of_a_mail_and_before_the_answer_to_it() {
+    for hold in ["hold-in-data", "hold-before-ok"] {
+        let Some(mut mails) = MailServer::start(&[hold, "1"]).await else { return };
+        let mut killed = Killed::make();
+        let url = format!("smtp://127.0.0.1:{}", mails.port);
+        killed.more = ["--smtp-url", &url, "--smtp-from", "portcullis@example.com"].map(str::to_owned).to_vec();
+        let (process, caller) = killed.serve().await;
+        let application_id = caller.application().await;
+        let notify_emails = vec!["ops@example.org".to_owned()];
+        let application =
+            Some(pb::Application { application_id: application_id.clone(), notify_emails, ..Default::default() });
+        let request = pb::UpdateApplicationRequest { application, update_mask: mask(&["notify_emails"]) };
+        let _: pb::UpdateApplicationResponse =
+            caller.call("ApplicationService/UpdateApplication", &request).await.expect("update");
+        let key = caller.create(&application_id).await.expect("create").key.expect("key");
+        let held = mails.next().await;
+        caller.revoke(&key).await.expect("revoke");
+        process.kill();
+        let open = [("key.created".to_owned(), true, 0), ("key.revoked".to_owned(), false, 0)];
+        assert_eq!(killed.open().await, open, "{hold}: nothing is marked");
+
+        let (process, _) = killed.serve().await;
+        let (again, next) = (mails.next().await, mails.next().await);
+        assert_eq!(again["message_id"], held["message_id"], "{hold}: the same mail has the same id");
+        for (mail, kind) in [(&again, "key.created"), (&next, "key.revoked")] {
+            assert!(mail["subject"].as_str().expect("a subject").contains(kind), "{hold}: {mail}");
+        }
+        assert_ne!(next["message_id"], again["message_id"]);
+        mails.nothing().await;
+        assert!(process.terminate().await.success());
+    }
 }
