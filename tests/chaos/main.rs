@@ -1,0 +1,14 @@
+//! Three real processes over a real PostgreSQL, what goes wrong with them, and what their
+//! clients saw meanwhile. The seed of a run is printed; `PORTCULLIS_CHAOS_SEED` repeats its
+//! faults, `PORTCULLIS_CHAOS_SECONDS` says how long it goes on.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "the bans keep the rings of the crate; a test draws, asks and says its seed as it likes"
+)]
+
+mod cluster;
+#[allow(dead_code, unused_imports, reason = "shared with tests/it, and each needs a part")]
+#[path = "../support/postgres/mod.rs"]
+mod postgres;
