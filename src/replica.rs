@@ -28,7 +28,7 @@ use crate::{
     clock::Clock,
     domain::{application::Application, event::Position, id::Revision, refusal::Refusal, time::Timestamp},
     index::Index,
-    store::{Newcomer, Store, Turn},
+    store::{LOG_PAGE, Newcomer, Store, Turn},
     tail::Tail,
 };
 use edge::Edge;
@@ -146,7 +146,13 @@ impl Replica {
             proof: watch::Sender::new(proof),
         });
         let replica = Self { shared };
-        let turn = Turn { replica: id, applied: loaded.position, edge: Revision::default(), strict: pace.strict };
+        let turn = Turn {
+            replica: id,
+            applied: loaded.position,
+            edge: Revision::default(),
+            page: LOG_PAGE,
+            strict: pace.strict,
+        };
         let sync = SyncLoop::new(store.clone(), replica.clone(), Arc::clone(&index), Arc::clone(&tail), edge, turn);
         Ok(Joined { replica, index, tail, sync, log_id: loaded.log_id })
     }

@@ -45,7 +45,7 @@ pub use connect::Store;
 pub use deliveries::{Channel, Claimed, Destination, Marked, Slots};
 pub use error::{Error, OpenError};
 pub use keys::KeyFilter;
-pub use log::{LogPage, Resume};
+pub use log::{LogPage, PAGE as LOG_PAGE, Resume};
 pub use members::{Member, Newcomer};
 pub use read::{Loaded, Snapshot};
 pub use requests::CreateRequest;

@@ -125,10 +125,10 @@ impl Store {
 
     /// Takes a member out that has been silent for so long that its lease is over, unless it spoke
     /// meanwhile: `false` then. Whoever is taken out finds its row gone at its next sync, and joins
-    /// anew.
-    pub async fn remove_silent(&self, id: Uuid, beat: i64) -> Result<bool, Error> {
-        self.detached(async move |store| {
-            let (_turn, tx) = store.begin_upkeep().await?;
+    /// anew. On the sync loop's own connection, and given up after `within`: it waits for nobody.
+    pub async fn remove_silent(&self, id: Uuid, beat: i64, within: Duration) -> Result<bool, Error> {
+        self.detached_within(within, async move |store| {
+            let (_turn, tx) = store.begin_sync().await?;
             let silent = replica::Entity::delete_many().filter(replica::Column::Id.eq(id));
             let removed = silent.filter(replica::Column::Beat.eq(beat)).exec(&tx).await?.rows_affected;
             tx.commit().await.map_err(Error::CommitUnknown)?;
