@@ -46,7 +46,7 @@ pub use deliveries::{Channel, Claimed, Destination, Marked, Slots};
 pub use error::{Error, OpenError};
 pub use keys::KeyFilter;
 pub use log::{LogPage, PAGE as LOG_PAGE, Resume};
-pub use members::{Member, Newcomer};
+pub use members::{LeftBehind, Member, Newcomer};
 pub use read::{Loaded, Snapshot};
 pub use requests::CreateRequest;
 pub use server::{Standbys, SynchronousCommit, Weakness};

@@ -55,17 +55,27 @@ pub(super) fn read(row: replica::Model) -> Member {
     }
 }
 
+/// What those left behind who had a file before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LeftBehind {
+    /// The longest of their leases: what they allowed verifiers to keep may still be kept.
+    pub lease: Duration,
+    /// Whether one of them did not say that it ended, and may not know yet that it has lost the file:
+    /// its lock was given away on a network.
+    pub may_answer: bool,
+}
+
 impl Store {
-    /// The longest lease of those who had the database before and left something behind: what they
-    /// allowed verifiers to keep may still be kept. Of a file only: at a server they are members like
-    /// others.
-    pub async fn left_behind(&self) -> Result<Duration, Error> {
+    /// Nothing at a server: there they are members like others.
+    pub async fn left_behind(&self) -> Result<LeftBehind, Error> {
         if self.is_shared() {
-            return Ok(Duration::ZERO);
+            return Ok(LeftBehind::default());
         }
         self.detached(async move |store| {
             let rows = replica::Entity::find().all(&store.looks()).await?;
-            Ok(rows.into_iter().map(|row| read(row).lease).max().unwrap_or_default())
+            let crashed = rows.iter().any(|row| row.acked_seq != EVERYTHING);
+            let lease = rows.into_iter().map(|row| read(row).lease).max().unwrap_or_default();
+            Ok(LeftBehind { lease, may_answer: crashed && store.is_networked() })
         })
         .await
     }
