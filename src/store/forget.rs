@@ -37,12 +37,7 @@ impl Store {
         self.forget_so::<E>(order, old, InUse::WaitedFor).await
     }
 
-    async fn forget_so<E: EntityTrait>(
-        &self,
-        order: E::Column,
-        old: Condition,
-        in_use: InUse,
-    ) -> Result<u64, Error> {
+    async fn forget_so<E: EntityTrait>(&self, order: E::Column, old: Condition, in_use: InUse) -> Result<u64, Error> {
         let mut forgotten = 0;
         loop {
             let keys = self.find_old::<E>(order, old.clone()).await?;

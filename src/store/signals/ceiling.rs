@@ -23,7 +23,9 @@ pub(super) async fn pass(
     use alert_hour::Column as C;
     let hour = hour(now);
     let ours = || C::ApplicationId.eq(notice.application_id.as_str()).and(C::Kind.eq(notice.kind.as_str()));
-    if let Some(row) = alert_hour::Entity::find().filter(ours()).filter(C::Hour.lt(hour)).lock_exclusive().all(db).await?.pop() {
+    if let Some(row) =
+        alert_hour::Entity::find().filter(ours()).filter(C::Hour.lt(hour)).lock_exclusive().all(db).await?.pop()
+    {
         settle(db, row, told).await?;
     }
     // One that another puts there at the same time is as good.
