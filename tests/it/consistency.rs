@@ -238,7 +238,7 @@ async fn let_cache_unconfirmed(server: &Server, most: Duration) -> i64 {
     loop {
         tokio::select! {
             revision = &mut setting => return revision,
-            () = turn(server) => {}
+            () = server.turn() => {}
         }
     }
 }
