@@ -172,6 +172,11 @@ impl Node {
         }
     }
 
+    /// Its files; it must have ended.
+    pub(crate) fn remove(&self) {
+        fs::remove_dir_all(self.data()).expect("its own files");
+    }
+
     /// A standby becomes a primary, on a timeline of its own.
     pub(crate) fn promote(&self) {
         let mut command = self.command("pg_ctl");
@@ -208,11 +213,11 @@ impl Node {
 
     /// How the service reaches a database of it.
     pub(crate) fn url(&self, database: &str) -> String {
-        self.url_by(self.port, database)
+        Self::url_by(self.port, database)
     }
 
-    /// By a port that leads to it.
-    pub(crate) fn url_by(&self, port: u16, database: &str) -> String {
+    /// By a port that leads to one.
+    pub(crate) fn url_by(port: u16, database: &str) -> String {
         format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{port}/{database}")
     }
 
