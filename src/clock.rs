@@ -63,6 +63,12 @@ impl Clock {
         }
     }
 
+    /// Whether it stands still until it is moved.
+    #[must_use]
+    pub fn is_manual(&self) -> bool {
+        matches!(self.0, Source::Manual(_))
+    }
+
     /// Moves a manual clock on; both of its clocks. Does nothing to the system's.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(manual) = &self.0 {

@@ -53,6 +53,18 @@ pub enum Guard {
     Order,
     /// A webhook leads to public addresses only.
     Reach,
+    /// A replica whose row is gone has no lease.
+    Row,
+    /// A database that may lose what it acknowledges is not answered by.
+    Durability,
+    /// Only a replica whose own lease held takes silent ones out, and only after theirs.
+    Members,
+    /// An OK rests on a sync that began after the commit, and not on time alone.
+    Acked,
+    /// What a fork of the history lost of revocations is written again.
+    Fork,
+    /// A run of the server that has just begun does not say who serves.
+    Incarnation,
 }
 
 #[cfg(not(feature = "guards-off"))]

@@ -8,7 +8,9 @@
 
 mod barrier;
 mod edge;
+mod fork;
 mod lease;
+mod members;
 mod sync;
 mod time;
 
@@ -26,7 +28,7 @@ use crate::{
     clock::Clock,
     domain::{application::Application, event::Position, id::Revision, refusal::Refusal, time::Timestamp},
     index::Index,
-    store::{Store, Turn},
+    store::{Newcomer, Store, Turn},
     tail::Tail,
 };
 use edge::Edge;
@@ -43,11 +45,21 @@ pub struct Pace {
     /// Whether a writer rings for the loop. A hint only: without it everything holds, a
     /// period later.
     pub doorbell: bool,
+    /// Whether nothing is answered from a database that may lose what it acknowledges.
+    pub strict: bool,
+}
+
+impl Pace {
+    /// After how long a sync is given up and begun anew: a connection that is dead without a word
+    /// must not cost the lease.
+    fn unanswered(&self) -> Duration {
+        (self.lease / 3).min(Duration::from_secs(3))
+    }
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(10), every: Duration::from_secs(1), doorbell: true }
+        Self { lease: Duration::from_secs(10), every: Duration::from_secs(1), doorbell: true, strict: true }
     }
 }
 
@@ -62,6 +74,10 @@ pub struct Proof {
     pub(crate) acked_by_all: Revision,
     /// What had reached the edge of every replica: no verifier answers by what was before.
     pub(crate) edge_by_all: Revision,
+    /// Of all members.
+    pub(crate) longest_lease: Duration,
+    /// Whether the database can have forgotten no member whose lease still holds.
+    pub(crate) settled: bool,
     /// All that there was at `time` is applied here.
     pub complete: Position,
     /// The database's time.
@@ -96,37 +112,41 @@ impl Replica {
     /// before the loop's first turn.
     pub async fn join(store: &Store, clock: &Clock, pace: Pace) -> Result<Joined, Stopped> {
         let index = Arc::new(Index::default());
+        let lease_before = store.left_behind().await?;
         let loaded = store.load(|keys| index.load_keys(keys)).await?;
-        // Whoever had the database before handed out its last answer before now, and inside a
+        // Whoever had the database before handed out its last answer before now, and inside its
         // lease. What verifiers may still do with it is for this replica to wait for.
-        let (now, begun) = (clock.now(), clock.boottime());
-        let cached_until = |application: &Application| match application.may_be_cached_for(now).min(pace.lease) {
+        let (now, begun) = (loaded.time, clock.boottime());
+        let cached_until = |application: &Application| match application.may_be_cached_for(now).min(lease_before) {
             Duration::ZERO => Duration::ZERO,
             ttl => begun + by_any_clock(ttl),
         };
         let told_before = loaded.applications.iter().map(cached_until).max().unwrap_or_default();
         let mut edge = Edge::new(loaded.position.revision, told_before);
         index.load(loaded.position.revision, loaded.applications, loaded.accounts, cached_until)?;
-        let id = store.join(loaded.position, edge.at(begun)).await?;
+        let newcomer = Newcomer { loaded: loaded.position, edge: edge.at(begun), lease: pace.lease };
+        let id = store.join(newcomer).await?;
         let tail = Arc::new(Tail::new(loaded.position));
         let proof = Proof {
             asked_at: Duration::ZERO,
             acked: loaded.position,
             acked_by_all: Revision::default(),
             edge_by_all: Revision::default(),
+            longest_lease: pace.lease,
+            settled: false,
             complete: loaded.position,
-            time: clock.now(),
+            time: loaded.time,
         };
         let shared = Arc::new(Shared {
             clock: clock.clone(),
             lease: Lease::default(),
-            time: DatabaseTime::new(clock.now(), clock.boottime()),
+            time: DatabaseTime::new(loaded.time, loaded.time_at),
             bell: Notify::new(),
             pace,
             proof: watch::Sender::new(proof),
         });
         let replica = Self { shared };
-        let turn = Turn { replica: id, applied: loaded.position, edge: Revision::default() };
+        let turn = Turn { replica: id, applied: loaded.position, edge: Revision::default(), strict: pace.strict };
         let sync = SyncLoop::new(store.clone(), replica.clone(), Arc::clone(&index), Arc::clone(&tail), edge, turn);
         Ok(Joined { replica, index, tail, sync, log_id: loaded.log_id })
     }

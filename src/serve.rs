@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     entropy::Entropy,
     grpc::{Bound, Listen, ListenRefused, Parts},
+    guard::{self, Guard},
     housekeeping,
     jobs::{self, Jobs, KeyJob, SealJob},
     keys::Keys,
@@ -24,7 +25,7 @@ use crate::{
     replica::{Joined, Pace, Replica, Stopped},
     signals::Signals,
     signing::PublicKeyRefused,
-    store::{DatabaseUrl, OpenError, Store},
+    store::{DatabaseUrl, OpenError, Store, Weakness},
     telemetry::{RefusedCalls, Sampler},
     usage::Usage,
     watch::{Limits, Watches},
@@ -58,6 +59,8 @@ pub enum ServeError {
     Listen(#[from] ListenRefused),
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error("{0}; or serve with --durability=relaxed, and live with lost revocations")]
+    Weak(Weakness),
     #[error("this replica cannot serve any more: {0}")]
     Stopped(#[from] Stopped),
     #[error(transparent)]
@@ -161,6 +164,10 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let bound = Bound::bind(&listen).await?;
     let (address, has_tls) = (bound.address(), bound.has_tls());
     let store = Store::open(&database, clock.clone(), entropy.clone()).await?;
+    let (weakness, _) = store.durability().await.map_err(OpenError::from)?;
+    if let (true, Some(weakness)) = (pace.strict && guard::on(Guard::Durability), weakness) {
+        return Err(ServeError::Weak(weakness));
+    }
     let Joined { replica, index, tail, sync, log_id } = Replica::join(&store, &clock, pace).await?;
 
     let (stop_sync, stopped) = watch::channel(false);

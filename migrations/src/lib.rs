@@ -6,8 +6,13 @@
     reason = "the migration trait is declared without them, and async_trait holds us to its form"
 )]
 
+use std::collections::BTreeSet;
+
 pub use sea_orm_migration::prelude::MigratorTrait;
-use sea_orm_migration::prelude::*;
+use sea_orm_migration::{
+    prelude::*,
+    sea_orm::{ConnectionTrait, DatabaseConnection, Statement},
+};
 
 mod m20261121_000001_init;
 mod m20261121_000002_limits;
@@ -16,6 +21,7 @@ mod m20261127_000004_audit;
 mod m20261127_000005_webhooks;
 mod m20261127_000006_timers;
 mod m20261127_000007_signals;
+mod m20261128_000008_replicas;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -32,6 +38,41 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000005_webhooks::Migration),
             Box::new(m20261127_000006_timers::Migration),
             Box::new(m20261127_000007_signals::Migration),
+            Box::new(m20261128_000008_replicas::Migration),
         ]
+    }
+}
+
+/// How a database stands to the migrations that this version knows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Known here, and not applied there.
+    pub pending: usize,
+    /// Applied there, and not known here: a newer version was at work.
+    pub unknown: Vec<String>,
+    /// How many are known here: the number of the last one.
+    pub known: usize,
+}
+
+impl Migrator {
+    /// Looks, and writes nothing.
+    ///
+    /// # Errors
+    /// What the database says when it cannot be read.
+    pub async fn standing(database: &DatabaseConnection) -> Result<Standing, DbErr> {
+        let known: BTreeSet<String> =
+            Self::migrations().iter().map(|migration| migration.name().to_owned()).collect();
+        let mut applied = BTreeSet::new();
+        if SchemaManager::new(database).has_table("seaql_migrations").await? {
+            let sql = "SELECT version FROM seaql_migrations";
+            for row in database.query_all_raw(Statement::from_string(database.get_database_backend(), sql)).await? {
+                applied.insert(row.try_get_by_index::<String>(0)?);
+            }
+        }
+        Ok(Standing {
+            pending: known.difference(&applied).count(),
+            unknown: applied.difference(&known).cloned().collect(),
+            known: known.len(),
+        })
     }
 }

@@ -20,7 +20,8 @@ use crate::{
 /// Make an admin who may do everything, and write its credentials file
 ///
 /// For the first start, and for the day when every admin key is lost: whoever can open the
-/// database can do it. The server must be stopped, since it holds the database. The file
+/// database can do it. A server on SQLite must be stopped, since it holds the file; on PostgreSQL
+/// servers may run, and know the account a second later. The credentials file
 /// is readable by its owner only and never overwritten; the server keeps the public key.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -55,10 +56,11 @@ pub(super) struct Bootstrap {
 impl Bootstrap {
     pub(super) fn run(self, mut out: Out) -> Result<ExitCode, Failure> {
         let Self { database, out: path, name, audience, endpoint, if_needed } = self;
+        let url = database.url().map_err(Failure::usage)?;
         let made = block_on(async {
             let entropy = Entropy::system();
             let store =
-                Store::open(&database.database_url, Clock::system(), entropy.clone()).await.map_err(Failure::failed)?;
+                Store::open(&url, Clock::system(), entropy.clone()).await.map_err(Failure::failed)?;
             if if_needed && bootstrap::has_admin(&store).await.map_err(Failure::failed)? {
                 return Ok(None);
             }

@@ -80,7 +80,7 @@ impl Dev {
             let watching = guide.print(prepared.is_new, prepared.credentials).await?;
             let ended = until(running, stop).await;
             watching.abort();
-            ended
+            Ok(ended?)
         })?;
         telemetry.shutdown();
         Ok(ExitCode::SUCCESS)

@@ -20,7 +20,8 @@ pub(super) struct Migrate {
 
 impl Migrate {
     pub(super) fn run(self, mut out: Out) -> Result<ExitCode, Failure> {
-        let applied = block_on(async { Store::migrate(&self.database.database_url).await.map_err(Failure::failed) })?;
+        let url = self.database.url().map_err(Failure::usage)?;
+        let applied = block_on(async { Store::migrate(&url).await.map_err(Failure::failed) })?;
         out.line(&match applied {
             0 => "the schema is up to date".to_owned(),
             1 => "1 migration applied".to_owned(),

@@ -21,7 +21,9 @@ use crate::{
 #[command(after_help = "\
 Example:
   portcullis serve --database-url sqlite:///var/lib/portcullis/portcullis.db \\
-    --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key")]
+    --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key
+  PORTCULLIS_DATABASE_URL=postgres://portcullis:PASSWORD@db.example.com/portcullis \\
+    portcullis serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key")]
 pub(super) struct Serve {
     #[command(flatten)]
     database: DatabaseArgs,
@@ -40,7 +42,7 @@ impl Serve {
         let Self { database, listen, serve, notify, telemetry } = self;
         let telemetry = telemetry::init(&telemetry).map_err(Failure::usage)?;
         let options = Options {
-            database: database.database_url,
+            database: database.url().map_err(Failure::usage)?,
             listen: listen.listen(),
             auth: serve.auth(),
             pace: serve.pace(),
@@ -55,8 +57,16 @@ impl Serve {
         };
         block_on(async {
             let stop = asked_to_stop()?;
-            let running = serve::start(options).await?;
-            until(running, stop).await
+            tokio::pin!(stop);
+            loop {
+                let running = serve::start(options.clone()).await?;
+                match until(running, &mut stop).await {
+                    Err(ServeError::Stopped(stopped)) if stopped.may_begin_anew() => {
+                        tracing::error!(%stopped, "beginning anew, from what the database holds now");
+                    }
+                    ended => return Ok(ended?),
+                }
+            }
         })?;
         telemetry.shutdown();
         Ok(ExitCode::SUCCESS)
@@ -64,21 +74,21 @@ impl Serve {
 }
 
 /// Runs a server to its end: its own, or after `stop`.
-pub(super) async fn until(running: Running, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+pub(super) async fn until(running: Running, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
     let handle = running.stopper();
     let ended = running.ended();
     tokio::pin!(ended);
     tokio::select! {
-        ended = &mut ended => return Ok(ended?),
+        ended = &mut ended => return ended,
         () = stop => handle.send_replace(true),
     };
-    Ok(ended.await?)
+    ended.await
 }
 
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         match error {
-            ServeError::Listen(ListenRefused::Plaintext(_)) => Self::usage(error),
+            ServeError::Listen(ListenRefused::Plaintext(_)) | ServeError::Weak(_) => Self::usage(error),
             _ => Self::failed(error),
         }
     }

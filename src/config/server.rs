@@ -66,6 +66,17 @@ pub struct ServeArgs {
     #[arg(long, env = "PORTCULLIS_LEASE", value_name = "DURATION", default_value = "10s", value_parser = lease, help_heading = "Freshness")]
     lease: Duration,
 
+    /// Whether to answer from a PostgreSQL that may lose what it has acknowledged: strict refuses
+    /// to, relaxed says so in the log, and no promise about revocations outlives a failure of the
+    /// database then
+    #[arg(long, env = "PORTCULLIS_DURABILITY", value_enum, default_value_t = Durability::Strict, help_heading = "Freshness")]
+    durability: Durability,
+
+    /// Do not LISTEN for other replicas' revisions, for a connection pooler that does not carry
+    /// it. They are found once a second then
+    #[arg(long, env = "PORTCULLIS_NO_DOORBELL", help_heading = "Freshness")]
+    no_doorbell: bool,
+
     /// How many streams of revocations at once; one service account may have half of them
     #[arg(long, env = "PORTCULLIS_MAX_WATCHES", value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Streams")]
     max_watches: u32,
@@ -83,6 +94,13 @@ pub struct ServeArgs {
     pub drain: Duration,
 }
 
+/// What the database must promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Durability {
+    Strict,
+    Relaxed,
+}
+
 impl ServeArgs {
     #[must_use]
     pub fn auth(&self) -> auth::Settings {
@@ -95,7 +113,8 @@ impl ServeArgs {
 
     #[must_use]
     pub fn pace(&self) -> Pace {
-        Pace { lease: self.lease, ..Pace::default() }
+        let strict = self.durability == Durability::Strict;
+        Pace { lease: self.lease, doorbell: !self.no_doorbell, strict, ..Pace::default() }
     }
 
     #[must_use]

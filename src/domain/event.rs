@@ -12,6 +12,12 @@ use super::{
     verdict::KeyFacts,
 };
 
+/// The version of events that every program reads which keeps a log.
+pub const FIRST: i64 = 1;
+/// The newest version of events that this program reads. What only it reads may stand in the log
+/// when every replica reads it: version 2 knows [`Cause::HistoryFork`].
+pub const READS: i64 = 2;
+
 /// One mutation.
 #[derive(Debug, Clone)]
 pub struct Event {
@@ -54,6 +60,19 @@ pub enum Cause {
     Narrowed,
     /// The overlap with its successor is over.
     Rotated,
+    /// The database lost that it was revoked, and a replica still knew.
+    HistoryFork,
+}
+
+impl Cause {
+    /// The first version of events that knows it.
+    #[must_use]
+    pub const fn since(self) -> i64 {
+        match self {
+            Self::Revoked | Self::Disabled | Self::Expired | Self::Narrowed | Self::Rotated => FIRST,
+            Self::HistoryFork => 2,
+        }
+    }
 }
 
 /// What an update did.

@@ -32,7 +32,7 @@ pub struct Patience {
 }
 
 /// How often others are asked again, while this replica has done its part.
-const ASK_AGAIN: Duration = Duration::from_millis(20);
+const ASK_AGAIN: Duration = Duration::from_millis(5);
 
 impl Replica {
     /// Waits at the barrier. OK only when this replica's own later sync was durable, and
@@ -47,13 +47,14 @@ impl Replica {
         let mut ask_again = ASK_AGAIN;
         let everywhere = patience.wait == Wait::Everywhere && narrows;
         let mut ring = true;
-        // No lease from before the commit holds then, nor an answer that was cached inside one.
-        let lapsed = at + by_any_clock(self.shared.pace.lease);
         loop {
             let proof = *proofs.borrow_and_update();
             let by_us = proof.asked_at >= at && proof.acked.revision >= revision;
             let by_all = if everywhere { proof.edge_by_all } else { proof.acked_by_all };
-            if by_us && (by_all >= revision || self.shared.clock.boottime() >= lapsed) {
+            let all_said_so = proof.settled && by_all >= revision;
+            // No lease from before the commit holds then, nor an answer that was cached inside one.
+            let lapsed = self.shared.clock.boottime() >= at + by_any_clock(proof.longest_lease);
+            if (by_us || !guard::on(Guard::Acked)) && (all_said_so || lapsed) {
                 return Ok((value, revision));
             }
             if Instant::now() >= patience.until {

@@ -1,9 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{Proof, Replica, edge::Edge};
+use super::{Proof, Replica, by_any_clock, edge::Edge, fork, members::Silence};
 use crate::{
+    guard::{self, Guard},
     index::{Inapplicable, Index},
-    store::{Error, Store, Synced, Turn},
+    store::{Error, Newcomer, Standbys, Store, Synced, Turn, Weakness},
     tail::Tail,
 };
 
@@ -16,6 +17,8 @@ pub struct SyncLoop {
     tail: Arc<Tail>,
     edge: Edge,
     turn: Turn,
+    silence: Silence,
+    told: Option<(Option<Weakness>, Standbys)>,
 }
 
 /// Why a replica must not serve any more.
@@ -25,6 +28,14 @@ pub enum Stopped {
     Store(#[from] Error),
     #[error(transparent)]
     Inapplicable(#[from] Inapplicable),
+}
+
+impl Stopped {
+    /// Whether whoever begins anew, and loads what there is now, may serve.
+    #[must_use]
+    pub fn may_begin_anew(&self) -> bool {
+        matches!(self, Self::Store(Error::Forked | Error::Behind))
+    }
 }
 
 /// At the least between two turns with nothing new.
@@ -41,22 +52,28 @@ impl SyncLoop {
         edge: Edge,
         turn: Turn,
     ) -> Self {
-        Self { store, replica, index, tail, edge, turn }
+        Self { store, replica, index, tail, edge, turn, silence: Silence::default(), told: None }
     }
 
     /// Runs until `stop` is done, then takes the replica's row away; or until the replica
     /// cannot serve any more, and says why. The lease is void afterwards.
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send) -> Result<(), Stopped> {
         tokio::pin!(stop);
+        let doorbell = self.replica.clone();
+        let store = self.store.clone();
+        let listening = tokio::spawn(async move {
+            if doorbell.shared.pace.doorbell {
+                store.listen(|| doorbell.shared.bell.notify_one()).await;
+            }
+        });
         let ended = loop {
             let pause = match self.turn().await {
                 Ok(true) => continue,
                 Ok(false) => self.rest(),
-                Err(Stopped::Store(error @ (Error::Unavailable(_) | Error::CommitUnknown(_)))) => {
-                    tracing::warn!(%error, "sync failed, the lease runs out unless one succeeds");
-                    RETRY
-                }
-                Err(stopped) => break Err(stopped),
+                Err(stopped) => match self.go_on_after(stopped).await {
+                    Ok(pause) => pause,
+                    Err(stopped) => break Err(stopped),
+                },
             };
             tokio::select! {
                 () = &mut stop => break Ok(()),
@@ -64,11 +81,58 @@ impl SyncLoop {
                 () = tokio::time::sleep(pause) => {}
             }
         };
+        listening.abort();
         self.replica.shared.lease.void();
-        if ended.is_ok() {
-            self.store.leave(self.turn.replica).await?;
+        match &ended {
+            Ok(()) => self.store.leave(self.turn.replica, self.keeps()).await?,
+            Err(Stopped::Store(Error::Forked)) => {
+                let rescue = fork::rescue(&self.store, &self.index);
+                tokio::select! {
+                    () = &mut stop => tracing::error!("told to stop before every revocation that the fork lost was written again"),
+                    () = rescue => {}
+                }
+            }
+            Err(_) => {}
         }
         ended
+    }
+
+    /// How long to wait before the next turn, where there may be one.
+    async fn go_on_after(&mut self, stopped: Stopped) -> Result<Duration, Stopped> {
+        match stopped {
+            Stopped::Store(Error::NotRegistered) if self.store.is_shared() => {
+                self.replica.shared.lease.void();
+                tracing::warn!("taken for dead by the other replicas; joining anew");
+                match self.join_anew().await {
+                    Ok(()) => Ok(Duration::ZERO),
+                    Err(error) => Box::pin(self.go_on_after(error.into())).await,
+                }
+            }
+            Stopped::Store(Error::Weak(weakness)) => {
+                self.replica.shared.lease.void();
+                tracing::error!(%weakness, "no answer rests on a database that may lose what it acknowledges");
+                Ok(RETRY)
+            }
+            Stopped::Store(error) if is_passing(&error) => {
+                tracing::warn!(%error, "sync failed, the lease runs out unless one succeeds");
+                Ok(RETRY)
+            }
+            stopped => Err(stopped),
+        }
+    }
+
+    /// The table is as good as it was: only nobody counts on this replica any more.
+    async fn join_anew(&mut self) -> Result<(), Error> {
+        let shared = &self.replica.shared;
+        let edge = self.edge.at(shared.clock.boottime());
+        let newcomer = Newcomer { loaded: self.turn.applied, edge, lease: shared.pace.lease };
+        self.turn.replica = self.store.join(newcomer).await?;
+        Ok(())
+    }
+
+    /// Whether verifiers may go on with what this replica allowed them to keep.
+    fn keeps(&self) -> bool {
+        self.index.promised_until() > self.replica.shared.clock.boottime()
     }
 
     /// How long there is nothing to do: until the lease is due, or a revision reaches the edge.
@@ -81,13 +145,15 @@ impl SyncLoop {
     /// One turn. Answers whether there is more to do at once: what was applied is to be
     /// said, or more is to be read.
     async fn turn(&mut self) -> Result<bool, Stopped> {
-        let shared = &self.replica.shared;
+        let shared = Arc::clone(&self.replica.shared);
         // Before sending: the answer is as old as the question.
         let asked_at = shared.clock.boottime();
         // With what is said to be applied: where nothing is cached they are the same.
         self.turn.edge = self.edge.at(asked_at);
-        let Synced { events, more, time, time_at, acked_by_all, edge_by_all } = self.store.sync(self.turn).await?;
+        let synced = self.store.sync(self.turn, shared.pace.unanswered()).await?;
+        self.tell_durability(&synced);
         let acked = self.turn.applied;
+        let Synced { events, more, time, time_at, members, settled_for, .. } = synced;
         let any = !events.is_empty();
         for event in events {
             self.index.apply(&event)?;
@@ -98,10 +164,51 @@ impl SyncLoop {
         shared.time.learn(time, time_at, shared.clock.boottime());
         let before = *shared.proof.borrow();
         let (complete, time) = if more { (before.complete, before.time) } else { (self.turn.applied, time) };
+        let lapsed = !shared.lease.holds(shared.clock.boottime());
         if !more {
             shared.lease.grant(asked_at + shared.pace.lease);
         }
-        shared.proof.send_replace(Proof { asked_at, acked, acked_by_all, edge_by_all, complete, time });
+        let longest_lease = members.iter().map(|member| member.lease).max().unwrap_or_default().max(shared.pace.lease);
+        let settled = settled_for >= by_any_clock(longest_lease) || !guard::on(Guard::Incarnation);
+        shared.proof.send_replace(Proof {
+            asked_at,
+            acked,
+            acked_by_all: members.iter().map(|member| member.acked).min().unwrap_or_default(),
+            edge_by_all: members.iter().map(|member| member.edge).min().unwrap_or_default(),
+            longest_lease,
+            settled,
+            complete,
+            time,
+        });
+        for (id, beat) in self.silence.of(&members, self.turn.replica, asked_at, lapsed) {
+            if self.store.remove_silent(id, beat).await? {
+                tracing::warn!(replica = %id, "it was silent for longer than its lease, and is taken for dead");
+            }
+        }
         Ok(any || more)
     }
+
+    /// Once, and whenever it changes.
+    fn tell_durability(&mut self, synced: &Synced) {
+        let found = (synced.weakness, synced.standbys);
+        if self.told.replace(found) == Some(found) {
+            return;
+        }
+        if let Some(weakness) = synced.weakness {
+            tracing::warn!(%weakness, "revocations may be lost by the database: what this service promises does not hold then");
+        } else if synced.standbys.hang_on_one() {
+            tracing::warn!(
+                "one synchronous standby streams: when it stops, every commit waits for it, and replicas stop answering; \
+                 let two of three be a quorum"
+            );
+        }
+    }
+}
+
+/// Whether the next turn may succeed.
+fn is_passing(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unavailable(_) | Error::Unanswered(_) | Error::CommitUnknown(_) | Error::TaskLost(_) | Error::Overloaded
+    )
 }

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, sea_query::OnConflict,
+    QueryOrder as _, sea_query::OnConflict,
 };
 
 use super::{
@@ -14,16 +14,8 @@ use crate::{
     signing::Kid,
 };
 
-pub(super) async fn find(
-    db: &impl ConnectionTrait,
-    id: ServiceAccountId,
-    lock: bool,
-) -> Result<Option<ServiceAccount>, Error> {
-    let mut query = service_account::Entity::find_by_id(id.to_string());
-    if lock {
-        query = query.lock_exclusive();
-    }
-    let Some(row) = query.all(db).await?.pop() else { return Ok(None) };
+pub(super) async fn find(db: &impl ConnectionTrait, id: ServiceAccountId) -> Result<Option<ServiceAccount>, Error> {
+    let Some(row) = service_account::Entity::find_by_id(id.to_string()).all(db).await?.pop() else { return Ok(None) };
     let keys = service_account_key::Entity::find()
         .filter(service_account_key::Column::ServiceAccountId.eq(id.to_string()))
         .order_by_asc(service_account_key::Column::CreateTime)

@@ -6,16 +6,8 @@ use sea_orm::{
 use super::{Error, codec, entity::application};
 use crate::domain::{account::Scope, application::Application, id::ApplicationId, page::PageRequest};
 
-pub(super) async fn find(
-    db: &impl ConnectionTrait,
-    id: ApplicationId,
-    lock: bool,
-) -> Result<Option<Application>, Error> {
-    let mut query = application::Entity::find_by_id(id.to_string());
-    if lock {
-        query = query.lock_exclusive();
-    }
-    query.all(db).await?.pop().map(codec::application).transpose()
+pub(super) async fn find(db: &impl ConnectionTrait, id: ApplicationId) -> Result<Option<Application>, Error> {
+    application::Entity::find_by_id(id.to_string()).all(db).await?.pop().map(codec::application).transpose()
 }
 
 /// Those in `scope`.

@@ -185,7 +185,7 @@ impl Store {
         let Some(nonce) = act.signer.as_ref().map(|signer| signer.nonce) else { return Ok(()) };
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_write().await?;
-            let now = store.database_time();
+            let now = store.time(&tx).await?;
             if nonces::spend(&tx, &nonce, now).await? {
                 put(&tx, &store.inner.entropy, &act, now, vec![Outcome::Refused(reason)]).await?;
             }

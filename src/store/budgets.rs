@@ -79,7 +79,8 @@ impl Store {
             let mut rows = lock_rows(&tx, &asks).await?;
             // Behind the locks: a time from before them may be of a window that is over.
             // The clock since boot first: a machine that sleeps in between is late, never early.
-            let (time_at, time) = (store.inner.clock.boottime(), store.database_time());
+            let time_at = store.inner.clock.boottime();
+            let time = store.time(&tx).await?;
             let members = replica::Entity::find().count(&tx).await?;
             let mut changed = BTreeMap::new();
             let grants = asks.iter().map(|ask| grant(ask, &mut rows, &mut changed, time, members)).collect();

@@ -20,7 +20,7 @@ impl Store {
         use job_claim::Column as C;
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_upkeep().await?;
-            let now = store.database_time();
+            let now = store.time(&tx).await?;
             let until = now.checked_add(lasts).unwrap_or(now).micros();
             let row = job_claim::Model { job: job.to_owned(), holder, until_time: until };
             let known = |column| Expr::col((job_claim::Entity, column));

@@ -85,6 +85,7 @@ words!(Cause {
     Expired = "expired",
     Narrowed = "narrowed",
     Rotated = "rotated",
+    HistoryFork = "history_fork",
 });
 words!(LeakPolicy { Alert = "alert", Disable = "disable", Revoke = "revoke" });
 words!(KeyType { Secret = "secret", Publishable = "publishable" });
@@ -135,7 +136,7 @@ fn duration(micros: i64, what: &str) -> Result<Duration, Error> {
     u64::try_from(micros).map(Duration::from_micros).map_err(|_| corrupt(what, micros))
 }
 
-fn micros(duration: Duration) -> i64 {
+pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 

@@ -1,24 +1,27 @@
+//! Opens the database, and keeps its connections by what they are for.
+
+mod postgres;
+mod schema;
+mod sqlite;
+mod turns;
+
 use std::{
-    fs::OpenOptions,
-    io::ErrorKind,
-    path::Path,
+    future::Future,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use portcullis_migrations::{Migrator, MigratorTrait as _};
-use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait as _,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
-};
-use tokio::sync::{Mutex, MutexGuard, Notify, Semaphore, SemaphorePermit};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _};
+use tokio::sync::{Notify, Semaphore};
 
-use super::{DatabaseUrl, Error, OpenError, audit::chain_backlog, lock::FileLock};
-use crate::{clock::Clock, domain::time::Timestamp, entropy::Entropy};
+use super::{DatabaseUrl, Error, OpenError, lock::FileLock, url::Place};
+use crate::{clock::Clock, entropy::Entropy};
+pub(super) use sqlite::immediate;
+pub(super) use postgres::doorbell;
+use turns::{Turns, WriteTurn};
 
 /// An open database. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,6 +31,27 @@ pub struct Store {
 
 #[derive(Debug)]
 pub(super) struct Inner {
+    url: DatabaseUrl,
+    connections: RwLock<Connections>,
+    pub(super) turns: Turns,
+    /// Places for calls that read or wait to.
+    pub(super) reads: Arc<Semaphore>,
+    pub(super) clock: Clock,
+    pub(super) entropy: Entropy,
+    pub(super) latest_micros: AtomicI64,
+    statements: Arc<AtomicU64>,
+    pub(super) hand_outs: AtomicU64,
+    pub(super) forgotten_at_once: AtomicU64,
+    /// Whether there is a server that takes mail.
+    pub(super) mail: AtomicBool,
+    /// Something is to be told.
+    pub(super) told: Notify,
+    _lock: Option<FileLock>,
+}
+
+/// By what they are for: none can be starved by another.
+#[derive(Debug, Clone)]
+struct Connections {
     /// Calls that read.
     pool: DatabaseConnection,
     /// Calls that write: readers must not keep a writer waiting, and the sync loop behind it.
@@ -44,71 +68,31 @@ pub(super) struct Inner {
     looks: DatabaseConnection,
     /// What is to be told: neither waits for it, nor it for them.
     outbox: DatabaseConnection,
-    /// Writers in the order of their coming. SQLite has one writer at a time, and waits
-    /// for it by polling, which is unfair.
-    turn: Mutex<()>,
-    /// Calls wait here first, so that the sync loop is behind one of them at most.
-    queue: Mutex<()>,
-    /// Places for calls that wait to write, and for those that read or wait to.
-    waiting: Semaphore,
-    pub(super) reads: Arc<Semaphore>,
-    pub(super) clock: Clock,
-    pub(super) entropy: Entropy,
-    latest_micros: AtomicI64,
-    statements: Arc<AtomicU64>,
-    pub(super) hand_outs: AtomicU64,
-    pub(super) forgotten_at_once: AtomicU64,
-    /// Whether there is a server that takes mail.
-    pub(super) mail: AtomicBool,
-    /// Something is to be told.
-    pub(super) told: Notify,
-    _lock: FileLock,
 }
 
-/// The right to write, until dropped.
-#[derive(Debug)]
-pub(super) struct WriteTurn<'a> {
-    _turn: MutexGuard<'a, ()>,
-    _queue: Option<MutexGuard<'a, ()>>,
-    _place: Option<SemaphorePermit<'a>>,
-}
-
-const POOL: u32 = 8;
-/// How many calls may wait to write.
-const WAITING: usize = 128;
 /// How many may read, or wait for a connection to.
 const READING: usize = 64;
-/// How long one statement may wait for another process's lock.
+/// How long one statement may wait for another's lock, or for a connection.
 const BUSY: Duration = Duration::from_secs(5);
+/// How long work may take at a server, where it is on the other side of a network: what is longer
+/// without an answer will not get one.
+const UNANSWERED: Duration = Duration::from_secs(15);
 
 impl Store {
-    /// Opens a migrated database and keeps other processes off it.
+    /// Opens a migrated database. A file is kept from other processes; a server is shared.
     pub async fn open(url: &DatabaseUrl, clock: Clock, entropy: Entropy) -> Result<Self, OpenError> {
-        if !url.path.exists() {
-            return Err(OpenError::Missing(url.path.display().to_string()));
-        }
-        let lock = FileLock::take(&url.path)?;
+        let lock = match &url.0 {
+            Place::Sqlite(path) => Some(sqlite::lock_existing(path)?),
+            Place::Postgres(_) => None,
+        };
         let statements = Arc::new(AtomicU64::new(0));
-        let pool = connect(url, POOL, &statements).await?;
-        check_schema(&pool).await?;
-        let writer = connect(url, 1, &statements).await?;
-        let sync = connect(url, 1, &Arc::default()).await?;
-        let ledger = connect(url, 1, &Arc::default()).await?;
-        let upkeep = connect(url, 1, &Arc::default()).await?;
-        let looks = connect(url, 1, &Arc::default()).await?;
-        let outbox = connect(url, 1, &Arc::default()).await?;
+        let connections = Connections::open(url, &statements, false).await?;
+        schema::check(&connections.pool).await?;
         let inner = Inner {
-            pool,
-            sync,
-            ledger,
-            upkeep,
-            looks,
-            outbox,
-            turn: Mutex::new(()),
-            queue: Mutex::new(()),
-            waiting: Semaphore::new(WAITING),
+            url: url.clone(),
+            connections: RwLock::new(connections),
+            turns: if url.is_shared() { Turns::each() } else { Turns::one() },
             reads: Arc::new(Semaphore::new(READING)),
-            writer,
             clock,
             entropy,
             latest_micros: AtomicI64::new(i64::MIN),
@@ -124,22 +108,30 @@ impl Store {
         Ok(store)
     }
 
-    /// Makes the database if there is none, and applies the migrations it lacks.
-    /// Answers how many there were.
+    /// Makes the file if there is none, and applies the migrations that the database lacks.
+    /// Answers how many there were. Of several that do this at once one does it.
     pub async fn migrate(url: &DatabaseUrl) -> Result<usize, OpenError> {
-        let folder = url.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(folder) = folder {
-            let io = |error| OpenError::Io { path: folder.display().to_string(), error };
-            tokio::fs::create_dir_all(folder).await.map_err(io)?;
+        match &url.0 {
+            Place::Sqlite(path) => {
+                let _lock = sqlite::make(path).await?;
+                schema::migrate(sqlite::connect(path, 1, &Arc::default()).await?).await
+            }
+            Place::Postgres(url) => {
+                let database = postgres::connect_one(url).await?;
+                postgres::lock_migrations(&database).await?;
+                schema::migrate(database).await
+            }
         }
-        let _lock = FileLock::take(&url.path)?;
-        make_private(&url.path)?;
-        let database = connect(url, 1, &Arc::default()).await?;
-        let pending = pending(&database).await?;
-        Migrator::up(&database, None).await?;
-        chain_backlog(&database).await?;
-        database.close().await?;
-        Ok(pending)
+    }
+
+    /// Whether other processes may serve from the same database.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.inner.url.is_shared()
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.inner.url.0
     }
 
     /// How many statements calls have sent; not those of the sync loop, the ledger
@@ -149,141 +141,159 @@ impl Store {
         self.inner.statements.load(Ordering::SeqCst)
     }
 
-    /// The database's time. The engine in the same process has this process's clock; where
-    /// that is set back, the time of what was written does not go back with it.
-    pub(super) fn database_time(&self) -> Timestamp {
-        let now = self.inner.clock.now();
-        let latest = self.inner.latest_micros.fetch_max(now.micros(), Ordering::AcqRel);
-        now.max(Timestamp::from_micros(latest))
-    }
-
     /// Closes the connections. SQLite then folds its log into the database file, so that the
     /// one file is all there is.
     pub async fn close(&self) {
-        let Inner { sync, ledger, upkeep, looks, outbox, writer, pool, .. } = &*self.inner;
-        for connection in [sync, ledger, upkeep, looks, outbox, writer, pool] {
-            if let Err(error) = connection.close_by_ref().await {
+        for connection in self.connections().all() {
+            if let Err(error) = connection.close().await {
                 tracing::warn!(%error, "the database did not close");
             }
         }
     }
 
-    /// Waits for this writer's turn and begins. BEGIN IMMEDIATE: a deferred transaction
-    /// that reads and then writes fails when another wrote in between. Refuses when many
-    /// wait already: they would outlive their callers.
+    fn connections(&self) -> Connections {
+        self.inner.connections.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for this writer's turn and begins. Refuses when many wait already: they would
+    /// outlive their callers.
     pub(super) async fn begin_write(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
-        let place = self.inner.waiting.try_acquire().map_err(|_| Error::Overloaded)?;
-        self.begin_in_line(place).await
+        let turn = self.inner.turns.write()?.await?;
+        Ok((turn, self.connections().writer.begin_with_options(immediate()).await?))
     }
 
     /// As [`Store::begin_write`], for the few that nobody waits for: they take the next place.
     pub(super) async fn begin_patient_write(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
-        let place = self.inner.waiting.acquire().await.map_err(|_| Error::Overloaded)?;
-        self.begin_in_line(place).await
-    }
-
-    async fn begin_in_line<'a>(
-        &'a self,
-        place: SemaphorePermit<'a>,
-    ) -> Result<(WriteTurn<'a>, DatabaseTransaction), Error> {
-        let queue = self.inner.queue.lock().await;
-        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: Some(queue), _place: Some(place) };
-        Ok((turn, self.inner.writer.begin_with_options(immediate()).await?))
+        let turn = self.inner.turns.patient_write().await?;
+        Ok((turn, self.connections().writer.begin_with_options(immediate()).await?))
     }
 
     pub(super) async fn begin_sync(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
-        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None, _place: None };
-        Ok((turn, self.inner.sync.begin_with_options(immediate()).await?))
+        let turn = self.inner.turns.sync().await?;
+        Ok((turn, self.connections().sync.begin_with_options(immediate()).await?))
     }
 
     pub(super) async fn begin_ledger(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
-        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None, _place: None };
-        Ok((turn, self.inner.ledger.begin_with_options(immediate()).await?))
+        let turn = self.inner.turns.ledger().await?;
+        Ok((turn, self.connections().ledger.begin_with_options(immediate()).await?))
     }
 
-    /// In the line of the calls, so that the sync loop is behind one of all of them at most; but
-    /// never refused.
     pub(super) async fn begin_upkeep(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
-        let queue = self.inner.queue.lock().await;
-        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: Some(queue), _place: None };
-        Ok((turn, self.inner.upkeep.begin_with_options(immediate()).await?))
+        let turn = self.inner.turns.upkeep().await?;
+        Ok((turn, self.connections().upkeep.begin_with_options(immediate()).await?))
     }
 
     pub(super) async fn begin_outbox(&self) -> Result<(WriteTurn<'_>, DatabaseTransaction), Error> {
-        let turn = WriteTurn { _turn: self.inner.turn.lock().await, _queue: None, _place: None };
-        Ok((turn, self.inner.outbox.begin_with_options(immediate()).await?))
+        let turn = self.inner.turns.outbox().await?;
+        Ok((turn, self.connections().outbox.begin_with_options(immediate()).await?))
     }
 
     /// A look at what is to be told: it waits for nobody who writes.
     pub(super) async fn look_at_outbox(&self) -> Result<DatabaseTransaction, DbErr> {
-        self.inner.outbox.begin().await
+        self.connections().outbox.begin().await
     }
 
     /// For a look that is no call's.
-    pub(super) fn looks(&self) -> &DatabaseConnection {
-        &self.inner.looks
+    pub(super) fn looks(&self) -> DatabaseConnection {
+        self.connections().looks
     }
 
     /// Begins a transaction that sees one moment and writes nothing.
     pub(super) async fn begin_read(&self) -> Result<DatabaseTransaction, DbErr> {
-        self.inner.pool.begin().await
+        self.connections().pool.begin().await
+    }
+
+    /// Runs database work in a task that a cancelled call cannot drop: a driver whose
+    /// transaction is dropped half-way may hand the open one to the next caller.
+    pub(super) async fn detached<T, F, Fut>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(Self) -> Fut,
+        Fut: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        self.detached_within(UNANSWERED, work).await
+    }
+
+    /// As [`Store::detached`], where the answer is of no use afterwards.
+    pub(super) async fn detached_within<T, F, Fut>(&self, within: Duration, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(Self) -> Fut,
+        Fut: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let (store, work) = (self.clone(), work(self.clone()));
+        match tokio::spawn(async move { store.answered(within, work).await }).await {
+            Ok(answer) => answer,
+            Err(error) => Err(Error::TaskLost(error.to_string())),
+        }
+    }
+
+    /// Gives work up that a server does not answer: nothing tells a connection whose other end is
+    /// gone without a word from one that is slow, and it would be waited for until the system's
+    /// own patience ends. Every connection is made anew then; whoever still has an old one keeps it.
+    pub(super) async fn answered<T>(
+        &self,
+        within: Duration,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        if !self.is_shared() {
+            return work.await;
+        }
+        match tokio::time::timeout(within, work).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.connect_anew().await;
+                Err(Error::Unanswered(within))
+            }
+        }
+    }
+
+    async fn connect_anew(&self) {
+        match Connections::open(&self.inner.url, &self.inner.statements, true).await {
+            Ok(new) => {
+                let mut connections = self.inner.connections.write().unwrap_or_else(PoisonError::into_inner);
+                let old = std::mem::replace(&mut *connections, new);
+                drop(connections);
+                for connection in old.all() {
+                    tokio::spawn(connection.close());
+                }
+            }
+            Err(error) => tracing::error!(%error, "the connections cannot be made anew"),
+        }
     }
 }
 
-/// Makes the file, if there is none, readable by its owner only; SQLite gives its logs the
-/// same mode.
-fn make_private(path: &Path) -> Result<(), OpenError> {
-    let mut options = OpenOptions::new();
-    options.create_new(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(OpenError::Io { path: path.display().to_string(), error }),
+impl Connections {
+    /// `lazy`: each when it is used first.
+    async fn open(url: &DatabaseUrl, statements: &Arc<AtomicU64>, lazy: bool) -> Result<Self, DbErr> {
+        let aside = Arc::default();
+        Ok(match &url.0 {
+            Place::Sqlite(path) => Self {
+                pool: sqlite::connect(path, 8, statements).await?,
+                writer: sqlite::connect(path, 1, statements).await?,
+                sync: sqlite::connect(path, 1, &aside).await?,
+                ledger: sqlite::connect(path, 1, &aside).await?,
+                upkeep: sqlite::connect(path, 1, &aside).await?,
+                looks: sqlite::connect(path, 1, &aside).await?,
+                outbox: sqlite::connect(path, 1, &aside).await?,
+            },
+            Place::Postgres(url) => {
+                let pool = postgres::Pool { url, lazy };
+                Self {
+                    pool: pool.reading(6, statements).await?,
+                    writer: pool.writing(turns::WRITERS, statements).await?,
+                    sync: pool.writing(1, &aside).await?,
+                    ledger: pool.writing(1, &aside).await?,
+                    upkeep: pool.writing(1, &aside).await?,
+                    looks: pool.reading(1, &aside).await?,
+                    outbox: pool.writing(2, &aside).await?,
+                }
+            }
+        })
     }
-}
 
-pub(super) fn immediate() -> TransactionOptions {
-    TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() }
-}
-
-async fn connect(url: &DatabaseUrl, size: u32, statements: &Arc<AtomicU64>) -> Result<DatabaseConnection, DbErr> {
-    let path = url.path.clone();
-    // Made by `migrate` alone: a file that is gone must not come back empty.
-    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rw", path.display()));
-    options.max_connections(size).min_connections(1).sqlx_logging(false).acquire_timeout(BUSY).map_sqlx_sqlite_opts(
-        move |sqlite| {
-            sqlite
-                .filename(&path)
-                .journal_mode(SqliteJournalMode::Wal)
-                // NORMAL loses acknowledged commits when the power goes.
-                .synchronous(SqliteSynchronous::Full)
-                .foreign_keys(true)
-                .busy_timeout(BUSY)
-                // A log that once grew under a long read is cut back at the next checkpoint.
-                .pragma("journal_size_limit", "67108864")
-        },
-    );
-    let mut connection = Database::connect(options).await?;
-    let statements = Arc::clone(statements);
-    connection.set_metric_callback(move |_| {
-        statements.fetch_add(1, Ordering::SeqCst);
-    });
-    Ok(connection)
-}
-
-async fn pending(database: &DatabaseConnection) -> Result<usize, OpenError> {
-    match Migrator::get_pending_migrations(database).await {
-        Ok(pending) => Ok(pending.len()),
-        Err(DbErr::Custom(what) | DbErr::Migration(what)) => Err(OpenError::Newer(what)),
-        Err(error) => Err(error.into()),
-    }
-}
-
-async fn check_schema(database: &DatabaseConnection) -> Result<(), OpenError> {
-    match pending(database).await? {
-        0 => Ok(()),
-        pending => Err(OpenError::NotMigrated { pending }),
+    fn all(self) -> [DatabaseConnection; 7] {
+        let Self { pool, writer, sync, ledger, upkeep, looks, outbox } = self;
+        [sync, ledger, upkeep, looks, outbox, writer, pool]
     }
 }

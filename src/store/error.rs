@@ -8,6 +8,9 @@ pub enum Error {
     /// It does not answer, or refuses; nothing was written.
     #[error("the database does not answer: {0}")]
     Unavailable(DbErr),
+    /// It was asked, and did not answer for so long: what was to be written may have been.
+    #[error("the database has not answered for {0:?}")]
+    Unanswered(std::time::Duration),
     /// So many wait to write that another would wait too long.
     #[error("too many writes are waiting")]
     Overloaded,
@@ -17,6 +20,15 @@ pub enum Error {
     /// A row that no version of this program wrote.
     #[error("the database holds what it should not: {0}")]
     Corrupt(String),
+    /// A replica that has applied less than the log still holds.
+    #[error("what was applied has been compacted away")]
+    Behind,
+    /// The log holds, or may hold, events of a newer program.
+    #[error("the log holds events of a newer version of portcullis; use that version")]
+    NewerEvents,
+    /// A commit that the server acknowledges could be lost.
+    #[error("the database may lose what it has acknowledged: {0}")]
+    Weak(super::Weakness),
     /// This replica's own row is gone: somebody else took over.
     #[error("this replica is no longer registered")]
     NotRegistered,
@@ -52,11 +64,11 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         tracing::error!(%error, "store: {error}");
         match error {
-            Error::Unavailable(_) | Error::NotRegistered | Error::SourceForgotten => Self::StoreUnavailable,
-            Error::CommitUnknown(_) | Error::TaskLost(_) => Self::CommitUnknown,
+            Error::Unavailable(_) | Error::Weak(_) | Error::NewerEvents | Error::NotRegistered | Error::SourceForgotten => Self::StoreUnavailable,
+            Error::CommitUnknown(_) | Error::Unanswered(_) | Error::TaskLost(_) => Self::CommitUnknown,
             Error::Overloaded => Self::Overloaded,
             Error::Corrupt(_) | Error::NoEntropy(_) => Self::Internal,
-            Error::Forked => Self::FreshnessUnproven,
+            Error::Forked | Error::Behind => Self::FreshnessUnproven,
             Error::Refused(refusal) => *refusal,
         }
     }
@@ -73,7 +85,7 @@ pub enum OpenError {
     Missing(String),
     #[error("the schema is older than this program ({pending} migrations to apply); run `portcullis migrate`")]
     NotMigrated { pending: usize },
-    #[error("the schema does not belong to this program: {0}; use the version that wrote it, or a newer one")]
+    #[error("the schema is of a newer version of portcullis (it has {0}); use the version that wrote it, or a newer one")]
     Newer(String),
     #[error(transparent)]
     Database(#[from] DbErr),

@@ -1,9 +1,9 @@
 use std::sync::atomic::Ordering;
 
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait, Iterable as _, PrimaryKeyToColumn as _, PrimaryKeyTrait,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    sea_query::{IntoValueTuple as _, ValueTuple},
+    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait, Iterable as _,
+    PrimaryKeyToColumn as _, PrimaryKeyTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    sea_query::{IntoValueTuple as _, LockBehavior, LockType, ValueTuple},
 };
 
 use super::{Error, Store};
@@ -46,7 +46,7 @@ impl Store {
         self.detached(async move |store| {
             let columns = E::PrimaryKey::iter().map(|key| key.into_column());
             let find = E::find().select_only().columns(columns).filter(old).order_by_asc(order).limit(FOUND);
-            let keys = find.into_tuple::<KeyOf<E>>().all(store.looks()).await?;
+            let keys = find.into_tuple::<KeyOf<E>>().all(&store.looks()).await?;
             Ok(keys.into_iter().map(KeyOf::<E>::into_value_tuple).collect())
         })
         .await
@@ -57,14 +57,35 @@ impl Store {
         let one = |key: &ValueTuple| {
             columns.iter().zip(key.clone()).fold(Condition::all(), |all, (column, value)| all.add(column.eq(value)))
         };
-        let these = keys.iter().map(one).fold(Condition::any(), Condition::add);
+        let these = Condition::all().add(keys.iter().map(one).fold(Condition::any(), Condition::add));
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_upkeep().await?;
-            let rows = E::delete_many().filter(these).filter(old).exec(&tx).await?.rows_affected;
+            let rows = delete_unlocked::<E>(&tx, these.add(old)).await?;
             tx.commit().await?;
             store.inner.forgotten_at_once.fetch_max(rows, Ordering::SeqCst);
             Ok(rows)
         })
         .await
     }
+}
+
+/// What somebody else has locked is in use, and stays: to wait for rows in the order in which they are
+/// found could be to wait in a circle.
+async fn delete_unlocked<E: EntityTrait>(tx: &DatabaseTransaction, these: Condition) -> Result<u64, Error> {
+    let columns: Vec<E::Column> = E::PrimaryKey::iter().map(|key| key.into_column()).collect();
+    if tx.get_database_backend() == DbBackend::Sqlite {
+        return Ok(E::delete_many().filter(these).exec(tx).await?.rows_affected);
+    }
+    let find = E::find().select_only().columns(columns.iter().copied()).filter(these);
+    let find = find.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    let found = find.into_tuple::<KeyOf<E>>().all(tx).await?;
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let one = |key: KeyOf<E>| {
+        let values = key.into_value_tuple().into_iter();
+        columns.iter().zip(values).fold(Condition::all(), |all, (column, value)| all.add(column.eq(value)))
+    };
+    let those = found.into_iter().map(one).fold(Condition::any(), Condition::add);
+    Ok(E::delete_many().filter(those).exec(tx).await?.rows_affected)
 }

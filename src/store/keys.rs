@@ -33,7 +33,7 @@ pub(super) async fn find_any(db: &impl ConnectionTrait, key: KeyId) -> Result<Op
 /// By what only its holders know.
 pub(super) async fn find_by_hash(db: &impl ConnectionTrait, hash: &SecretHash) -> Result<Option<Key>, Error> {
     let query = api_key::Entity::find().filter(api_key::Column::SecretSha256.eq(hash.as_bytes().as_slice()));
-    query.lock_exclusive().all(db).await?.pop().map(codec::key).transpose()
+    query.all(db).await?.pop().map(codec::key).transpose()
 }
 
 /// Every other query of keys is bound to an application: a key of another one is not found.
@@ -41,13 +41,9 @@ pub(super) async fn find(
     db: &impl ConnectionTrait,
     application: ApplicationId,
     key: KeyId,
-    lock: bool,
 ) -> Result<Option<Key>, Error> {
-    let mut query =
+    let query =
         api_key::Entity::find_by_id(key.to_string()).filter(api_key::Column::ApplicationId.eq(application.to_string()));
-    if lock {
-        query = query.lock_exclusive();
-    }
     // `.all()`: on SQLite `.one()` binds its LIMIT and has the statement prepared anew.
     query.all(db).await?.pop().map(codec::key).transpose()
 }
@@ -57,7 +53,7 @@ pub(super) async fn read_all(
     db: &impl ConnectionTrait,
     ids: Vec<String>,
 ) -> Result<HashMap<String, Result<Key, Error>>, Error> {
-    let query = api_key::Entity::find().filter(api_key::Column::KeyId.is_in(ids)).lock_exclusive();
+    let query = api_key::Entity::find().filter(api_key::Column::KeyId.is_in(ids));
     let rows = query.order_by_asc(api_key::Column::KeyId).all(db).await?;
     Ok(rows.into_iter().map(|row| (row.key_id.clone(), codec::key(row))).collect())
 }
@@ -68,10 +64,10 @@ pub(super) async fn chain(db: &impl ConnectionTrait, chain: KeyId) -> Result<Vec
     Ok(oldest_first(rows.into_iter().map(codec::key).collect::<Result<_, _>>()?))
 }
 
-/// Those of a chain that have not ended, locked in one order for everybody who locks them.
+/// Those of a chain that have not ended.
 pub(super) async fn good(db: &impl ConnectionTrait, chain: KeyId, now: Timestamp) -> Result<Vec<Key>, Error> {
     let of_chain = api_key::Entity::find().filter(api_key::Column::Chain.eq(chain.to_string()));
-    let query = of_chain.filter(has_not_ended(now)).lock_exclusive();
+    let query = of_chain.filter(has_not_ended(now));
     let rows = query.order_by_asc(api_key::Column::KeyId).all(db).await?;
     rows.into_iter().map(codec::key).collect()
 }

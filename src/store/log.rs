@@ -1,15 +1,17 @@
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, TransactionTrait as _, TryGetable as _,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
+    IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, TransactionTrait as _, TryGetable as _,
+    sea_query::{Expr, OnConflict},
 };
 use uuid::Uuid;
 
 use super::{
     Error, Store, codec,
     entity::{event_log, log_head, replica},
+    listen::CHANNEL,
 };
 use crate::domain::{
-    event::{Event, Position},
+    event::{self, Event, Position},
     id::Revision,
     time::Timestamp,
 };
@@ -33,18 +35,44 @@ pub enum Resume {
 }
 
 pub(super) const PAGE: u64 = 512;
-const HEAD: i16 = 1;
+/// The number of the first migration behind which programs of one schema may serve side by side.
+const SCHEMA: i64 = 8;
+pub(super) const HEAD: i16 = 1;
 
-/// Gives the next revision. The row's lock is held to the end of the transaction, so the
-/// order of numbers is the order of commits, without gaps, on every engine.
-pub(super) async fn next_revision(db: &impl ConnectionTrait) -> Result<Revision, Error> {
-    bump(db, "UPDATE log_head SET seq = seq + 1 WHERE id = 1 RETURNING seq").await
+/// Writes the head without moving it. The row's lock is held to the end of the transaction: what
+/// was read behind it cannot change before the commit, and the order of numbers is the order of
+/// commits, without gaps, on every engine. An answer that changes nothing is as durable, and as
+/// ordered, as one that does.
+pub(super) async fn take_head(db: &impl ConnectionTrait) -> Result<Revision, Error> {
+    bump(db, "UPDATE log_head SET seq = seq WHERE id = 1 RETURNING seq").await
 }
 
-/// Writes the head without moving it: an answer that changes nothing is as durable, and
-/// as ordered, as one that does.
-pub(super) async fn touch_head(db: &impl ConnectionTrait) -> Result<Revision, Error> {
-    bump(db, "UPDATE log_head SET seq = seq WHERE id = 1 RETURNING seq").await
+/// Gives the next revision to whoever has taken the head,
+/// and rings, at the commit, for the other replicas.
+pub(super) async fn next_revision(db: &impl ConnectionTrait) -> Result<Revision, Error> {
+    match db.get_database_backend() {
+        DbBackend::Postgres => {
+            let ring = format!("pg_notify('{CHANNEL}', '')");
+            bump(db, &format!("UPDATE log_head SET seq = seq + 1 WHERE id = 1 RETURNING seq, {ring}")).await
+        }
+        _ => bump(db, "UPDATE log_head SET seq = seq + 1 WHERE id = 1 RETURNING seq").await,
+    }
+}
+
+/// Whether every replica reads events of this version. From then on they may stand in the log, and
+/// no program that does not read them joins.
+pub(super) async fn admit(db: &impl ConnectionTrait, version: i64) -> Result<bool, Error> {
+    let older = replica::Entity::find().filter(replica::Column::Reads.lt(version));
+    if older.count(db).await? > 0 {
+        return Ok(false);
+    }
+    log_head::Entity::update_many()
+        .col_expr(log_head::Column::Version, Expr::value(version))
+        .filter(log_head::Column::Id.eq(HEAD))
+        .filter(log_head::Column::Version.lt(version))
+        .exec(db)
+        .await?;
+    Ok(true)
 }
 
 async fn bump(db: &impl ConnectionTrait, sql: &str) -> Result<Revision, Error> {
@@ -80,6 +108,18 @@ pub(super) async fn after(db: &impl ConnectionTrait, revision: Revision) -> Resu
     Ok(LogPage { events, more })
 }
 
+/// Whether a place is in this history.
+pub(super) async fn place_of(db: &impl ConnectionTrait, position: Position) -> Result<Resume, Error> {
+    let row = event_log::Entity::find_by_id(position.revision.number()).all(db).await?.pop();
+    if let Some(row) = row {
+        return Ok(if row.event_id == position.event_id { Resume::Here } else { Resume::Forked });
+    }
+    let first = event_log::Entity::find().order_by_asc(event_log::Column::Seq).limit(1).all(db).await?.pop();
+    let first = first.ok_or_else(|| Error::Corrupt("an empty log".to_owned()))?;
+    let gone = first.seq > position.revision.number();
+    Ok(if gone { Resume::Gone { oldest: Revision::new(first.seq) } } else { Resume::Forked })
+}
+
 fn read(row: event_log::Model) -> Result<Event, Error> {
     let changes: Vec<codec::ChangeRow> =
         serde_json::from_value(row.changes).map_err(|error| Error::Corrupt(format!("event {}: {error}", row.seq)))?;
@@ -95,11 +135,21 @@ impl Store {
     /// Begins a history where there is none: a name for it, and an event 0 to stand on.
     pub(super) async fn begin_history(&self) -> Result<(), super::OpenError> {
         let (_turn, tx) = self.begin_write().await?;
-        if log_head::Entity::find_by_id(HEAD).all(&tx).await?.is_empty() {
-            let now = self.database_time();
-            let log_id = self.inner.entropy.uuid(now)?;
-            let head = log_head::Model { id: HEAD, log_id, seq: 0 };
-            log_head::Entity::insert(head.into_active_model().reset_all()).exec_without_returning(&tx).await?;
+        let now = self.time(&tx).await?;
+        let log_id = self.inner.entropy.uuid(now)?;
+        let head = log_head::Model {
+            id: HEAD,
+            log_id,
+            seq: 0,
+            incarnation: String::new(),
+            since: 0,
+            version: event::FIRST,
+            serves_from: SCHEMA,
+        };
+        // Of several replicas that begin at once, one does.
+        let there = OnConflict::column(log_head::Column::Id).do_nothing().to_owned();
+        let insert = log_head::Entity::insert(head.into_active_model().reset_all()).on_conflict(there);
+        if insert.exec_without_returning(&tx).await? == 1 {
             let event = event_log::Model {
                 seq: 0,
                 event_id: self.inner.entropy.uuid(now)?,
@@ -128,14 +178,7 @@ impl Store {
         self.detached(async move |store| {
             let _place = store.inner.reads.acquire().await.map_err(|_| Error::Overloaded)?;
             let tx = store.begin_read().await?;
-            let row = event_log::Entity::find_by_id(position.revision.number()).all(&tx).await?.pop();
-            if let Some(row) = row {
-                return Ok(if row.event_id == position.event_id { Resume::Here } else { Resume::Forked });
-            }
-            let first = event_log::Entity::find().order_by_asc(event_log::Column::Seq).limit(1).all(&tx).await?.pop();
-            let first = first.ok_or_else(|| Error::Corrupt("an empty log".to_owned()))?;
-            let gone = first.seq > position.revision.number();
-            Ok(if gone { Resume::Gone { oldest: Revision::new(first.seq) } } else { Resume::Forked })
+            place_of(&tx, position).await
         })
         .await
     }

@@ -23,7 +23,8 @@ impl Store {
     pub async fn spend_nonce(&self, nonce: Nonce) -> Result<bool, Error> {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_write().await?;
-            let fresh = spend(&tx, &nonce, store.database_time()).await?;
+            let now = store.time(&tx).await?;
+            let fresh = spend(&tx, &nonce, now).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
             Ok(fresh)
         })

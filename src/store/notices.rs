@@ -111,7 +111,7 @@ impl Store {
         let webhooks = webhooks::hearing(db, application_id).await?;
         let has_mail = self.inner.mail.load(Ordering::Relaxed) && !application_id.is_empty();
         let application = match application_id.parse() {
-            Ok(id) if has_mail => match applications::find(db, id, false).await {
+            Ok(id) if has_mail => match applications::find(db, id).await {
                 Err(error @ Error::Corrupt(_)) => {
                     tracing::error!(%error, application_id, "an application does not read: no mail is written to it");
                     None

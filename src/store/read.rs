@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
     ColumnTrait, Condition, DatabaseTransaction,
@@ -40,6 +40,10 @@ pub struct Loaded {
     pub position: Position,
     pub applications: Vec<Application>,
     pub accounts: Vec<ServiceAccount>,
+    /// The database's time within it.
+    pub time: Timestamp,
+    /// The clock since boot when that was read, or earlier.
+    pub time_at: Duration,
 }
 
 const LOAD_PAGE: u64 = 10_000;
@@ -77,6 +81,8 @@ impl Store {
     /// them are never in memory twice.
     pub async fn load(&self, mut each: impl FnMut(Vec<Key>)) -> Result<Loaded, Error> {
         let tx = self.begin_read().await?;
+        let time_at = self.inner.clock.boottime();
+        let time = self.time(&tx).await?;
         let (log_id, position) = log::head(&tx).await?;
         let mut after = String::new();
         loop {
@@ -87,21 +93,8 @@ impl Store {
         }
         let applications = applications::load(&tx).await?;
         let accounts = accounts::load(&tx, "").await?;
-        Ok(Loaded { log_id, position, applications, accounts })
-    }
-
-    /// Runs database work in a task that a cancelled call cannot drop: a driver whose
-    /// transaction is dropped half-way may hand the open one to the next caller.
-    pub(super) async fn detached<T, F, Fut>(&self, work: F) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: FnOnce(Self) -> Fut,
-        Fut: Future<Output = Result<T, Error>> + Send + 'static,
-    {
-        match tokio::spawn(work(self.clone())).await {
-            Ok(answer) => answer,
-            Err(error) => Err(Error::TaskLost(error.to_string())),
-        }
+        tx.rollback().await?;
+        Ok(Loaded { log_id, position, applications, accounts, time, time_at })
     }
 }
 
@@ -113,7 +106,7 @@ impl Snapshot {
     }
 
     pub async fn key(&self, application: ApplicationId, key: KeyId) -> Result<Key, Refusal> {
-        keys::find(&self.tx, application, key, false).await?.ok_or(Refusal::KeyNotFound)
+        keys::find(&self.tx, application, key).await?.ok_or(Refusal::KeyNotFound)
     }
 
     /// A key of whichever application.
@@ -166,7 +159,7 @@ impl Snapshot {
     }
 
     pub async fn application(&self, id: ApplicationId) -> Result<Application, Refusal> {
-        applications::find(&self.tx, id, false).await?.ok_or(Refusal::ApplicationNotFound)
+        applications::find(&self.tx, id).await?.ok_or(Refusal::ApplicationNotFound)
     }
 
     pub async fn applications(
@@ -202,7 +195,7 @@ impl Snapshot {
     }
 
     pub async fn account(&self, id: ServiceAccountId) -> Result<ServiceAccount, Refusal> {
-        accounts::find(&self.tx, id, false).await?.ok_or(Refusal::ServiceAccountNotFound)
+        accounts::find(&self.tx, id).await?.ok_or(Refusal::ServiceAccountNotFound)
     }
 
     /// Events of the audit log, and whether there are more.

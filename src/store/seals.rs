@@ -18,7 +18,12 @@ const KEPT: Duration = Duration::from_hours(30 * 24);
 impl Store {
     /// Whether something is due for a sealed secret.
     pub async fn seals_are_due(&self) -> Result<bool, Error> {
-        self.detached(async move |store| Ok(!due(store.looks(), store.database_time(), 1).await?.is_empty())).await
+        self.detached(async move |store| {
+            let looks = store.looks();
+            let now = store.time(&looks).await?;
+            Ok(!due(&looks, now, 1).await?.is_empty())
+        })
+        .await
     }
 
     /// Forgets those that are gone for a month.

@@ -50,7 +50,7 @@ impl Store {
     pub async fn note_findings(&self, findings: Arc<[Finding]>) -> Result<Vec<Noted>, Error> {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_upkeep().await?;
-            let now = store.database_time();
+            let now = store.time(&tx).await?;
             let mut noted = vec![Noted::Quiet(None); findings.len()];
             let new = learn(&tx, &findings, now).await?;
             let mut keys = Vec::with_capacity(new.len());
@@ -98,14 +98,18 @@ impl Store {
     }
 
     async fn has_held_back(&self) -> Result<bool, Error> {
-        self.detached(async move |store| Ok(!ceiling::over(store.looks(), store.database_time(), 1).await?.is_empty()))
-            .await
+        self.detached(async move |store| {
+            let looks = store.looks();
+            let now = store.time(&looks).await?;
+            Ok(!ceiling::over(&looks, now, 1).await?.is_empty())
+        })
+        .await
     }
 
     async fn tell_some_held_back(&self) -> Result<u64, Error> {
         self.detached(async move |store| {
-            let now = store.database_time();
             let (_turn, tx) = store.begin_upkeep().await?;
+            let now = store.time(&tx).await?;
             let mut told = Vec::new();
             for row in ceiling::over(&tx, now, SETTLED).await? {
                 ceiling::settle(&tx, row, &mut told).await?;
@@ -189,7 +193,7 @@ async fn learn<'a>(
 
 /// The key, if somebody wants to hear of it.
 async fn wanted_key(db: &impl ConnectionTrait, finding: &Finding, now: Timestamp) -> Result<Option<Key>, Error> {
-    let Some(key) = keys::find(db, finding.application_id, finding.key_id, false).await? else { return Ok(None) };
+    let Some(key) = keys::find(db, finding.application_id, finding.key_id).await? else { return Ok(None) };
     Ok(is_wanted(db, finding, &key, now).await?.then_some(key))
 }
 
@@ -224,7 +228,7 @@ async fn notice(
 async fn is_wanted(db: &impl ConnectionTrait, finding: &Finding, key: &Key, now: Timestamp) -> Result<bool, Error> {
     match finding.sign {
         Sign::Network(_) => {
-            let application = applications::find(db, finding.application_id, false).await?;
+            let application = applications::find(db, finding.application_id).await?;
             Ok(application.is_some_and(|application| !application.alert_thresholds.ignore_new_networks))
         }
         Sign::Volume { .. } => Ok(now.since(key.create_time) >= GROWN_UP),

@@ -1,20 +1,27 @@
+//! One turn of the sync loop.
+
 use std::time::Duration;
 
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QueryTrait as _,
+    ColumnTrait as _, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryTrait as _,
     sea_query::{Expr, ExprTrait as _},
 };
 use uuid::Uuid;
 
 use super::{
-    Error, Store, deliveries,
-    entity::{event_log, job_claim, replica},
+    Error, Standbys, Store, Weakness,
+    entity::{event_log, log_head, replica},
     log,
+    members::{self, Member},
+    server::ServerLook,
 };
-use crate::domain::{
-    event::{Event, Position},
-    id::Revision,
-    time::Timestamp,
+use crate::{
+    domain::{
+        event::{Event, Position},
+        id::Revision,
+        time::Timestamp,
+    },
+    guard::{self, Guard},
 };
 
 /// What a replica says of itself in a sync.
@@ -26,6 +33,8 @@ pub struct Turn {
     pub applied: Position,
     /// The last revision that is at its edge: no verifier answers by what was before.
     pub edge: Revision,
+    /// Whether it goes by a server only that loses nothing.
+    pub strict: bool,
 }
 
 /// What it learns.
@@ -39,81 +48,107 @@ pub struct Synced {
     pub time: Timestamp,
     /// The clock since boot when it was read, or earlier.
     pub time_at: Duration,
-    /// What every replica has applied at least.
-    pub acked_by_all: Revision,
-    /// What is at the edge of every replica at least.
-    pub edge_by_all: Revision,
+    /// Everybody who serves, this replica among them.
+    pub members: Vec<Member>,
+    /// For how long the server has been this run of it. A run that has just begun may have forgotten
+    /// who serves.
+    pub settled_for: Duration,
+    pub weakness: Option<Weakness>,
+    pub standbys: Standbys,
 }
 
 impl Store {
-    /// Registers a replica that has loaded. Grants nothing: only a sync does. On SQLite
-    /// the file lock says that every other row, and every claim of a job or a delivery, is of a dead process,
-    /// so they go.
-    pub async fn join(&self, loaded: Position, edge: Revision) -> Result<Uuid, Error> {
-        let id = self.inner.entropy.uuid(self.database_time())?;
-        self.detached(async move |store| {
-            let (_turn, tx) = store.begin_write().await?;
-            replica::Entity::delete_many().exec(&tx).await?;
-            job_claim::Entity::delete_many().exec(&tx).await?;
-            deliveries::release_all(&tx).await?;
-            let (acked_seq, edge_seq) = (loaded.revision.number(), edge.number());
-            let row = replica::Model { id, beat: 0, acked_seq, edge_seq };
-            replica::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(&tx).await?;
-            tx.commit().await?;
-            Ok(id)
-        })
-        .await
-    }
-
-    /// Takes the replica's row away. It must answer nothing from its index any more. What its
-    /// verifiers may still answer, whoever begins after it waits for; beside other members the
-    /// row would have to stay until that is over.
-    pub async fn leave(&self, id: Uuid) -> Result<(), Error> {
-        self.detached(async move |store| {
-            let (_turn, tx) = store.begin_write().await?;
-            replica::Entity::delete_by_id(id).exec(&tx).await?;
-            tx.commit().await?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// One turn of the sync loop, in one durable transaction: says what was applied,
-    /// proves that this history still holds it, and reads what comes next.
-    pub async fn sync(&self, turn: Turn) -> Result<Synced, Error> {
-        self.detached(async move |store| {
+    /// One turn of the sync loop, in one durable transaction: says what was applied, proves that this
+    /// history still holds it, and reads what comes next. Given up after `within`.
+    ///
+    /// # Errors
+    /// [`Error::NotRegistered`] when this replica's row is gone, [`Error::Forked`] when what it has
+    /// applied is not in this history, [`Error::Behind`] when it is no more; [`Error::Weak`].
+    pub async fn sync(&self, turn: Turn, within: Duration) -> Result<Synced, Error> {
+        self.detached_within(within, async move |store| {
             let (_turn, tx) = store.begin_sync().await?;
-            let applied = turn.applied.revision.number();
-            let in_history = event_log::Entity::find()
-                .filter(event_log::Column::Seq.eq(applied))
-                .filter(event_log::Column::EventId.eq(turn.applied.event_id))
-                .into_query();
-            let beat = replica::Entity::update_many()
-                .col_expr(replica::Column::Beat, Expr::col(replica::Column::Beat).add(1))
-                .col_expr(replica::Column::AckedSeq, Expr::value(applied))
-                .col_expr(replica::Column::EdgeSeq, Expr::value(turn.edge.number()))
-                .filter(replica::Column::Id.eq(turn.replica))
-                .filter(Expr::exists(in_history))
-                .exec(&tx)
-                .await?;
-            if beat.rows_affected != 1 {
-                return Err(Error::NotRegistered);
+            if !say(&tx, turn).await? {
+                return Err(why_not(&tx, turn.applied).await?);
             }
             let page = log::after(&tx, turn.applied.revision).await?;
             let members = replica::Entity::find().all(&tx).await?;
-            let by_all = |said: fn(&replica::Model) -> i64| Revision::new(members.iter().map(said).min().unwrap_or(0));
             // The clock since boot first: a machine that sleeps in between is late, never early.
-            let (time_at, time) = (store.inner.clock.boottime(), store.database_time());
+            let time_at = store.inner.clock.boottime();
+            let look = store.look_at_server(&tx).await?;
+            if let (true, Some(weakness)) = (turn.strict && guard::on(Guard::Durability), look.weakness) {
+                return Err(Error::Weak(weakness));
+            }
+            let settled_for = settle(&tx, &look).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
             Ok(Synced {
                 events: page.events,
                 more: page.more,
-                time,
+                time: look.time,
                 time_at,
-                acked_by_all: by_all(|row| row.acked_seq),
-                edge_by_all: by_all(|row| row.edge_seq),
+                members: members.into_iter().map(members::read).collect(),
+                settled_for,
+                weakness: look.weakness,
+                standbys: look.standbys,
             })
         })
         .await
     }
+
+    /// What the server says of itself, for whoever begins.
+    pub async fn durability(&self) -> Result<(Option<Weakness>, Standbys), Error> {
+        self.detached(async move |store| {
+            let (_turn, tx) = store.begin_sync().await?;
+            let look = store.look_at_server(&tx).await?;
+            tx.rollback().await?;
+            Ok((look.weakness, look.standbys))
+        })
+        .await
+    }
+}
+
+/// Never makes a row: whoever was taken out may be counted on by nobody, and must know it.
+async fn say(tx: &DatabaseTransaction, turn: Turn) -> Result<bool, Error> {
+    let applied = turn.applied.revision.number();
+    let in_history = event_log::Entity::find()
+        .filter(event_log::Column::Seq.eq(applied))
+        .filter(event_log::Column::EventId.eq(turn.applied.event_id))
+        .into_query();
+    let beat = replica::Entity::update_many()
+        .col_expr(replica::Column::Beat, Expr::col(replica::Column::Beat).add(1))
+        .col_expr(replica::Column::AckedSeq, Expr::value(applied))
+        .col_expr(replica::Column::EdgeSeq, Expr::value(turn.edge.number()))
+        .filter(replica::Column::Id.eq(turn.replica))
+        .filter(Expr::exists(in_history))
+        .exec(tx)
+        .await?;
+    Ok(beat.rows_affected == 1 || !guard::on(Guard::Row))
+}
+
+/// Why a replica that has applied so much could not say so.
+async fn why_not(db: &impl ConnectionTrait, applied: Position) -> Result<Error, Error> {
+    Ok(match log::place_of(db, applied).await? {
+        log::Resume::Here => Error::NotRegistered,
+        log::Resume::Gone { .. } => Error::Behind,
+        log::Resume::Forked => Error::Forked,
+    })
+}
+
+/// Notes in which run of the server the log goes on, and since when.
+async fn settle(tx: &DatabaseTransaction, look: &ServerLook) -> Result<Duration, Error> {
+    let head = log_head::Entity::find_by_id(log::HEAD).all(tx).await?.pop();
+    let head = head.ok_or_else(|| Error::Corrupt("no log head".to_owned()))?;
+    let since = if head.incarnation == look.incarnation {
+        head.since
+    } else {
+        // A log that names none is new: nobody served from it before.
+        let since = if head.incarnation.is_empty() { 0 } else { look.time.micros() };
+        log_head::Entity::update_many()
+            .col_expr(log_head::Column::Incarnation, Expr::value(look.incarnation.as_str()))
+            .col_expr(log_head::Column::Since, Expr::value(since))
+            .filter(log_head::Column::Id.eq(log::HEAD))
+            .exec(tx)
+            .await?;
+        since
+    };
+    Ok(look.time.since(Timestamp::from_micros(since)))
 }

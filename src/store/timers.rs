@@ -12,15 +12,17 @@ impl Store {
     /// sends nothing that calls would be held to have sent, and waits for none of them.
     pub async fn timers_are_due(&self) -> Result<bool, Error> {
         self.detached(async move |store| {
+            let looks = store.looks();
+            let now = store.time(&looks).await?;
             let first = key_timer::Entity::find()
                 .select_only()
                 .column_as(key_timer::Column::DueTime.min(), "due_time")
                 .into_tuple::<Option<i64>>()
-                .all(store.looks())
+                .all(&looks)
                 .await?
                 .pop()
                 .flatten();
-            Ok(first.is_some_and(|due| due <= store.database_time().micros()))
+            Ok(first.is_some_and(|due| due <= now.micros()))
         })
         .await
     }

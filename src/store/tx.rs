@@ -34,9 +34,8 @@ use save::json;
 pub(super) use upkeep::Aside;
 
 /// A transaction that is deciding: it reads, and notes what is to be saved. What it read
-/// cannot change before it commits, since SQLite has one writer at a time; an engine with
-/// more of them needs a lock before the first read. Saving happens at the end, when the
-/// revision is known.
+/// cannot change before it commits, since it has the log's head. Saving happens at the end, when
+/// the revision is known.
 #[derive(Debug, Clone)]
 pub struct Tx {
     pub(super) inner: Arc<Inner>,
@@ -46,6 +45,8 @@ pub struct Tx {
 pub(super) struct Inner {
     pub(super) db: DatabaseTransaction,
     pub(super) now: Timestamp,
+    /// The last revision before this one.
+    pub(super) head: Revision,
     /// The caller as of now; `None` for the operator.
     pub(super) actor: Option<ServiceAccount>,
     pub(super) notes: Mutex<Notes>,
@@ -96,7 +97,7 @@ impl Tx {
     }
 
     pub async fn key(&self, application: ApplicationId, key: KeyId) -> Result<Key, Refusal> {
-        keys::find(&self.inner.db, application, key, true).await?.ok_or(Refusal::KeyNotFound)
+        keys::find(&self.inner.db, application, key).await?.ok_or(Refusal::KeyNotFound)
     }
 
     /// The keys of a chain that have not ended: few (`MAX_GOOD`).
@@ -110,11 +111,11 @@ impl Tx {
     }
 
     pub async fn application(&self, id: ApplicationId) -> Result<Application, Refusal> {
-        applications::find(&self.inner.db, id, true).await?.ok_or(Refusal::ApplicationNotFound)
+        applications::find(&self.inner.db, id).await?.ok_or(Refusal::ApplicationNotFound)
     }
 
     pub async fn account(&self, id: ServiceAccountId) -> Result<ServiceAccount, Refusal> {
-        accounts::find(&self.inner.db, id, true).await?.ok_or(Refusal::ServiceAccountNotFound)
+        accounts::find(&self.inner.db, id).await?.ok_or(Refusal::ServiceAccountNotFound)
     }
 
     pub async fn accounts(&self) -> Result<Vec<ServiceAccount>, Refusal> {
@@ -173,6 +174,11 @@ impl Tx {
     /// As [`Tx::notify`], of a webhook.
     pub fn notify_of_webhook(&self, notice: WebhookNotice) {
         self.notes().notices.push(Told::Webhook(notice));
+    }
+
+    /// Whether every replica reads events with this cause. An event with it may be written then.
+    pub async fn all_read(&self, cause: Cause) -> Result<bool, Refusal> {
+        Ok(super::log::admit(&self.inner.db, cause.since()).await?)
     }
 
     /// `None`: of all applications.

@@ -34,10 +34,11 @@ const SOURCES_KEPT: Duration = Duration::from_hours(24);
 impl Store {
     /// Makes a name under which batches are numbered from 1 on.
     pub async fn begin_usage_source(&self) -> Result<Uuid, Error> {
-        let id = self.inner.entropy.uuid(self.database_time())?;
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_ledger().await?;
-            let row = usage_source::Model { id, batch: 0, time: store.database_time().micros() };
+            let now = store.time(&tx).await?;
+            let id = store.inner.entropy.uuid(now)?;
+            let row = usage_source::Model { id, batch: 0, time: now.micros() };
             usage_source::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(&tx).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
             Ok(id)
@@ -50,7 +51,8 @@ impl Store {
     pub async fn add_usage(&self, source: Uuid, batch: i64, tallied: Arc<[Tallied]>) -> Result<(), Error> {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_ledger().await?;
-            if !is_next(&tx, source, batch, store.database_time()).await? {
+            let now = store.time(&tx).await?;
+            if !is_next(&tx, source, batch, now).await? {
                 let row = usage_source::Entity::find_by_id(source).all(&tx).await?.pop();
                 tx.rollback().await?;
                 return row.filter(|row| row.batch >= batch).map(drop).ok_or(Error::SourceForgotten);

@@ -63,12 +63,15 @@ impl Store {
             Some(_) => self.begin_write().await?,
             None => self.begin_patient_write().await?,
         };
+        // First of all: one mutation at a time, over all replicas. What is read from here on holds
+        // until the commit, and no two wait for each other in a circle.
+        let head = log::take_head(&db).await?;
+        let now = self.time(&db).await?;
         let actor = match &act.signer {
-            Some(signer) => Some(prove(&db, signer, self.database_time()).await?),
+            Some(signer) => Some(prove(&db, signer, now).await?),
             None => None,
         };
-        let now = self.database_time();
-        let inner = Arc::new(tx::Inner { db, now, actor, notes: Mutex::default() });
+        let inner = Arc::new(tx::Inner { db, now, head, actor, notes: Mutex::default() });
         let decided = decide(Tx { inner: Arc::clone(&inner) }).await;
         let inner = Arc::try_unwrap(inner).map_err(|_| Error::TaskLost("a transaction was kept".to_owned()))?;
         let value = match decided {
@@ -85,7 +88,7 @@ impl Store {
 
     /// Numbers the mutation, writes it, and commits.
     async fn finish(&self, act: &Act, inner: tx::Inner) -> Result<Revision, Error> {
-        let tx::Inner { db, now, notes, .. } = inner;
+        let tx::Inner { db, now, head, notes, .. } = inner;
         let tx::Notes { saves, notices, asides, made, remarks, numbered } = notes.into_inner().unwrap_or_default();
         if let (Some((request, resource_id)), Some(signer)) = (made, &act.signer) {
             requests::put(&db, signer.account_id, &request, resource_id, now).await?;
@@ -94,7 +97,7 @@ impl Store {
         // What nobody asked for, and what changed nothing, is no act, and not in it.
         let mut report = audit::Report::of(act, &saves);
         let revision = if saves.is_empty() && !numbered {
-            log::touch_head(&db).await?
+            head
         } else {
             let revision = log::next_revision(&db).await?;
             let mut changes = Vec::with_capacity(saves.len());
@@ -129,7 +132,7 @@ async fn prove(db: &DatabaseTransaction, signer: &Signer, now: Timestamp) -> Res
     if crate::guard::on(crate::guard::Guard::Nonce) && !nonces::spend(db, &signer.nonce, now).await? {
         return Err(Refusal::NonceReused);
     }
-    let account = accounts::find(db, signer.account_id, false).await?;
+    let account = accounts::find(db, signer.account_id).await?;
     let account = account.filter(|account| !account.disabled && account.key(&signer.kid).is_some());
     let account = account.ok_or(Refusal::SignatureInvalid)?;
     if signer.roles.is_empty() || account.has_one_of(signer.roles) {

@@ -25,7 +25,7 @@ impl Subject {
         block_on(async {
             let (_, running) = self.dev.start(&telemetry).await?;
             let end = child::obey(out, &running.endpoint())?;
-            until(running, end).await
+            Ok(until(running, end).await?)
         })?;
         telemetry.shutdown();
         Ok(ExitCode::SUCCESS)

@@ -40,6 +40,7 @@ fn to_revocation(revocation: &Revocation) -> pb::Revocation {
         Cause::Expired => pb::RevocationCause::Expired,
         Cause::Narrowed => pb::RevocationCause::Narrowed,
         Cause::Rotated => pb::RevocationCause::Rotated,
+        Cause::HistoryFork => pb::RevocationCause::HistoryFork,
     };
     pb::Revocation {
         revision: revocation.revision.number(),

@@ -63,12 +63,12 @@ impl Store {
     /// it has arrived or was given up.
     pub async fn claim_deliveries(&self, sender: Sender, slots: Slots) -> Result<Vec<Claimed>, Error> {
         self.detached(async move |store| {
-            let now = store.database_time();
-            let due = {
+            let (now, due) = {
                 let tx = store.look_at_outbox().await?;
+                let now = store.time(&tx).await?;
                 let due = destinations(&tx, &slots, now).await?;
                 tx.commit().await?;
-                due
+                (now, due)
             };
             if due.is_empty() {
                 return Ok(Vec::new());

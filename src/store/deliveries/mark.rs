@@ -55,7 +55,7 @@ impl Store {
     ) -> Result<Marked, Error> {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_outbox().await?;
-            let now = store.database_time();
+            let now = store.time(&tx).await?;
             let row = delivery::Entity::find_by_id(id.to_string()).lock_exclusive().all(&tx).await?.pop();
             let marked = match row {
                 Some(row) if is_open(&row) => mark(&tx, row, sender, &attempt, fraction, now).await?,

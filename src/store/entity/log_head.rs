@@ -7,6 +7,13 @@ pub(in crate::store) struct Model {
     pub id: i16,
     pub log_id: Uuid,
     pub seq: i64,
+    /// The run of the server in which it was written last, and since when.
+    pub incarnation: String,
+    pub since: i64,
+    /// The newest version of events that may stand in the log.
+    pub version: i64,
+    /// The oldest program that the schema serves, by the number of its last migration.
+    pub serves_from: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

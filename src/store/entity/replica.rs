@@ -9,6 +9,10 @@ pub(in crate::store) struct Model {
     pub acked_seq: i64,
     /// Up to here no verifier answers by itself from before, either.
     pub edge_seq: i64,
+    /// Microseconds: for how long it answers after it last proved that it is fresh.
+    pub lease: i64,
+    /// The newest version of events that it reads.
+    pub reads: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -1,0 +1,56 @@
+//! Whether the schema is this program's, and how it becomes that.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use portcullis_migrations::{Migrator, MigratorTrait as _, Standing};
+use sea_orm::{DatabaseConnection, EntityTrait as _, QuerySelect as _};
+
+use crate::store::{OpenError, audit::chain_backlog, entity::log_head};
+
+/// Applies the migrations that are pending, does what SQL cannot, and closes the connection.
+pub(super) async fn migrate(database: DatabaseConnection) -> Result<usize, OpenError> {
+    let Standing { pending, unknown, .. } = Migrator::standing(&database).await?;
+    if !unknown.is_empty() {
+        return Err(OpenError::Newer(unknown.join(", ")));
+    }
+    Migrator::up(&database, None).await?;
+    chain_backlog(&database).await?;
+    database.close().await?;
+    Ok(pending)
+}
+
+/// A schema that a newer version has made may serve this one, too: while both run side by side, or
+/// when this one must come back. It says so itself.
+pub(super) async fn check(database: &DatabaseConnection) -> Result<(), OpenError> {
+    let Standing { pending, unknown, known } = Migrator::standing(database).await?;
+    if pending > 0 {
+        return Err(OpenError::NotMigrated { pending });
+    }
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let serves_from: Option<i64> = log_head::Entity::find()
+        .select_only()
+        .column(log_head::Column::ServesFrom)
+        .into_tuple()
+        .all(database)
+        .await?
+        .pop();
+    let known = i64::try_from(known).unwrap_or(i64::MAX);
+    if serves_from.is_some_and(|from| from <= known) {
+        tracing::warn!("the schema is of a newer version, which lets this one serve; bring it up to date soon");
+        return Ok(());
+    }
+    Err(OpenError::Newer(unknown.join(", ")))
+}
+
+pub(super) fn count_statements(mut database: DatabaseConnection, statements: &Arc<AtomicU64>) -> DatabaseConnection {
+    let statements = Arc::clone(statements);
+    database.set_metric_callback(move |_| {
+        statements.fetch_add(1, Ordering::SeqCst);
+    });
+    database
+}

@@ -1,0 +1,140 @@
+//! Who serves: a row a replica, which is in the way of every revocation until it says that it has
+//! applied it.
+
+use std::time::Duration;
+
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    sea_query::Expr,
+};
+use uuid::Uuid;
+
+use super::{
+    Error, Store, codec, deliveries,
+    entity::{job_claim, log_head, replica},
+    log,
+};
+use crate::domain::{event, event::Position, id::Revision};
+
+/// What a replica has said of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    pub id: Uuid,
+    /// One more with each sync.
+    pub beat: i64,
+    /// What it has applied.
+    pub acked: Revision,
+    /// What is at its edge.
+    pub edge: Revision,
+    /// For how long it answers after it last proved that it is fresh.
+    pub lease: Duration,
+}
+
+/// A replica that begins.
+#[derive(Debug, Clone, Copy)]
+pub struct Newcomer {
+    /// What it has loaded.
+    pub loaded: Position,
+    pub edge: Revision,
+    pub lease: Duration,
+}
+
+/// Of a replica that answers nothing any more: it is in nobody's way.
+const EVERYTHING: i64 = i64::MAX;
+
+/// Of a program that said nothing of its lease: the longest that there is.
+const LONGEST: Duration = Duration::from_secs(60);
+
+pub(super) fn read(row: replica::Model) -> Member {
+    let lease = u64::try_from(row.lease).ok().filter(|lease| *lease > 0).map(Duration::from_micros);
+    Member {
+        id: row.id,
+        beat: row.beat,
+        acked: Revision::new(row.acked_seq),
+        edge: Revision::new(row.edge_seq),
+        lease: lease.unwrap_or(LONGEST),
+    }
+}
+
+impl Store {
+    /// The longest lease of those who had the database before and left something behind: what they
+    /// allowed verifiers to keep may still be kept. Of a file only: at a server they are members like
+    /// others.
+    pub async fn left_behind(&self) -> Result<Duration, Error> {
+        if self.is_shared() {
+            return Ok(Duration::ZERO);
+        }
+        self.detached(async move |store| {
+            let rows = replica::Entity::find().all(&store.looks()).await?;
+            Ok(rows.into_iter().map(|row| read(row).lease).max().unwrap_or_default())
+        })
+        .await
+    }
+
+    /// Registers a replica that has loaded, under a name that nobody had before. Grants nothing: only
+    /// a sync does. Of a file the lock says that every other row, and every claim of a job or a
+    /// delivery, is of a dead process, so they go.
+    pub async fn join(&self, newcomer: Newcomer) -> Result<Uuid, Error> {
+        self.detached(async move |store| {
+            let (_turn, tx) = store.begin_write().await?;
+            // A newer program may have written what this one could not read.
+            let version = log_head::Entity::find_by_id(log::HEAD).all(&tx).await?.pop().map(|head| head.version);
+            if version.is_some_and(|version| version > event::READS) {
+                return Err(Error::NewerEvents);
+            }
+            let id = store.inner.entropy.uuid(store.time(&tx).await?)?;
+            if !store.is_shared() {
+                replica::Entity::delete_many().exec(&tx).await?;
+                job_claim::Entity::delete_many().exec(&tx).await?;
+                deliveries::release_all(&tx).await?;
+            }
+            let row = replica::Model {
+                id,
+                beat: 0,
+                acked_seq: newcomer.loaded.revision.number(),
+                edge_seq: newcomer.edge.number(),
+                lease: codec::micros(newcomer.lease),
+                reads: event::READS,
+            };
+            replica::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(&tx).await?;
+            tx.commit().await?;
+            Ok(id)
+        })
+        .await
+    }
+
+    /// Takes a replica out that answers nothing from its index any more. What it allowed verifiers to
+    /// keep outlives it where `keeps` is set: its row stays then, and is in the way of those who wait
+    /// for verifiers only, until somebody finds it silent for long enough.
+    pub async fn leave(&self, id: Uuid, keeps: bool) -> Result<(), Error> {
+        self.detached(async move |store| {
+            let (_turn, tx) = store.begin_write().await?;
+            if keeps {
+                replica::Entity::update_many()
+                    .col_expr(replica::Column::AckedSeq, Expr::value(EVERYTHING))
+                    .filter(replica::Column::Id.eq(id))
+                    .exec(&tx)
+                    .await?;
+            } else {
+                replica::Entity::delete_by_id(id).exec(&tx).await?;
+            }
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes a member out that has been silent for so long that its lease is over, unless it spoke
+    /// meanwhile: `false` then. Whoever is taken out finds its row gone at its next sync, and joins
+    /// anew.
+    pub async fn remove_silent(&self, id: Uuid, beat: i64) -> Result<bool, Error> {
+        self.detached(async move |store| {
+            let (_turn, tx) = store.begin_upkeep().await?;
+            let silent = replica::Entity::delete_many().filter(replica::Column::Id.eq(id));
+            let removed = silent.filter(replica::Column::Beat.eq(beat)).exec(&tx).await?.rows_affected;
+            tx.commit().await.map_err(Error::CommitUnknown)?;
+            Ok(removed == 1)
+        })
+        .await
+    }
+}
