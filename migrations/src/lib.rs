@@ -60,8 +60,7 @@ impl Migrator {
     /// # Errors
     /// What the database says when it cannot be read.
     pub async fn standing(database: &DatabaseConnection) -> Result<Standing, DbErr> {
-        let known: BTreeSet<String> =
-            Self::migrations().iter().map(|migration| migration.name().to_owned()).collect();
+        let known: BTreeSet<String> = Self::migrations().iter().map(|migration| migration.name().to_owned()).collect();
         let mut applied = BTreeSet::new();
         if SchemaManager::new(database).has_table("seaql_migrations").await? {
             let sql = "SELECT version FROM seaql_migrations";

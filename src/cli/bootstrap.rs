@@ -59,8 +59,7 @@ impl Bootstrap {
         let url = database.url().map_err(Failure::usage)?;
         let made = block_on(async {
             let entropy = Entropy::system();
-            let store =
-                Store::open(&url, Clock::system(), entropy.clone()).await.map_err(Failure::failed)?;
+            let store = Store::open(&url, Clock::system(), entropy.clone()).await.map_err(Failure::failed)?;
             if if_needed && bootstrap::has_admin(&store).await.map_err(Failure::failed)? {
                 return Ok(None);
             }

@@ -19,8 +19,8 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::{DatabaseUrl, Error, OpenError, lock::FileLock, url::Place};
 use crate::{clock::Clock, entropy::Entropy};
-pub(super) use sqlite::immediate;
 pub(super) use postgres::doorbell;
+pub(super) use sqlite::immediate;
 use turns::{Turns, WriteTurn};
 
 /// An open database. Cheap to clone.

@@ -64,7 +64,11 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         tracing::error!(%error, "store: {error}");
         match error {
-            Error::Unavailable(_) | Error::Weak(_) | Error::NewerEvents | Error::NotRegistered | Error::SourceForgotten => Self::StoreUnavailable,
+            Error::Unavailable(_)
+            | Error::Weak(_)
+            | Error::NewerEvents
+            | Error::NotRegistered
+            | Error::SourceForgotten => Self::StoreUnavailable,
             Error::CommitUnknown(_) | Error::Unanswered(_) | Error::TaskLost(_) => Self::CommitUnknown,
             Error::Overloaded => Self::Overloaded,
             Error::Corrupt(_) | Error::NoEntropy(_) => Self::Internal,
@@ -85,7 +89,9 @@ pub enum OpenError {
     Missing(String),
     #[error("the schema is older than this program ({pending} migrations to apply); run `portcullis migrate`")]
     NotMigrated { pending: usize },
-    #[error("the schema is of a newer version of portcullis (it has {0}); use the version that wrote it, or a newer one")]
+    #[error(
+        "the schema is of a newer version of portcullis (it has {0}); use the version that wrote it, or a newer one"
+    )]
     Newer(String),
     #[error(transparent)]
     Database(#[from] DbErr),

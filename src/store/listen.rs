@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
 use sea_orm::{DbErr, sqlx::postgres::PgListener};
+use secrecy::SecretString;
 
 use super::{Store, connect::doorbell, url::Place};
 

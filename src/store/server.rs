@@ -75,12 +75,7 @@ impl Store {
     pub(super) async fn look_at_server(&self, db: &impl ConnectionTrait) -> Result<ServerLook, Error> {
         if db.get_database_backend() != DbBackend::Postgres {
             let time = self.time(db).await?;
-            return Ok(ServerLook {
-                time,
-                incarnation: String::new(),
-                weakness: None,
-                standbys: Standbys::default(),
-            });
+            return Ok(ServerLook { time, incarnation: String::new(), weakness: None, standbys: Standbys::default() });
         }
         let rows = db.query_all_raw(Statement::from_string(DbBackend::Postgres, LOOK)).await?;
         let row = rows.first().ok_or_else(|| Error::Corrupt("the server says nothing of itself".to_owned()))?;

@@ -1,7 +1,7 @@
 use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
-use secrecy::{ExposeSecret as _, SecretString};
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgSslMode};
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 /// Where the data is: `sqlite://PATH` or `postgres://…`.
@@ -95,7 +95,8 @@ impl fmt::Debug for DatabaseUrl {
 pub(super) fn postgres_options(url: &SecretString) -> Result<PgConnectOptions, DatabaseUrlInvalid> {
     let text = url.expose_secret();
     let options: PgConnectOptions = text.parse().map_err(|_| DatabaseUrlInvalid::Postgres)?;
-    let says = Url::parse(text).is_ok_and(|url| url.query_pairs().any(|(name, _)| name == "sslmode" || name == "ssl-mode"));
+    let says =
+        Url::parse(text).is_ok_and(|url| url.query_pairs().any(|(name, _)| name == "sslmode" || name == "ssl-mode"));
     if says || options.get_socket().is_some() || is_loopback(options.get_host()) {
         return Ok(options);
     }
@@ -123,10 +124,13 @@ mod tests {
 
     #[test]
     fn a_url_is_of_a_file_or_of_a_server() {
-        for good in ["sqlite:///a/b.db", "sqlite://b.db", "postgres://u:p@h:5433/d", "postgresql://u@h/d?sslmode=require"] {
+        for good in
+            ["sqlite:///a/b.db", "sqlite://b.db", "postgres://u:p@h:5433/d", "postgresql://u@h/d?sslmode=require"]
+        {
             assert!(good.parse::<DatabaseUrl>().is_ok(), "{good}");
         }
-        for bad in ["", "mysql://h/d", "sqlite://", "sqlite://:memory:", "sqlite://a/", "sqlite://a?mode=ro", "/a/b.db"] {
+        for bad in ["", "mysql://h/d", "sqlite://", "sqlite://:memory:", "sqlite://a/", "sqlite://a?mode=ro", "/a/b.db"]
+        {
             assert_eq!(refused(bad), DatabaseUrlInvalid::Unknown, "{bad}");
         }
         assert_eq!(refused("postgres://u:p@h:99999/d"), DatabaseUrlInvalid::Postgres);

@@ -7,12 +7,14 @@ use tokio::task::JoinSet;
 
 use crate::{book::Book, dice::Dice, fleet::Fleet};
 
-/// Of each replica: one that makes and revokes, two that ask.
+/// Of each replica: four that make and revoke, since most of their time they wait, and two that ask.
 pub(crate) fn begin(fleet: &Arc<Fleet>, book: &Arc<Book>, seed: u64, tasks: &mut JoinSet<()>) {
     for at in 0..fleet.replicas.len() {
         let part = 100 + 10 * at as u64;
-        tasks.spawn(author(Arc::clone(fleet), Arc::clone(book), Dice::new(seed, part), at));
-        for n in 1..3 {
+        for n in 0..4 {
+            tasks.spawn(author(Arc::clone(fleet), Arc::clone(book), Dice::new(seed, part + n), at));
+        }
+        for n in 4..6 {
             tasks.spawn(asker(Arc::clone(fleet), Arc::clone(book), Dice::new(seed, part + n), at));
         }
     }

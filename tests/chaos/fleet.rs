@@ -35,6 +35,23 @@ impl Default for Wish {
     }
 }
 
+impl Wish {
+    /// Two replicas are enough to see it.
+    pub(crate) fn pair() -> Self {
+        Self { replicas: 2, ..Self::default() }
+    }
+
+    pub(crate) fn with(mut self, more: &[&str]) -> Self {
+        self.settings.more.extend(more.iter().map(ToString::to_string));
+        self
+    }
+
+    pub(crate) fn lease(mut self, lease: Duration) -> Self {
+        self.settings.lease = lease;
+        self
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Fleet {
     pub(crate) replicas: Vec<Arc<Replica>>,
@@ -130,14 +147,23 @@ impl Fleet {
 
     /// A key that all replicas know: Create waits for that.
     pub(crate) async fn key(&self) -> (pb::Key, String) {
-        let made = self.create(0, "key").await.expect("create");
+        let made = again(async || self.create(0, "key").await).await.expect("create");
         (made.key.expect("key"), made.secret)
     }
 
     /// Waits for the replicas, or for a minute.
     pub(crate) async fn revoke(&self, at: usize, key: &pb::Key) -> Result<pb::RevokeKeyResponse, Status> {
+        again(async || self.revoke_within(at, key, Duration::from_mins(1)).await).await
+    }
+
+    pub(crate) async fn revoke_within(
+        &self,
+        at: usize,
+        key: &pb::Key,
+        within: Duration,
+    ) -> Result<pb::RevokeKeyResponse, Status> {
         let request = caller::revoke(key, pb::RevokeWait::Unspecified);
-        self.clients[at].signed("KeyService/RevokeKey", &request, Duration::from_mins(1)).await
+        self.clients[at].signed("KeyService/RevokeKey", &request, within).await
     }
 
     pub(crate) async fn verdict(&self, at: usize, secret: &str) -> Result<pb::Verdict, Status> {
@@ -162,6 +188,11 @@ impl Fleet {
 
     pub(crate) fn try_psql(&self, sql: &str) -> Result<String, String> {
         self.primary().try_psql(DATABASE, sql)
+    }
+
+    /// The rows of those that serve.
+    pub(crate) fn members(&self) -> Vec<String> {
+        self.psql("SELECT id FROM replica ORDER BY id").lines().map(str::to_owned).collect()
     }
 
     /// Waits until the primary's commits wait for a standby that is there.
@@ -211,6 +242,20 @@ impl Fleet {
     pub(crate) fn heal(&self) {
         self.replicas.iter().for_each(|replica| replica.proxy.heal());
     }
+}
+
+/// As a client does with what says that it was not done: a connection to a database that is gone
+/// is found out when it is used.
+async fn again<T>(call: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
+    for _ in 0..20 {
+        match call().await {
+            Err(status) if caller::reason(&status) == "STORE_UNAVAILABLE" => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            answer => return answer,
+        }
+    }
+    call().await
 }
 
 /// How long a call may take that nothing disturbs: a debug build on a busy machine.

@@ -14,6 +14,7 @@ mod clients;
 mod cluster;
 mod database_faults;
 mod dice;
+mod failover;
 mod fleet;
 #[path = "../support/history.rs"]
 mod history;
@@ -22,6 +23,7 @@ mod nonces;
 #[path = "../support/postgres/mod.rs"]
 mod postgres;
 mod program;
+mod promises;
 mod proxy;
 mod random;
 mod replica_faults;

@@ -58,11 +58,12 @@ async fn what_no_client_may_ever_see_is_not_seen_whatever_goes_wrong() {
         database_faults::run(&fleet, length, Dice::new(seed.0, 2)),
     );
     println!("{:7.2} s  all is well", length.elapsed().as_secs_f64());
-    let head = works_again(&fleet, &book).await;
+    works_again(&fleet, &book).await;
     book.close();
     tasks.join_all().await;
 
     let settled = book.now();
+    let head = fleet.create(0, "last").await.expect("create").revision;
     sweep(&fleet, &book).await;
     let mut wrong = book.judge(settled);
     wrong.extend(replays.judge(&fleet));
@@ -80,30 +81,20 @@ async fn what_no_client_may_ever_see_is_not_seen_whatever_goes_wrong() {
 }
 
 /// Through each replica, within a bound: a new key is VALID everywhere, and REVOKED everywhere
-/// when Revoke says so. Answers a revision behind all that was done before.
-async fn works_again(fleet: &Arc<Fleet>, book: &Arc<Book>) -> i64 {
+/// when Revoke says so.
+async fn works_again(fleet: &Arc<Fleet>, book: &Arc<Book>) {
     let begun = Instant::now();
-    let mut head = 0;
     for at in 0..fleet.replicas.len() {
-        head = loop {
-            match cycle(fleet, book, at).await {
-                Some(head) => break head,
-                None => {
-                    let (at, said) = (at, fleet.replicas[at].said(20));
-                    assert!(
-                        begun.elapsed() < BOUND,
-                        "nothing works at replica {at} {BOUND:?} after the faults:\n{said}"
-                    );
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        };
+        while cycle(fleet, book, at).await.is_none() {
+            let said = fleet.replicas[at].said(20);
+            assert!(begun.elapsed() < BOUND, "nothing works at replica {at} {BOUND:?} after the faults:\n{said}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
     println!("everything works again {:.2} s after the faults", begun.elapsed().as_secs_f64());
-    head
 }
 
-async fn cycle(fleet: &Arc<Fleet>, book: &Arc<Book>, at: usize) -> Option<i64> {
+async fn cycle(fleet: &Arc<Fleet>, book: &Arc<Book>, at: usize) -> Option<()> {
     let known = book.create(fleet, at).await?;
     for other in 0..fleet.replicas.len() {
         (book.verify(fleet, other, &known).await? == Verdict::Valid).then_some(())?;
@@ -112,7 +103,7 @@ async fn cycle(fleet: &Arc<Fleet>, book: &Arc<Book>, at: usize) -> Option<i64> {
     for other in 0..fleet.replicas.len() {
         (book.verify(fleet, other, &known).await? == Verdict::Revoked).then_some(())?;
     }
-    fleet.create(at, "last").await.ok().map(|made| made.revision)
+    Some(())
 }
 
 /// Every key at every replica, when all has settled.

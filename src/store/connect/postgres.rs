@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use secrecy::SecretString;
 use sea_orm::{
     ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbErr, Statement,
     sqlx::{
@@ -13,6 +12,7 @@ use sea_orm::{
         postgres::{PgConnectOptions, PgPoolOptions},
     },
 };
+use secrecy::SecretString;
 
 use super::{BUSY, schema::count_statements};
 use crate::store::url::postgres_options;
@@ -98,7 +98,12 @@ pub(super) async fn lock_migrations(database: &DatabaseConnection) -> Result<(),
 /// A pool of the one connection on which a doorbell is heard.
 pub(in crate::store) fn doorbell(url: &SecretString) -> Result<PgPool, DbErr> {
     let options = session(url)?;
-    Ok(PgPoolOptions::new().max_connections(1).acquire_timeout(BUSY).max_lifetime(None).idle_timeout(None).connect_lazy_with(options))
+    Ok(PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(BUSY)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .connect_lazy_with(options))
 }
 
 fn session(url: &SecretString) -> Result<PgConnectOptions, DbErr> {

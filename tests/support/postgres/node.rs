@@ -128,6 +128,12 @@ impl Node {
         self.psql("DROP TABLE mark");
     }
 
+    /// Waits until this standby has written all that its primary has now.
+    pub(crate) fn has_all_of(&self, primary: &Self) {
+        let at = primary.psql("SELECT pg_current_wal_flush_lsn()");
+        self.until(&format!("SELECT 1 WHERE pg_last_wal_replay_lsn() >= '{at}'"));
+    }
+
     /// Changes a setting while it runs, and waits until it counts.
     pub(crate) fn set(&self, setting: &str, value: &str) {
         self.psql(&format!("ALTER SYSTEM SET {setting} = '{value}'"));
