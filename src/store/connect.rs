@@ -1,12 +1,13 @@
 //! Opens the database, and keeps its connections by what they are for.
 
+mod connections;
+mod detached;
 mod postgres;
 mod schema;
 mod sqlite;
 mod turns;
 
 use std::{
-    future::Future,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -15,10 +16,12 @@ use std::{
 };
 
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Mutex, Notify, Semaphore};
 
 use super::{DatabaseUrl, Error, OpenError, lock::FileLock, url::Place};
 use crate::{clock::Clock, entropy::Entropy};
+use connections::Connections;
+pub(super) use detached::UNANSWERED;
 pub(super) use postgres::doorbell;
 pub(super) use sqlite::immediate;
 use turns::{Turns, WriteTurn};
@@ -33,6 +36,8 @@ pub struct Store {
 pub(super) struct Inner {
     url: DatabaseUrl,
     connections: RwLock<Connections>,
+    /// How often they were made anew.
+    renewed: Mutex<u64>,
     pub(super) turns: Turns,
     /// Places for calls that read or wait to.
     pub(super) reads: Arc<Semaphore>,
@@ -49,35 +54,10 @@ pub(super) struct Inner {
     _lock: Option<FileLock>,
 }
 
-/// By what they are for: none can be starved by another.
-#[derive(Debug, Clone)]
-struct Connections {
-    /// Calls that read.
-    pool: DatabaseConnection,
-    /// Calls that write: readers must not keep a writer waiting, and the sync loop behind it.
-    writer: DatabaseConnection,
-    /// The sync loop's own connection: calls must not be able to starve the lease.
-    sync: DatabaseConnection,
-    /// Budgets and usage. A call waits for its first chunk of a limit, so that nothing is done
-    /// here without the turn: whoever has that finds it free.
-    ledger: DatabaseConnection,
-    /// What nobody waits for: claims of jobs, findings, and what is forgotten. With the turn only.
-    upkeep: DatabaseConnection,
-    /// The looks of those, whether there is something to do. They take no turn, and keep
-    /// nobody who has it waiting.
-    looks: DatabaseConnection,
-    /// What is to be told: neither waits for it, nor it for them.
-    outbox: DatabaseConnection,
-}
-
 /// How many may read, or wait for a connection to.
 const READING: usize = 64;
 /// How long one statement may wait for another's lock, or for a connection.
 const BUSY: Duration = Duration::from_secs(5);
-/// How long work may take at a server, where it is on the other side of a network: what is longer
-/// without an answer will not get one.
-const UNANSWERED: Duration = Duration::from_secs(15);
-
 impl Store {
     /// Opens a migrated database. A file is kept from other processes; a server is shared.
     pub async fn open(url: &DatabaseUrl, clock: Clock, entropy: Entropy) -> Result<Self, OpenError> {
@@ -86,11 +66,13 @@ impl Store {
             Place::Postgres(_) => None,
         };
         let statements = Arc::new(AtomicU64::new(0));
-        let connections = Connections::open(url, &statements, false).await?;
+        // Boxed, as below: whoever starts a server would carry all of it.
+        let connections = Box::pin(Connections::open(url, &statements, false)).await?;
         schema::check(&connections.pool).await?;
         let inner = Inner {
             url: url.clone(),
             connections: RwLock::new(connections),
+            renewed: Mutex::default(),
             turns: if url.is_shared() { Turns::each() } else { Turns::one() },
             reads: Arc::new(Semaphore::new(READING)),
             clock,
@@ -114,12 +96,12 @@ impl Store {
         match &url.0 {
             Place::Sqlite(path) => {
                 let _lock = sqlite::make(path).await?;
-                schema::migrate(sqlite::connect(path, 1, &Arc::default()).await?).await
+                Box::pin(schema::migrate(sqlite::connect(path, 1, &Arc::default()).await?)).await
             }
             Place::Postgres(url) => {
                 let database = postgres::connect_one(url).await?;
                 postgres::lock_migrations(&database).await?;
-                schema::migrate(database).await
+                Box::pin(schema::migrate(database)).await
             }
         }
     }
@@ -201,99 +183,5 @@ impl Store {
     /// Begins a transaction that sees one moment and writes nothing.
     pub(super) async fn begin_read(&self) -> Result<DatabaseTransaction, DbErr> {
         self.connections().pool.begin().await
-    }
-
-    /// Runs database work in a task that a cancelled call cannot drop: a driver whose
-    /// transaction is dropped half-way may hand the open one to the next caller.
-    pub(super) async fn detached<T, F, Fut>(&self, work: F) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: FnOnce(Self) -> Fut,
-        Fut: Future<Output = Result<T, Error>> + Send + 'static,
-    {
-        self.detached_within(UNANSWERED, work).await
-    }
-
-    /// As [`Store::detached`], where the answer is of no use afterwards.
-    pub(super) async fn detached_within<T, F, Fut>(&self, within: Duration, work: F) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: FnOnce(Self) -> Fut,
-        Fut: Future<Output = Result<T, Error>> + Send + 'static,
-    {
-        let (store, work) = (self.clone(), work(self.clone()));
-        match tokio::spawn(async move { store.answered(within, work).await }).await {
-            Ok(answer) => answer,
-            Err(error) => Err(Error::TaskLost(error.to_string())),
-        }
-    }
-
-    /// Gives work up that a server does not answer: nothing tells a connection whose other end is
-    /// gone without a word from one that is slow, and it would be waited for until the system's
-    /// own patience ends. Every connection is made anew then; whoever still has an old one keeps it.
-    pub(super) async fn answered<T>(
-        &self,
-        within: Duration,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        if !self.is_shared() {
-            return work.await;
-        }
-        match tokio::time::timeout(within, work).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                self.connect_anew().await;
-                Err(Error::Unanswered(within))
-            }
-        }
-    }
-
-    async fn connect_anew(&self) {
-        match Connections::open(&self.inner.url, &self.inner.statements, true).await {
-            Ok(new) => {
-                let mut connections = self.inner.connections.write().unwrap_or_else(PoisonError::into_inner);
-                let old = std::mem::replace(&mut *connections, new);
-                drop(connections);
-                for connection in old.all() {
-                    tokio::spawn(connection.close());
-                }
-            }
-            Err(error) => tracing::error!(%error, "the connections cannot be made anew"),
-        }
-    }
-}
-
-impl Connections {
-    /// `lazy`: each when it is used first.
-    async fn open(url: &DatabaseUrl, statements: &Arc<AtomicU64>, lazy: bool) -> Result<Self, DbErr> {
-        let aside = Arc::default();
-        Ok(match &url.0 {
-            Place::Sqlite(path) => Self {
-                pool: sqlite::connect(path, 8, statements).await?,
-                writer: sqlite::connect(path, 1, statements).await?,
-                sync: sqlite::connect(path, 1, &aside).await?,
-                ledger: sqlite::connect(path, 1, &aside).await?,
-                upkeep: sqlite::connect(path, 1, &aside).await?,
-                looks: sqlite::connect(path, 1, &aside).await?,
-                outbox: sqlite::connect(path, 1, &aside).await?,
-            },
-            Place::Postgres(url) => {
-                let pool = postgres::Pool { url, lazy };
-                Self {
-                    pool: pool.reading(6, statements).await?,
-                    writer: pool.writing(turns::WRITERS, statements).await?,
-                    sync: pool.writing(1, &aside).await?,
-                    ledger: pool.writing(1, &aside).await?,
-                    upkeep: pool.writing(1, &aside).await?,
-                    looks: pool.reading(1, &aside).await?,
-                    outbox: pool.writing(2, &aside).await?,
-                }
-            }
-        })
-    }
-
-    fn all(self) -> [DatabaseConnection; 7] {
-        let Self { pool, writer, sync, ledger, upkeep, looks, outbox } = self;
-        [sync, ledger, upkeep, looks, outbox, writer, pool]
     }
 }

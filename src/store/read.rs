@@ -7,7 +7,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    AuditFilter, Error, KeyFilter, Store, accounts, applications, audit, deliveries, keys, log, usage, webhooks,
+    AuditFilter, Error, KeyFilter, Store, accounts, applications, audit, connect::UNANSWERED, deliveries, keys, log,
+    usage, webhooks,
 };
 use crate::{
     chain::{Head, Link},
@@ -61,12 +62,15 @@ impl Store {
         let place = Arc::clone(&self.inner.reads).try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
         let task = tokio::spawn(async move {
             let _place = place;
-            let tx = store.begin_read().await.map_err(Error::from)?;
-            let (_, head) = log::head(&tx).await?;
-            if head.revision < at_least {
-                return Err(Error::Forked.into());
-            }
-            read(Snapshot { tx, revision: head.revision }).await
+            let work = async {
+                let tx = store.begin_read().await.map_err(Error::from)?;
+                let (_, head) = log::head(&tx).await?;
+                if head.revision < at_least {
+                    return Err(Error::Forked.into());
+                }
+                read(Snapshot { tx, revision: head.revision }).await
+            };
+            store.answered(UNANSWERED, work).await
         });
         match task.await {
             Ok(answer) => answer,

@@ -5,7 +5,7 @@ use std::{
 
 use sea_orm::DatabaseTransaction;
 
-use super::{Error, Store, Tx, accounts, audit, log, nonces, requests, tx};
+use super::{Error, Store, Tx, accounts, audit, connect::UNANSWERED, log, nonces, requests, tx};
 use crate::domain::{
     account::ServiceAccount,
     act::{Act, Signer},
@@ -48,7 +48,8 @@ impl Store {
         Fut: Future<Output = Result<T, Refusal>> + Send,
     {
         let store = self.clone();
-        match tokio::spawn(async move { store.write_here(&act, decide).await }).await {
+        let work = async move { store.answered(UNANSWERED, store.write_here(&act, decide)).await };
+        match tokio::spawn(work).await {
             Ok(answer) => answer,
             Err(error) => Err(Error::TaskLost(error.to_string()).into()),
         }

@@ -235,7 +235,9 @@ impl Service {
             pb::RevocationCause::Disabled => Told::Disabled,
             pb::RevocationCause::Expired => Told::Expired,
             pb::RevocationCause::Rotated => Told::Rotated,
-            pb::RevocationCause::Narrowed | pb::RevocationCause::Unspecified => return None,
+            pb::RevocationCause::Narrowed | pb::RevocationCause::HistoryFork | pb::RevocationCause::Unspecified => {
+                return None;
+            }
         };
         Some((at, told))
     }
