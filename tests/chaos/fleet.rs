@@ -151,6 +151,17 @@ impl Fleet {
         (made.key.expect("key"), made.secret)
     }
 
+    /// Waits until a replica answers that a key is VALID.
+    pub(crate) async fn knows(&self, at: usize, secret: &str) {
+        for _ in 0..400 {
+            if matches!(self.verdict(at, secret).await, Ok(pb::Verdict::Valid)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("replica {at} never knows the key");
+    }
+
     /// Waits for the replicas, or for a minute.
     pub(crate) async fn revoke(&self, at: usize, key: &pb::Key) -> Result<pb::RevokeKeyResponse, Status> {
         again(async || self.revoke_within(at, key, Duration::from_mins(1)).await).await

@@ -41,8 +41,10 @@ pub(crate) struct Replica {
 }
 
 /// The program, without what the developer's own shell sets; but a guard that is to be off is.
+/// `PORTCULLIS_CHAOS_PROGRAM` names another one than this build's.
 pub(crate) fn portcullis(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    let program = std::env::var_os("PORTCULLIS_CHAOS_PROGRAM");
+    let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_portcullis").into()));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("PORTCULLIS_") && name != "PORTCULLIS_GUARD_OFF" {

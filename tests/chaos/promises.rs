@@ -22,7 +22,7 @@ async fn never_valid(fleet: &Fleet, at: usize, secret: &str) {
 async fn a_revocation_waits_for_a_replica_that_cannot_hear_of_it() {
     let fleet = Fleet::start(&Wish::pair()).await;
     let (key, secret) = fleet.key().await;
-    assert_eq!(fleet.verdict(1, &secret).await.expect("verify"), pb::Verdict::Valid);
+    fleet.knows(1, &secret).await;
     fleet.replicas[1].proxy.hold();
     let begun = std::time::Instant::now();
     fleet.revoke(0, &key).await.expect("revoke");
@@ -33,6 +33,17 @@ async fn a_revocation_waits_for_a_replica_that_cannot_hear_of_it() {
     fleet.heal();
     fleet.answers(1).await;
     assert_eq!(fleet.verdict(1, &secret).await.expect("verify"), pb::Verdict::Revoked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_is_good_at_every_replica_when_it_is_returned() {
+    let fleet = Fleet::start(&Wish::default()).await;
+    for round in 0..20 {
+        let made = fleet.create(round % 3, "key").await.expect("create");
+        for at in 0..3 {
+            assert_eq!(fleet.verdict(at, &made.secret).await.expect("verify"), pb::Verdict::Valid, "round {round}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
