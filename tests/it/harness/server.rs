@@ -1,9 +1,4 @@
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    sync::Mutex,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use portcullis::{
     auth, bootstrap,
@@ -22,7 +17,7 @@ use portcullis::{
 use prost::Message;
 use tonic::{Status, Streaming, transport::Channel};
 
-use super::{Headers, Persona, call, test_key};
+use super::{Data, Headers, Persona, call, test_key};
 
 /// What a test wants of its server.
 #[derive(Debug)]
@@ -60,7 +55,7 @@ pub(crate) struct Server {
     channel: Channel,
     tokens: Mutex<HashMap<(String, String, i64), String>>,
     pub(crate) setup: Setup,
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) data: Data,
     pub(crate) admin: Persona,
     /// The id of an application.
     pub(crate) app: String,
@@ -72,11 +67,9 @@ impl Server {
     }
 
     pub(crate) async fn start_with(setup: Setup) -> Self {
-        let folder = tempfile::tempdir().expect("folder");
-        let url = database(&folder);
-        Store::migrate(&url).await.expect("migrate");
+        let data = Data::migrated().await;
         let key = test_key(0);
-        let store = open_store(&url, &setup.clock).await;
+        let store = open_store(&data.database_url(), &setup.clock).await;
         let name = Name::parse("admin").expect("name");
         let id = bootstrap::account_id(&setup.clock, &Entropy::system()).expect("id");
         let admin = bootstrap::admin(&store, "test", id, name, key.public().clone()).await.expect("admin");
@@ -84,12 +77,12 @@ impl Server {
         let app = bootstrap::application(&store, &Entropy::system(), "test", name).await.expect("application");
         drop(store);
         let admin = Persona { account_id: admin.id.to_string(), email: admin.client_email, key };
-        Self::run(setup, folder, admin, app.id.to_string()).await
+        Self::run(setup, data, admin, app.id.to_string()).await
     }
 
-    async fn run(setup: Setup, folder: tempfile::TempDir, admin: Persona, app: String) -> Self {
+    async fn run(setup: Setup, data: Data, admin: Persona, app: String) -> Self {
         let options = Options {
-            database: database(&folder),
+            database: data.database_url(),
             listen: Listen { address: ([127, 0, 0, 1], 0).into(), tls: None, reflection: setup.reflection },
             auth: auth::Settings {
                 audience: DEFAULT_AUDIENCE.to_owned(),
@@ -109,7 +102,7 @@ impl Server {
         let running = open_again(options).await;
         let channel = Channel::from_shared(running.endpoint()).expect("url").connect_lazy();
         let tokens = Mutex::default();
-        let server = Self { running, channel, tokens, setup, folder, admin, app };
+        let server = Self { running, channel, tokens, setup, data, admin, app };
         // Past the moments in which a signed VerifyKey is refused, see `src/auth.rs`.
         server.advance(Duration::from_secs(3)).await;
         server
@@ -121,14 +114,13 @@ impl Server {
     }
 
     /// As [`Self::restart`], with something that happens to its clock or its database meanwhile.
-    pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce(&Clock, &Path)) -> Self {
-        let path = self.database_path();
-        let Self { running, setup, folder, admin, app, channel, .. } = self;
+    pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce(&Clock, &Data)) -> Self {
+        let Self { running, setup, data, admin, app, channel, .. } = self;
         drop(channel);
         running.stop();
         running.ended().await.expect("a clean end");
-        meanwhile(&setup.clock, &path).await;
-        Self::run(setup, folder, admin, app).await
+        meanwhile(&setup.clock, &data).await;
+        Self::run(setup, data, admin, app).await
     }
 
     /// Begins to stop; `ended` waits for it.
@@ -158,10 +150,6 @@ impl Server {
 
     pub(crate) fn store(&self) -> &Store {
         self.running.store()
-    }
-
-    pub(crate) fn database_path(&self) -> PathBuf {
-        self.folder.path().join("portcullis.db")
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -294,10 +282,6 @@ impl Watch {
             other => panic!("a bookmark, not {other:?}"),
         }
     }
-}
-
-fn database(folder: &tempfile::TempDir) -> DatabaseUrl {
-    DatabaseUrl::sqlite(folder.path().join("portcullis.db"))
 }
 
 /// The lock of the server before may be let go of a moment after its tasks ended.
