@@ -1,12 +1,7 @@
 //! What is written in the audit log: each change, and each that was refused behind its
 //! signature, once, with who, what and from where.
 
-use portcullis::{
-    clock::Clock,
-    entropy::Entropy,
-    pb,
-    store::Store,
-};
+use portcullis::{clock::Clock, entropy::Entropy, pb, store::Store};
 use portcullis_migrations::{Migrator, MigratorTrait as _};
 use prost::Message;
 use tonic::Code;

@@ -161,7 +161,8 @@ async fn an_edit_of_any_column_is_found_at_its_event() {
     // Letters that move to the next column.
     edits.push((
         "method",
-        "request_id = substr(method, length(method)) || request_id, method = substr(method, 1, length(method) - 1)".into(),
+        "request_id = substr(method, length(method)) || request_id, method = substr(method, 1, length(method) - 1)"
+            .into(),
     ));
     edits.push(("before", "\"before\" = \"after\", \"after\" = \"before\"".to_owned()));
     edits.push(("before", "\"before\" = NULL, resource = \"before\"".to_owned()));

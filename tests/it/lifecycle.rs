@@ -13,8 +13,7 @@ use tokio::runtime::Runtime;
 use tonic::Status;
 
 use crate::harness::{
-    Data,
-    Server, reason,
+    Data, Server, reason,
     verify::{about, rate_limit, update},
     watch::from,
 };

@@ -18,11 +18,8 @@ const FAILED: i32 = pb::DeliveryState::Failed as i32;
 async fn pile_up(rows: &Rows, hook: &Hook, many: i64, from: i64, one_key: bool) {
     // 22 digits.
     let number = format!("substr('0000000000000000000000' || (n + {from}), length('' || (n + {from})) + 1)");
-    let (state, key) = if one_key {
-        ("queued", "order_key".to_owned())
-    } else {
-        ("pending", format!("'key_' || {number}"))
-    };
+    let (state, key) =
+        if one_key { ("queued", "order_key".to_owned()) } else { ("pending", format!("'key_' || {number}")) };
     let columns = "channel, destination, notice_id, kind, application_id, create_time, give_up_time, \
                    claimed_until, last_error";
     let sql = format!(

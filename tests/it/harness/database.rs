@@ -42,6 +42,11 @@ impl Rows {
         self.try_change(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
+    /// Several statements in one transaction.
+    pub(crate) async fn script(&self, sql: &str) {
+        self.0.execute_unprepared(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
     pub(crate) async fn try_change(&self, sql: &str) -> Result<(), DbErr> {
         self.0.execute_raw(self.statement(sql)).await.map(drop)
     }
@@ -124,10 +129,8 @@ impl Rows {
         };
         let mut tables: BTreeMap<String, BTreeMap<String, (bool, bool)>> = BTreeMap::new();
         for row in self.all(columns).await {
-            let (table, name): (String, String) = (
-                row.try_get_by_index(0).expect("a table"),
-                row.try_get_by_index(1).expect("a column"),
-            );
+            let (table, name): (String, String) =
+                (row.try_get_by_index(0).expect("a table"), row.try_get_by_index(1).expect("a column"));
             let (nullable, primary) = (
                 row.try_get_by_index(2).expect("whether it may be null"),
                 row.try_get_by_index(3).expect("whether it is of the key"),

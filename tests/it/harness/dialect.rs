@@ -1,9 +1,7 @@
 //! What PostgreSQL lacks of the SQL that tests write by hand. In a schema that the service does
 //! not look into.
 
-use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, sqlx::postgres::PgConnectOptions,
-};
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, sqlx::postgres::PgConnectOptions};
 
 const FUNCTIONS: &str = "
 CREATE SCHEMA dialect;

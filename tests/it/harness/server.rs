@@ -1,4 +1,8 @@
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use portcullis::{
     auth, bootstrap,
@@ -20,7 +24,7 @@ use tonic::{Status, Streaming, transport::Channel};
 use super::{Data, Headers, Persona, call, test_key};
 
 /// What a test wants of its server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Setup {
     pub(crate) pace: Pace,
     pub(crate) limits: Limits,
@@ -55,7 +59,7 @@ pub(crate) struct Server {
     channel: Channel,
     tokens: Mutex<HashMap<(String, String, i64), String>>,
     pub(crate) setup: Setup,
-    pub(crate) data: Data,
+    pub(crate) data: Arc<Data>,
     pub(crate) admin: Persona,
     /// The id of an application.
     pub(crate) app: String,
@@ -67,7 +71,15 @@ impl Server {
     }
 
     pub(crate) async fn start_with(setup: Setup) -> Self {
-        let data = Data::migrated().await;
+        Self::start_on(Data::migrated().await, setup).await
+    }
+
+    /// On PostgreSQL, whatever this run is of; none where that cannot be had.
+    pub(crate) async fn start_at_server(setup: Setup) -> Option<Self> {
+        Some(Self::start_on(super::data::at_server().await?, setup).await)
+    }
+
+    async fn start_on(data: Data, setup: Setup) -> Self {
         let key = test_key(0);
         let store = open_store(&data.database_url(), &setup.clock).await;
         let name = Name::parse("admin").expect("name");
@@ -77,11 +89,15 @@ impl Server {
         let app = bootstrap::application(&store, &Entropy::system(), "test", name).await.expect("application");
         drop(store);
         let admin = Persona { account_id: admin.id.to_string(), email: admin.client_email, key };
-        Self::run(setup, data, admin, app.id.to_string()).await
+        Self::run(setup, Arc::new(data), admin, app.id.to_string()).await
     }
 
-    async fn run(setup: Setup, data: Data, admin: Persona, app: String) -> Self {
-        let options = Options {
+    async fn run(setup: Setup, data: Arc<Data>, admin: Persona, app: String) -> Self {
+        Self::of(open_again(Self::options(&setup, &data)).await, setup, data, admin, app).await
+    }
+
+    fn options(setup: &Setup, data: &Data) -> Options {
+        Options {
             database: data.database_url(),
             listen: Listen { address: ([127, 0, 0, 1], 0).into(), tls: None, reflection: setup.reflection },
             auth: auth::Settings {
@@ -98,8 +114,47 @@ impl Server {
             entropy: Entropy::system(),
             sampler: Sampler::NEVER,
             refused_calls: RefusedCalls::OFF,
-        };
-        let running = open_again(options).await;
+        }
+    }
+
+    /// As [`Self::beside`], where it may be refused.
+    pub(crate) async fn try_beside(&self) -> Result<Self, serve::ServeError> {
+        let setup = self.setup.clone();
+        let running = serve::start(Self::options(&setup, &self.data)).await?;
+        Ok(Self::of(running, setup, Arc::clone(&self.data), self.admin.clone(), self.app.clone()).await)
+    }
+
+    /// Waits until it ends without being told to, and says why.
+    pub(crate) async fn ended_by_itself(self) -> Result<(), serve::ServeError> {
+        let Self { running, channel, .. } = self;
+        drop(channel);
+        running.ended().await
+    }
+
+    /// As the command does: begins anew where a replica that has ended says that it may.
+    pub(crate) async fn try_again_after_its_end(self) -> Self {
+        let Self { running, setup, data, admin, app, channel, .. } = self;
+        drop(channel);
+        let ended = tokio::time::timeout(Duration::from_secs(30), running.ended()).await.expect("it goes on serving");
+        match ended.expect_err("it says why") {
+            serve::ServeError::Stopped(stopped) if stopped.may_begin_anew() => {}
+            other => panic!("{other}"),
+        }
+        Self::run(setup, data, admin, app).await
+    }
+
+    /// Another replica on the same database and clock.
+    pub(crate) async fn beside(&self) -> Self {
+        self.beside_with(|_| {}).await
+    }
+
+    pub(crate) async fn beside_with(&self, change: impl FnOnce(&mut Setup)) -> Self {
+        let mut setup = self.setup.clone();
+        change(&mut setup);
+        Self::run(setup, Arc::clone(&self.data), self.admin.clone(), self.app.clone()).await
+    }
+
+    async fn of(running: Running, setup: Setup, data: Arc<Data>, admin: Persona, app: String) -> Self {
         let channel = Channel::from_shared(running.endpoint()).expect("url").connect_lazy();
         let tokens = Mutex::default();
         let server = Self { running, channel, tokens, setup, data, admin, app };
