@@ -1,6 +1,7 @@
 //! A deployment: three replicas over a database with a synchronous standby.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -59,8 +60,9 @@ pub(crate) struct Fleet {
     pub(crate) caller: Arc<Caller>,
     pub(crate) application: String,
     nodes: Mutex<Nodes>,
-    pub(crate) folder: tempfile::TempDir,
-    pub(crate) cluster: Arc<Cluster>,
+    /// These two go last: all others use them.
+    _folder: tempfile::TempDir,
+    _cluster: Cluster,
 }
 
 /// The database's servers as of now.
@@ -95,7 +97,7 @@ impl Fleet {
         let primary = (*cluster).clone();
         let mut replicas = Vec::new();
         for number in 0..wish.replicas {
-            let replica = Replica::new(number, &primary, DATABASE, &wish.settings, folder.path().to_owned()).await;
+            let replica = Replica::new(number, &primary, DATABASE, &wish.settings, &logs(&folder)).await;
             replicas.push(Arc::new(replica));
         }
         replicas.iter().for_each(|replica| replica.start());
@@ -103,8 +105,7 @@ impl Fleet {
         let clients = replicas.iter().map(|replica| caller.client(replica.port)).collect();
         let nodes = Mutex::new(Nodes { primary, standby, made: 1 });
         let application = String::new();
-        let cluster = Arc::new(cluster);
-        let mut fleet = Self { replicas, clients, caller, application, nodes, folder, cluster };
+        let mut fleet = Self { replicas, clients, caller, application, nodes, _folder: folder, _cluster: cluster };
         fleet.application = fleet.make_application().await;
         for number in 0..wish.replicas {
             fleet.answers(number).await;
@@ -253,6 +254,11 @@ impl Fleet {
     pub(crate) fn heal(&self) {
         self.replicas.iter().for_each(|replica| replica.proxy.heal());
     }
+}
+
+/// Where the replicas' logs go: they are kept only where somebody asks for them.
+fn logs(folder: &tempfile::TempDir) -> PathBuf {
+    std::env::var_os("PORTCULLIS_CHAOS_LOGS").map_or_else(|| folder.path().to_owned(), PathBuf::from)
 }
 
 /// As a client does with what says that it was not done: a connection to a database that is gone

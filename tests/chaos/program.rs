@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Mutex,
@@ -56,14 +56,14 @@ pub(crate) fn portcullis(arguments: &[&str]) -> Command {
 }
 
 impl Replica {
-    pub(crate) async fn new(number: usize, node: &Node, database: &str, settings: &Settings, folder: PathBuf) -> Self {
+    pub(crate) async fn new(number: usize, node: &Node, database: &str, settings: &Settings, logs: &Path) -> Self {
         Self {
             number,
             port: free_port(),
             proxy: Proxy::to(node.port).await,
             settings: settings.clone(),
             database: database.to_owned(),
-            log: folder.join(format!("replica-{number}.log")),
+            log: logs.join(format!("replica-{number}.log")),
             process: Mutex::default(),
             runs: AtomicU32::new(0),
             wanted: AtomicBool::new(false),
