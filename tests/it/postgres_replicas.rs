@@ -105,7 +105,8 @@ async fn the_doorbell_is_heard_by_the_others() {
 
 #[tokio::test]
 async fn a_member_that_says_nothing_is_waited_for_as_long_as_it_may_answer_and_then_taken_out() {
-    let Some(server) = Server::start_at_server(deaf()).await else { return };
+    let pace = Pace { doorbell: false, every: Duration::from_millis(50), ..Pace::default() };
+    let Some(server) = Server::start_at_server(Setup { pace, ..Setup::default() }).await else { return };
     let made = server.key().await;
     let rows = Rows::of(&server).await;
     // Somebody with a longer lease than this replica's, who died.
@@ -122,7 +123,7 @@ async fn a_member_that_says_nothing_is_waited_for_as_long_as_it_may_answer_and_t
     loop {
         tokio::select! {
             _ = &mut revoke => break,
-            () = tokio::time::sleep(Duration::from_millis(700)) => {}
+            () = tokio::time::sleep(Duration::from_millis(200)) => {}
         }
         assert!(passed < Duration::from_secs(24), "it is never answered");
         server.advance(step).await;
