@@ -1,9 +1,10 @@
 //! What the clients write down, by one clock.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -14,7 +15,7 @@ use tonic::Status;
 use crate::{
     caller::{self, reason},
     fleet::Fleet,
-    history::{Call, Record, Verdict, judge},
+    history::{Call, Moment, Outcome, Process, Verdict, What, judge},
 };
 
 /// How long a client waits for the answer of a mutation, and of a question.
@@ -24,8 +25,7 @@ const QUESTION: Duration = Duration::from_secs(3);
 /// A key as its clients know it.
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
-    /// Its place in the history.
-    pub(crate) number: usize,
+    pub(crate) id: Arc<str>,
     pub(crate) key: pb::Key,
     pub(crate) secret: String,
 }
@@ -33,26 +33,29 @@ pub(crate) struct Known {
 #[derive(Debug)]
 pub(crate) struct Book {
     begun: Instant,
-    records: Mutex<Vec<Record>>,
+    calls: Mutex<Vec<Call>>,
     keys: Mutex<Vec<Known>>,
-    /// Reasons of errors, to be counted.
-    errors: Mutex<Vec<String>>,
+    /// How often what failed, and why.
+    errors: Mutex<BTreeMap<String, usize>>,
     over: AtomicBool,
+    /// Numbers for processes of which it is not certain which they were.
+    unsure: AtomicU32,
 }
 
 impl Book {
     pub(crate) fn new() -> Self {
         Self {
             begun: Instant::now(),
-            records: Mutex::default(),
+            calls: Mutex::default(),
             keys: Mutex::default(),
             errors: Mutex::default(),
             over: AtomicBool::new(false),
+            unsure: AtomicU32::new(0),
         }
     }
 
-    pub(crate) fn now(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_nanos()).expect("not so long")
+    pub(crate) fn now(&self) -> Moment {
+        Moment::try_from(self.begun.elapsed().as_nanos()).expect("not so long")
     }
 
     /// The clients are to come to their ends.
@@ -75,95 +78,100 @@ impl Book {
     }
 
     pub(crate) fn failed(&self, what: &str, status: &Status) {
-        self.errors.lock().expect("lock").push(format!("{what} {:?} {}", status.code(), reason(status)));
+        let error = format!("{what} {:?} {}", status.code(), reason(status));
+        *self.errors.lock().expect("lock").entry(error).or_default() += 1;
     }
 
-    /// Asks and writes down. `call` says what the answer was.
-    async fn write<T>(
-        &self,
-        fleet: &Fleet,
-        (key, replica): (Option<usize>, usize),
-        ask: impl Future<Output = Result<T, Status>>,
-        call: impl Fn(&Result<T, Status>) -> Call,
-    ) -> (Result<T, Status>, Record) {
-        let place = &fleet.replicas[replica];
-        let (run, sent) = (place.run(), self.now());
-        let answer = ask.await;
-        let answered = self.now();
-        let process = (run == place.run()).then_some((replica, run));
-        let call = call(&answer);
-        let record = Record { key: key.unwrap_or(usize::MAX), replica, process, sent, answered, call };
-        if key.is_some() {
-            self.records.lock().expect("lock").push(record);
-        }
-        if let Err(status) = &answer {
-            self.failed(&format!("{call:?}"), status);
-        }
-        (answer, record)
+    fn write(&self, id: &Arc<str>, sent: Moment, what: What) {
+        let returned = Some(self.now());
+        self.calls.lock().expect("lock").push(Call { key: Arc::clone(id), sent, returned, what });
     }
 
     pub(crate) async fn create(&self, fleet: &Fleet, at: usize) -> Option<Known> {
-        let request = caller::create(&fleet.application, "key");
-        let ask = fleet.clients[at].signed::<pb::CreateKeyResponse>("KeyService/CreateKey", &request, MUTATION);
-        let (made, record) = self.write(fleet, (None, at), ask, |made| Call::Create(made.is_ok())).await;
-        let made = made.ok()?;
-        let mut keys = self.keys.lock().expect("lock");
-        let known = Known { number: keys.len(), key: made.key.expect("key"), secret: made.secret };
-        keys.push(known.clone());
-        self.records.lock().expect("lock").push(Record { key: known.number, ..record });
+        let (request, sent) = (caller::create(&fleet.application, "key"), self.now());
+        let made = fleet.clients[at].signed::<pb::CreateKeyResponse>("KeyService/CreateKey", &request, MUTATION).await;
+        let made = made.inspect_err(|status| self.failed("Create", status)).ok()?;
+        let key = made.key.expect("key");
+        let known = Known { id: Arc::from(key.key_id.as_str()), key, secret: made.secret };
+        // First the call: whoever finds the key may answer about it at once.
+        self.write(&known.id, sent, What::Create(Outcome::Ok));
+        self.keys.lock().expect("lock").push(known.clone());
         Some(known)
     }
 
-    /// Whether it is certain. Where nobody was to be waited for, nothing is promised.
+    /// Whether it was answered by OK. Where nobody was to be waited for, nothing is promised.
     pub(crate) async fn revoke(&self, fleet: &Fleet, at: usize, known: &Known, wait: pb::RevokeWait) -> bool {
-        let request = caller::revoke(&known.key, wait);
-        let ask = fleet.clients[at].signed::<pb::RevokeKeyResponse>("KeyService/RevokeKey", &request, MUTATION);
-        let promised = wait != pb::RevokeWait::None;
-        let call = |answer: &Result<_, _>| Call::Revoke(answer.is_ok() && promised);
-        self.write(fleet, (Some(known.number), at), ask, call).await.0.is_ok()
+        let (request, sent) = (caller::revoke(&known.key, wait), self.now());
+        let answer =
+            fleet.clients[at].signed::<pb::RevokeKeyResponse>("KeyService/RevokeKey", &request, MUTATION).await;
+        let outcome = match &answer {
+            Ok(_) if wait == pb::RevokeWait::None => Outcome::Unknown,
+            Ok(_) => Outcome::Ok,
+            Err(status) => outcome_of(status),
+        };
+        self.write(&known.id, sent, What::Revoke(outcome));
+        answer.inspect_err(|status| self.failed("Revoke", status)).is_ok()
     }
 
     pub(crate) async fn verify(&self, fleet: &Fleet, at: usize, known: &Known) -> Option<Verdict> {
-        let request = caller::verify(&known.secret);
-        let ask = fleet.clients[at].by_token::<pb::VerifyKeyResponse>("KeyService/VerifyKey", &request, QUESTION);
-        let call = |answer: &Result<pb::VerifyKeyResponse, _>| {
-            Call::Verify(answer.as_ref().ok().map(|answer| match answer.verdict() {
-                pb::Verdict::Valid => Verdict::Valid,
-                pb::Verdict::Revoked => Verdict::Revoked,
-                pb::Verdict::NotFound => Verdict::NotFound,
-                _ => Verdict::Other,
-            }))
+        let (request, sent, run) = (caller::verify(&known.secret), self.now(), fleet.replicas[at].run());
+        let answer = fleet.clients[at].by_token("KeyService/VerifyKey", &request, QUESTION).await;
+        let answer: pb::VerifyKeyResponse = answer.inspect_err(|status| self.failed("Verify", status)).ok()?;
+        let verdict = match answer.verdict() {
+            pb::Verdict::Valid => Verdict::Valid,
+            pb::Verdict::Revoked => Verdict::Revoked,
+            pb::Verdict::NotFound => Verdict::NotFound,
+            other => panic!("{other:?} of a key that has nothing but a secret"),
         };
-        match self.write(fleet, (Some(known.number), at), ask, call).await.1.call {
-            Call::Verify(verdict) => verdict,
-            _ => None,
-        }
+        let replica = u32::try_from(at).expect("few");
+        let process = if run == fleet.replicas[at].run() {
+            Process { replica, start: run }
+        } else {
+            // It was replaced meanwhile, and either may have answered.
+            Process { replica: replica + 1000, start: self.unsure.fetch_add(1, Ordering::SeqCst) }
+        };
+        self.write(&known.id, sent, What::Verify(process, verdict));
+        Some(verdict)
     }
 
-    /// Keys whose revocation was answered by OK.
-    pub(crate) fn revoked(&self) -> Vec<Known> {
-        let records = self.records.lock().expect("lock");
-        let done: std::collections::BTreeSet<_> =
-            records.iter().filter(|record| record.call == Call::Revoke(true)).map(|record| record.key).collect();
-        self.keys().into_iter().filter(|known| done.contains(&known.number)).collect()
+    /// The keys whose revocation was answered by OK.
+    pub(crate) fn revoked(&self) -> Vec<String> {
+        let calls = self.calls.lock().expect("lock");
+        let done = calls.iter().filter(|call| call.what == What::Revoke(Outcome::Ok));
+        done.map(|call| call.key.to_string()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Fails on what cannot be, and says what was seen.
-    pub(crate) fn judge(&self, settled: u64) -> Vec<String> {
-        let records = self.records.lock().expect("lock");
-        let count = |is_it: fn(&Call) -> bool| records.iter().filter(|record| is_it(&record.call)).count();
-        println!(
-            "{} calls: {} keys, {} revoked, {} VALID, {} REVOKED, {} without an answer",
-            records.len(),
-            count(|call| matches!(call, Call::Create(true))),
-            count(|call| matches!(call, Call::Revoke(true))),
-            count(|call| matches!(call, Call::Verify(Some(Verdict::Valid)))),
-            count(|call| matches!(call, Call::Verify(Some(Verdict::Revoked)))),
-            count(|call| matches!(call, Call::Verify(None) | Call::Revoke(false))),
-        );
-        let mut errors: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
-        self.errors.lock().expect("lock").iter().for_each(|error| *errors.entry(error.clone()).or_default() += 1);
-        errors.iter().for_each(|(error, times)| println!("  {times:6} {error}"));
-        judge(&records, settled).iter().map(|violation| format!("{violation:?}")).collect()
+    /// Says what was seen, and what of it cannot be. All had settled at `settled`.
+    pub(crate) fn judge(&self, settled: Moment) -> Vec<String> {
+        let calls = self.calls.lock().expect("lock");
+        let judgement = judge(&calls);
+        println!("{} calls, {} keys: {judgement}", calls.len(), self.keys.lock().expect("lock").len());
+        self.errors.lock().expect("lock").iter().for_each(|(error, times)| println!("  {times:6} {error}"));
+        let wrong = judgement.violations.iter().map(ToString::to_string);
+        wrong.chain(undone(&calls, settled)).collect()
     }
+}
+
+/// What each refusal says of what was done: the words of `error_reason.proto`.
+fn outcome_of(status: &Status) -> Outcome {
+    match reason(status).as_str() {
+        "STORE_UNAVAILABLE" | "FRESHNESS_UNPROVEN" | "SHUTTING_DOWN" | "OVERLOADED" => Outcome::Refused,
+        _ => Outcome::Unknown,
+    }
+}
+
+/// What was REVOKED to anybody, and VALID when all had settled: whoever was told, and nobody
+/// promised them anything, was told what did not stick.
+fn undone(calls: &[Call], settled: Moment) -> Vec<String> {
+    let verdict = |call: &Call| match call.what {
+        What::Verify(_, verdict) => Some(verdict),
+        _ => None,
+    };
+    let told = calls.iter().filter(|call| verdict(call) == Some(Verdict::Revoked)).map(|call| &call.key);
+    let told: BTreeSet<_> = told.collect();
+    let valid = calls.iter().filter(|call| call.sent >= settled && verdict(call) == Some(Verdict::Valid));
+    valid
+        .filter(|call| told.contains(&call.key))
+        .map(|call| format!("{}: REVOKED, and VALID again", call.key))
+        .collect()
 }

@@ -27,12 +27,13 @@ pub(crate) struct Wish {
     pub(crate) replicas: usize,
     pub(crate) standby: Option<Sync>,
     pub(crate) settings: Settings,
+    pub(crate) database: Options,
 }
 
 impl Default for Wish {
     fn default() -> Self {
         let settings = Settings { lease: LEASE, more: Vec::new() };
-        Self { replicas: 3, standby: Some(Sync::Yes), settings }
+        Self { replicas: 3, standby: Some(Sync::Yes), settings, database: Options::default() }
     }
 }
 
@@ -44,6 +45,12 @@ impl Wish {
 
     pub(crate) fn with(mut self, more: &[&str]) -> Self {
         self.settings.more.extend(more.iter().map(ToString::to_string));
+        self
+    }
+
+    /// Settings of the database's servers.
+    pub(crate) fn database(mut self, settings: &[&str]) -> Self {
+        self.database.settings.extend(settings.iter().map(ToString::to_string));
         self
     }
 
@@ -78,9 +85,9 @@ impl Fleet {
     pub(crate) async fn start(wish: &Wish) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let credentials = folder.path().join("admin.json");
-        let (wants, out) = (wish.standby, credentials.clone());
+        let (wants, out, options) = (wish.standby, credentials.clone(), wish.database.clone());
         let work = move || {
-            let cluster = Cluster::start(&Options::default());
+            let cluster = Cluster::start(&options);
             cluster.create_named(DATABASE);
             let standby = wants.map(|sync| cluster.standby("standby0", sync));
             let url = cluster.url(DATABASE);

@@ -85,6 +85,11 @@ have_command() {
   debian_package "$2" && command -v "$1"
 }
 
+# Debian keeps its programs out of the PATH.
+have_postgres() {
+  command -v initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' || debian_package postgresql
+}
+
 debian_package() {
   if [[ $(id -u) -ne 0 ]] || ! command -v apt-get; then
     echo "$1 is missing: install Debian's package $1, or run as root where apt-get is"

@@ -1,155 +1,261 @@
-//! What the clients of a deployment saw, and whether it can be. Pure: times are those of one
-//! clock that never steps, in nanoseconds.
+//! Judges what clients saw: a history of calls, all timed by one clock that never goes back.
 //!
-//! A call stands for the time from when it was sent to when its answer came: it took effect
-//! at some moment between, and where no answer came, at any moment afterwards or never.
+//! A call takes effect at some moment between when it was sent and when it returned. Only
+//! what lies wholly before another call binds that one; of calls that overlap, either may
+//! have been first. A call whose outcome is unknown may take effect at any time after it was
+//! sent, or never. All is found in O(n log n).
+//!
+//! Over all replicas: a VerifyKey that was sent after a RevokeKey returned OK does not get
+//! VALID. By one replica, as long as its process lives: what it has said of a key it does not
+//! take back. That two replicas change their minds at the same moment is not promised.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display},
+    sync::Arc,
+};
 
-/// A process that answers: a replica, and which of its runs.
-pub(crate) type Process = (usize, u32);
+/// Nanoseconds on the clock of whoever recorded it.
+pub(crate) type Moment = u64;
+
+/// One call, about one key.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) key: Arc<str>,
+    pub(crate) sent: Moment,
+    /// Not at all, if nothing was heard of it.
+    pub(crate) returned: Option<Moment>,
+    pub(crate) what: What,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    Create(Outcome),
+    Revoke(Outcome),
+    /// One that got no verdict need not be recorded.
+    Verify(Process, Verdict),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// OK, having waited for all replicas.
+    Ok,
+    /// Nothing was done, and nothing will be.
+    Refused,
+    /// It may have been done, or may be yet: also COMMITTED_NOT_CONFIRMED.
+    Unknown,
+}
+
+/// One life of one replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Process {
+    pub(crate) replica: u32,
+    pub(crate) start: u32,
+}
+
+/// In the order in which a key goes through them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verdict {
+    NotFound,
     Valid,
     Revoked,
-    NotFound,
-    Other,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Call {
-    /// OK, or not known.
-    Create(bool),
-    Revoke(bool),
-    /// None: an error, which says nothing of the key.
-    Verify(Option<Verdict>),
+/// What is wrong with one answer to a VerifyKey.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Violation {
+    pub(crate) rule: Broken,
+    key: Arc<str>,
+    process: Process,
+    verdict: Verdict,
+    sent: Moment,
+    /// Of the call that it contradicts, if there was one.
+    against: Option<Moment>,
 }
 
-/// One call of a client, about one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Broken {
+    ValidAfterRevoke,
+    RevokedBeforeRevoke,
+    NotFoundAfterOk,
+    FoundBeforeCreate,
+    TakenBack,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(crate) struct Judgement {
+    pub(crate) verdicts: usize,
+    /// Keys whose revocation was confirmed.
+    pub(crate) revoked: usize,
+    pub(crate) violations: Vec<Violation>,
+    /// From the moment at which a RevokeKey returned OK to when the last VerifyKey that got
+    /// VALID was sent: the longest of all keys. The promise is that it is not above zero.
+    pub(crate) window: Option<i128>,
+}
+
+/// What binds the verdicts about one key: when what was sent first, and confirmed first.
+#[derive(Debug, Default)]
+struct Bounds {
+    create_sent: Option<Moment>,
+    created: Option<Moment>,
+    revoke_sent: Option<Moment>,
+    revoked: Option<Moment>,
+}
+
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Record {
-    pub(crate) key: usize,
-    /// Who was asked.
-    pub(crate) replica: usize,
-    /// Who answered; None where that is not certain.
-    pub(crate) process: Option<Process>,
-    pub(crate) sent: u64,
-    pub(crate) answered: u64,
-    pub(crate) call: Call,
+struct Answer {
+    process: Process,
+    verdict: Verdict,
+    sent: Moment,
+    returned: Moment,
 }
 
-/// What cannot be.
-#[derive(Debug, Clone)]
-pub(crate) enum Violation {
-    /// A mutation had returned OK, and a call that was sent afterwards was answered by what was before.
-    Stale { mutation: Record, answer: Record },
-    /// A process that had answered REVOKED answered VALID.
-    Back { before: Record, answer: Record },
-    /// REVOKED, and nobody had asked for that.
-    OutOfNothing { answer: Record },
-    /// REVOKED was answered, and it did not stick: this was answered when all had settled.
-    Undone { before: Record, answer: Record },
-}
-
-/// Judges all calls. Whatever was sent after `settled` must rest on all that anybody was told.
-pub(crate) fn judge(records: &[Record], settled: u64) -> Vec<Violation> {
-    let mut keys: BTreeMap<usize, Vec<&Record>> = BTreeMap::new();
-    for record in records {
-        keys.entry(record.key).or_default().push(record);
-    }
-    keys.values().flat_map(|records| judge_key(records, settled)).collect()
-}
-
-fn judge_key(records: &[&Record], settled: u64) -> Vec<Violation> {
-    let first = |is_it: &dyn Fn(&Record) -> bool| {
-        let those = records.iter().filter(|record| is_it(record));
-        those.min_by_key(|record| record.answered).map(|record| **record)
-    };
-    let created = first(&|record| record.call == Call::Create(true));
-    let revoked = first(&|record| record.call == Call::Revoke(true));
-    let told = first(&|record| is_verdict(record, Verdict::Revoked));
-    let asked = records.iter().filter(|record| matches!(record.call, Call::Revoke(_))).map(|record| record.sent).min();
-    let mut told_by: BTreeMap<Process, Record> = BTreeMap::new();
-    for record in records.iter().filter(|record| is_verdict(record, Verdict::Revoked)) {
-        let Some(process) = record.process else { continue };
-        let before = told_by.entry(process).or_insert(**record);
-        if record.answered < before.answered {
-            *before = **record;
+pub(crate) fn judge(calls: &[Call]) -> Judgement {
+    let mut keys: BTreeMap<&Arc<str>, (Bounds, Vec<Answer>)> = BTreeMap::new();
+    for call in calls {
+        let (bounds, answers) = keys.entry(&call.key).or_default();
+        match (call.what, call.returned) {
+            (What::Verify(process, verdict), Some(returned)) => {
+                answers.push(Answer { process, verdict, sent: call.sent, returned });
+            }
+            (What::Verify(..), None) => {}
+            (What::Create(outcome), _) => note(call, outcome, &mut bounds.create_sent, &mut bounds.created),
+            (What::Revoke(outcome), _) => note(call, outcome, &mut bounds.revoke_sent, &mut bounds.revoked),
         }
     }
-    let mut violations = Vec::new();
-    for answer in records.iter().map(|record| **record) {
-        let is_after = |before: &Record| answer.sent > before.answered;
-        match answer.call {
-            Call::Verify(Some(Verdict::Valid)) => {
-                let stale = revoked.filter(is_after).map(|mutation| Violation::Stale { mutation, answer });
-                let by_this = answer.process.and_then(|process| told_by.get(&process)).copied();
-                let back = by_this.filter(is_after).map(|before| Violation::Back { before, answer });
-                let undone = told.filter(|_| answer.sent >= settled);
-                let undone = undone.filter(is_after).map(|before| Violation::Undone { before, answer });
-                violations.extend([stale, back, undone].into_iter().flatten());
+    let mut judgement = Judgement::default();
+    for (key, (bounds, answers)) in keys {
+        judgement.key(key, &bounds, answers);
+    }
+    judgement
+}
+
+fn note(call: &Call, outcome: Outcome, sent: &mut Option<Moment>, confirmed: &mut Option<Moment>) {
+    if outcome != Outcome::Refused {
+        *sent = earlier(*sent, Some(call.sent));
+    }
+    if outcome == Outcome::Ok {
+        *confirmed = earlier(*confirmed, call.returned);
+    }
+}
+
+fn earlier(one: Option<Moment>, other: Option<Moment>) -> Option<Moment> {
+    one.into_iter().chain(other).min()
+}
+
+impl Bounds {
+    /// The rule that one answer breaks by itself, and the moment that it contradicts.
+    fn broken_by(&self, answer: &Answer) -> Option<(Broken, Option<Moment>)> {
+        let after = |moment: Option<Moment>| moment.filter(|moment| *moment < answer.sent);
+        let not_yet = |moment: Option<Moment>| moment.is_none_or(|moment| answer.returned < moment);
+        match answer.verdict {
+            // Whoever revoked it found it.
+            Verdict::NotFound => {
+                after(earlier(self.created, self.revoked)).map(|at| (Broken::NotFoundAfterOk, Some(at)))
             }
-            Call::Verify(Some(Verdict::Revoked)) if asked.is_none_or(|asked| answer.answered < asked) => {
-                violations.push(Violation::OutOfNothing { answer });
+            // Of a key that was there before the history nobody knows when it was made.
+            _ if self.create_sent.is_some() && not_yet(self.create_sent) => {
+                Some((Broken::FoundBeforeCreate, self.create_sent))
             }
-            Call::Verify(Some(Verdict::NotFound)) => {
-                violations.extend(created.filter(is_after).map(|mutation| Violation::Stale { mutation, answer }));
-            }
-            _ => {}
+            Verdict::Valid => after(self.revoked).map(|at| (Broken::ValidAfterRevoke, Some(at))),
+            Verdict::Revoked => not_yet(self.revoke_sent).then_some((Broken::RevokedBeforeRevoke, self.revoke_sent)),
         }
     }
-    violations
 }
 
-fn is_verdict(record: &Record, verdict: Verdict) -> bool {
-    record.call == Call::Verify(Some(verdict))
+impl Judgement {
+    fn key(&mut self, key: &Arc<str>, bounds: &Bounds, mut answers: Vec<Answer>) {
+        self.verdicts += answers.len();
+        let broken = |answer: &Answer, rule, against| {
+            let Answer { process, verdict, sent, .. } = *answer;
+            Violation { rule, key: Arc::clone(key), process, verdict, sent, against }
+        };
+        for answer in &answers {
+            self.violations.extend(bounds.broken_by(answer).map(|(rule, against)| broken(answer, rule, against)));
+        }
+        if let Some(revoked) = bounds.revoked {
+            self.revoked += 1;
+            let valid = answers.iter().filter(|answer| answer.verdict == Verdict::Valid);
+            let window = valid.map(|answer| i128::from(answer.sent) - i128::from(revoked)).max();
+            self.window = self.window.max(window);
+        }
+        answers.sort_by_key(|answer| (answer.process, answer.sent));
+        for of_process in answers.chunk_by(|one, other| one.process == other.process) {
+            let taken_back = taken_back(of_process);
+            self.violations.extend(taken_back.map(|(answer, at)| broken(&answer, Broken::TakenBack, Some(at))));
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Of one process's answers, in the order in which they were asked for: those that fall behind
+/// one that had returned before, and when it had.
+fn taken_back(answers: &[Answer]) -> impl Iterator<Item = (Answer, Moment)> {
+    let mut returned = answers.to_vec();
+    returned.sort_by_key(|answer| answer.returned);
+    let mut returned = returned.into_iter().peekable();
+    let mut furthest: Option<(Verdict, Moment)> = None;
+    answers.iter().filter_map(move |answer| {
+        while let Some(before) = returned.next_if(|before| before.returned < answer.sent) {
+            if furthest.is_none_or(|(verdict, _)| verdict < before.verdict) {
+                furthest = Some((before.verdict, before.returned));
+            }
+        }
+        furthest.filter(|(verdict, _)| answer.verdict < *verdict).map(|(_, at)| (*answer, at))
+    })
+}
 
-    fn record(call: Call, replica: usize, sent: u64, answered: u64) -> Record {
-        Record { key: 0, replica, process: Some((replica, 1)), sent, answered, call }
+/// How many are shown.
+const SHOWN: usize = 10;
+
+impl Display for Judgement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.violations.len();
+        write!(f, "{count} violations in {} verdicts, {} keys revoked", self.verdicts, self.revoked)?;
+        match self.window {
+            Some(window) => writeln!(f, ", the last VALID sent {:+.6} s after a revocation", window as f64 / 1e9)?,
+            None => writeln!(f, ", no VALID of a revoked key")?,
+        }
+        let mut by_rule: BTreeMap<Broken, usize> = BTreeMap::new();
+        for violation in &self.violations {
+            *by_rule.entry(violation.rule).or_default() += 1;
+        }
+        for (rule, count) in by_rule {
+            writeln!(f, "  {count} times: {rule}")?;
+        }
+        for violation in self.violations.iter().take(SHOWN) {
+            writeln!(f, "  {violation}")?;
+        }
+        if count > SHOWN {
+            writeln!(f, "  and {} more", count - SHOWN)?;
+        }
+        Ok(())
     }
+}
 
-    const VALID: Call = Call::Verify(Some(Verdict::Valid));
-    const REVOKED: Call = Call::Verify(Some(Verdict::Revoked));
-
-    fn found(records: &[Record], settled: u64) -> Vec<String> {
-        let name = |violation| format!("{violation:?}").split(' ').next().unwrap_or_default().to_owned();
-        judge(records, settled).into_iter().map(name).collect()
+impl Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, process: Process { replica, start }, verdict, sent, .. } = self;
+        write!(f, "{key}: {verdict:?} by replica {replica} (start {start}) to a call sent at {:.6} s", seconds(*sent))?;
+        match self.against {
+            Some(at) => write!(f, ", though {} at {:.6} s", self.rule, seconds(at)),
+            None => write!(f, ", though {}", self.rule),
+        }
     }
+}
 
-    #[test]
-    fn what_is_sent_before_the_answer_of_a_revoke_may_go_either_way() {
-        let calls = [
-            record(Call::Create(true), 0, 0, 1),
-            record(Call::Revoke(true), 0, 10, 20),
-            record(REVOKED, 1, 11, 12),
-            record(VALID, 2, 19, 30),
-            record(VALID, 2, 20, 30),
-            record(Call::Verify(None), 2, 21, 30),
-            record(REVOKED, 2, 21, 30),
-        ];
-        assert_eq!(found(&calls, 100), [""; 0]);
+impl Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ValidAfterRevoke => "a RevokeKey had returned OK",
+            Self::RevokedBeforeRevoke => "no RevokeKey had been sent",
+            Self::NotFoundAfterOk => "a CreateKey or RevokeKey had returned OK",
+            Self::FoundBeforeCreate => "the CreateKey had not been sent",
+            Self::TakenBack => "this process had already said more",
+        })
     }
+}
 
-    #[test]
-    fn each_thing_that_cannot_be_is_found() {
-        let revoke = record(Call::Revoke(true), 0, 10, 20);
-        assert_eq!(found(&[revoke, record(VALID, 1, 21, 22)], 100), ["Stale"]);
-        let unknown = record(Call::Revoke(false), 0, 10, 20);
-        assert_eq!(found(&[unknown, record(VALID, 1, 21, 22)], 100), [""; 0], "it may take effect later");
-        assert_eq!(found(&[unknown, record(REVOKED, 1, 11, 12), record(VALID, 1, 13, 14)], 100), ["Back"]);
-        assert_eq!(found(&[unknown, record(REVOKED, 1, 11, 12), record(VALID, 2, 13, 14)], 100), [""; 0]);
-        assert_eq!(found(&[unknown, record(REVOKED, 1, 11, 12), record(VALID, 2, 130, 140)], 100), ["Undone"]);
-        let other_run = Record { process: Some((1, 2)), ..record(VALID, 1, 13, 14) };
-        assert_eq!(found(&[unknown, record(REVOKED, 1, 11, 12), other_run], 100), [""; 0]);
-        assert_eq!(found(&[record(REVOKED, 1, 1, 9), revoke], 100), ["OutOfNothing"]);
-        let unseen = record(Call::Verify(Some(Verdict::NotFound)), 1, 2, 3);
-        assert_eq!(found(&[record(Call::Create(true), 0, 0, 1), unseen], 100), ["Stale"]);
-        assert_eq!(found(&[record(Call::Create(false), 0, 0, 1), unseen], 100), [""; 0]);
-    }
+fn seconds(moment: Moment) -> f64 {
+    moment as f64 / 1e9
 }
