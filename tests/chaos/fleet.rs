@@ -86,6 +86,7 @@ impl Fleet {
         let folder = tempfile::tempdir().expect("folder");
         let credentials = folder.path().join("admin.json");
         let (wants, out, options) = (wish.standby, credentials.clone(), wish.database.clone());
+        let options = Options { logs: kept_logs(), ..options };
         let work = move || {
             let cluster = Cluster::start(&options);
             cluster.create_named(DATABASE);
@@ -102,9 +103,10 @@ impl Fleet {
         };
         let (cluster, standby) = tokio::task::spawn_blocking(work).await.expect("a database");
         let primary = (*cluster).clone();
+        let logs = kept_logs().unwrap_or_else(|| folder.path().to_owned());
         let mut replicas = Vec::new();
         for number in 0..wish.replicas {
-            let replica = Replica::new(number, &primary, DATABASE, &wish.settings, &logs(&folder)).await;
+            let replica = Replica::new(number, &primary, DATABASE, &wish.settings, &logs).await;
             replicas.push(Arc::new(replica));
         }
         replicas.iter().for_each(|replica| replica.start());
@@ -263,9 +265,9 @@ impl Fleet {
     }
 }
 
-/// Where the replicas' logs go: they are kept only where somebody asks for them.
-fn logs(folder: &tempfile::TempDir) -> PathBuf {
-    std::env::var_os("PORTCULLIS_CHAOS_LOGS").map_or_else(|| folder.path().to_owned(), PathBuf::from)
+/// Where logs go that somebody wants to keep.
+fn kept_logs() -> Option<PathBuf> {
+    std::env::var_os("PORTCULLIS_CHAOS_LOGS").map(PathBuf::from)
 }
 
 /// As a client does with what says that it was not done: a connection to a database that is gone

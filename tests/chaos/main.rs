@@ -8,6 +8,7 @@
     reason = "the bans keep the rings of the crate; a test draws, asks and says its seed as it likes"
 )]
 
+mod away;
 mod book;
 mod caller;
 mod clients;
