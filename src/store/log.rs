@@ -224,7 +224,7 @@ impl Store {
             })
             .await?;
         // From the oldest on: a reader in between finds no hole.
-        self.forget::<event_log::Entity>(
+        self.forget_in_order::<event_log::Entity>(
             event_log::Column::Seq,
             Condition::all().add(event_log::Column::Seq.lt(keep_from)),
         )

@@ -75,9 +75,7 @@ impl Store {
             }
             let page = log::after(&tx, turn.applied.revision, turn.page).await?;
             let members = replica::Entity::find().all(&tx).await?;
-            // The clock since boot first: a machine that sleeps in between is late, never early.
-            let time_at = store.inner.clock.boottime();
-            let look = store.look_at_server(&tx).await?;
+            let (time_at, look) = store.look_and_at(&tx).await?;
             if let (true, Some(weakness)) = (turn.strict && guard::on(Guard::Durability), look.weakness) {
                 return Err(Error::Weak(weakness));
             }

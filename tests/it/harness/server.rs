@@ -240,6 +240,16 @@ impl Server {
         }
     }
 
+    /// Rings, and waits for a turn of the sync loop.
+    pub(crate) async fn turn(&self) {
+        let (replica, mut proofs) = (self.running.replica(), self.running.replica().proofs());
+        tokio::select! {
+            turned = proofs.changed() => turned.expect("a living replica"),
+            // Rings for it, and waits its whole time on a clock that stands still.
+            () = replica.sync_pass() => {}
+        }
+    }
+
     pub(crate) async fn signed<Q: Message, A: Message + Default>(
         &self,
         persona: &Persona,
