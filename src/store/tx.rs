@@ -45,8 +45,8 @@ pub struct Tx {
 pub(super) struct Inner {
     pub(super) db: DatabaseTransaction,
     pub(super) now: Timestamp,
-    /// The last revision before this one.
-    pub(super) head: Revision,
+    /// The log's head, which this transaction has.
+    pub(super) head: super::log::Head,
     /// The caller as of now; `None` for the operator.
     pub(super) actor: Option<ServiceAccount>,
     pub(super) notes: Mutex<Notes>,

@@ -386,9 +386,8 @@ async fn a_shorter_time_to_keep_answers_is_told_to_watchers_and_waits_for_the_lo
     assert_eq!(told.revision, revision);
 }
 
-#[tokio::test]
-async fn what_was_handed_out_before_a_restart_is_waited_for() {
-    let server = Server::start_with(quick_loop()).await;
+/// A key whose VALID a verifier may keep for 8 seconds from now on.
+async fn kept_for_8_seconds(server: &Server) -> pb::CreateKeyResponse {
     let application = pb::Application {
         name: "caches".to_owned(),
         max_cache_ttl: Some(span(Duration::from_secs(8))),
@@ -399,8 +398,30 @@ async fn what_was_handed_out_before_a_restart_is_waited_for() {
         server.signed(&server.admin, "ApplicationService/CreateApplication", &request).await.expect("create");
     let application_id = created.application.expect("application").application_id;
     let made = server.key_with(|request| request.application_id = application_id).await;
+    assert_eq!(cache_ttl(server, &made.secret).await, Some(Duration::from_secs(8)));
+    made
+}
+
+#[tokio::test]
+async fn what_was_handed_out_inside_a_longer_lease_is_waited_for_too() {
+    let server = Server::start_with(quick_loop()).await;
+    let made = kept_for_8_seconds(&server).await;
     let key = made.key.expect("key");
-    assert_eq!(cache_ttl(&server, &made.secret).await, Some(Duration::from_secs(8)));
+    // It takes 3 s of the clock.
+    let server = Arc::new(server.restart_with(|setup| setup.pace.lease = Duration::from_secs(2)).await);
+    let mut everywhere = revoking(&server, &key);
+    until_applied(&server, &made.secret).await;
+    server.setup.clock.advance(Duration::from_secs(4));
+    assert!(timeout(TURNS, &mut everywhere).await.is_err(), "its own lease would be over");
+    server.setup.clock.advance(Duration::from_secs(7));
+    timeout(SOON, everywhere).await.expect("then it is over").expect("task").expect("revoke");
+}
+
+#[tokio::test]
+async fn what_was_handed_out_before_a_restart_is_waited_for() {
+    let server = Server::start_with(quick_loop()).await;
+    let made = kept_for_8_seconds(&server).await;
+    let key = made.key.expect("key");
     // It takes 3 s of the clock.
     let server = Arc::new(server.restart().await);
     let mut everywhere = revoking(&server, &key);

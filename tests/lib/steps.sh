@@ -3,6 +3,7 @@
 
 STEPS=(fmt shell buf clippy clippy-client clippy-guards test test-postgres deny helm)
 [[ -x tests/guards ]] && STEPS+=(guards)
+STEPS+=(chaos)
 FULL_STEPS=()
 for program in tests/full.d/*; do
   [[ -f $program && -x $program ]] && FULL_STEPS+=("$program")
@@ -42,6 +43,7 @@ step_clippy() {
   clippy --workspace
   # Not among all targets, since it is not of every run's tests: that it builds is seen here.
   cargo check --test soak --locked
+  cargo clippy --test chaos --locked -- -D warnings
 }
 step_clippy_client() { clippy --no-default-features --features client; }
 step_clippy_guards() { clippy --features guards-off; }
@@ -77,6 +79,14 @@ SAME_ON_POSTGRES=(
 )
 
 step_guards() { with_clients tests/guards; }
+
+# Each promise by itself, then twenty seconds of everything at once; longer: tests/full.d/chaos. One after the other, since
+# what is measured is how long replicas wait.
+step_chaos() {
+  postgresql || skip "no PostgreSQL 15 or newer, so no replicas whose database fails"
+  cargo test --locked --test chaos -- --skip random::
+  cargo test --locked --test chaos -- --nocapture random::
+}
 
 # Tells the tests where real clients are. A test without its client, or without the server that it needs, says that it skips,
 # and fails in CI.

@@ -168,6 +168,16 @@ impl Server {
         self.restart_after(async |_, _| {}).await
     }
 
+    /// As [`Self::restart`], with other settings.
+    pub(crate) async fn restart_with(self, change: impl FnOnce(&mut Setup)) -> Self {
+        let Self { running, mut setup, data, admin, app, channel, .. } = self;
+        drop(channel);
+        running.stop();
+        running.ended().await.expect("a clean end");
+        change(&mut setup);
+        Self::run(setup, data, admin, app).await
+    }
+
     /// As [`Self::restart`], with something that happens to its clock or its database meanwhile.
     pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce(&Clock, &Data)) -> Self {
         let Self { running, setup, data, admin, app, channel, .. } = self;
