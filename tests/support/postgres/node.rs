@@ -20,6 +20,8 @@ pub(crate) const PASSWORD: &str = "pa55-never-logged";
 pub(crate) struct Options {
     /// Lines for `postgresql.conf`.
     pub(crate) settings: Vec<String>,
+    /// On a disk, where a commit takes as long as it does there; else in memory, if there is room.
+    pub(crate) on_disk: bool,
 }
 
 /// Whether a primary waits for a standby.
