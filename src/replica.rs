@@ -28,7 +28,7 @@ use crate::{
     clock::Clock,
     domain::{application::Application, event::Position, id::Revision, refusal::Refusal, time::Timestamp},
     index::Index,
-    store::{Newcomer, Store, Turn},
+    store::{LOG_PAGE, Newcomer, Store, Turn},
     tail::Tail,
 };
 use edge::Edge;
@@ -112,12 +112,12 @@ impl Replica {
     /// before the loop's first turn.
     pub async fn join(store: &Store, clock: &Clock, pace: Pace) -> Result<Joined, Stopped> {
         let index = Arc::new(Index::default());
-        let lease_before = store.left_behind().await?;
+        let left = store.left_behind().await?;
         let loaded = store.load(|keys| index.load_keys(keys)).await?;
         // Whoever had the database before handed out its last answer before now, and inside its
         // lease. What verifiers may still do with it is for this replica to wait for.
         let (now, begun) = (loaded.time, clock.boottime());
-        let cached_until = |application: &Application| match application.may_be_cached_for(now).min(lease_before) {
+        let cached_until = |application: &Application| match application.may_be_cached_for(now).min(left.lease) {
             Duration::ZERO => Duration::ZERO,
             ttl => begun + by_any_clock(ttl),
         };
@@ -126,6 +126,14 @@ impl Replica {
         index.load(loaded.position.revision, loaded.applications, loaded.accounts, cached_until)?;
         let newcomer = Newcomer { loaded: loaded.position, edge: edge.at(begun), lease: pace.lease };
         let id = store.join(newcomer).await?;
+        if left.may_answer {
+            // Its row is gone: it ends at its next sync. Until then it may answer, inside its lease.
+            let over = clock.boottime() + by_any_clock(left.lease);
+            tracing::warn!(wait = ?by_any_clock(left.lease), "the database is on a network and was not closed: who had it before may still answer");
+            while clock.boottime() < over {
+                tokio::time::sleep(REACH_EVERY).await;
+            }
+        }
         let tail = Arc::new(Tail::new(loaded.position));
         let proof = Proof {
             asked_at: Duration::ZERO,
@@ -146,7 +154,13 @@ impl Replica {
             proof: watch::Sender::new(proof),
         });
         let replica = Self { shared };
-        let turn = Turn { replica: id, applied: loaded.position, edge: Revision::default(), strict: pace.strict };
+        let turn = Turn {
+            replica: id,
+            applied: loaded.position,
+            edge: Revision::default(),
+            page: LOG_PAGE,
+            strict: pace.strict,
+        };
         let sync = SyncLoop::new(store.clone(), replica.clone(), Arc::clone(&index), Arc::clone(&tail), edge, turn);
         Ok(Joined { replica, index, tail, sync, log_id: loaded.log_id })
     }

@@ -4,7 +4,7 @@ use super::{Proof, Replica, by_any_clock, edge::Edge, fork, members::Silence};
 use crate::{
     guard::{self, Guard},
     index::{Inapplicable, Index},
-    store::{Error, Newcomer, Standbys, Store, Synced, Turn, Weakness},
+    store::{Error, LOG_PAGE, Newcomer, Standbys, Store, Synced, Turn, Weakness},
     tail::Tail,
 };
 
@@ -83,16 +83,15 @@ impl SyncLoop {
         };
         listening.abort();
         self.replica.shared.lease.void();
-        match &ended {
-            Ok(()) => self.store.leave(self.turn.replica, self.keeps()).await?,
-            Err(Stopped::Store(Error::Forked)) => {
-                let rescue = fork::rescue(&self.store, &self.index);
-                tokio::select! {
-                    () = &mut stop => tracing::error!("told to stop before every revocation that the fork lost was written again"),
-                    () = rescue => {}
-                }
+        if let Err(Stopped::Store(Error::Forked)) = &ended {
+            tokio::select! {
+                () = &mut stop => tracing::error!("told to stop before the revocations that the fork lost were written again"),
+                () = fork::rescue(&self.store, &self.index) => {}
             }
-            Err(_) => {}
+        }
+        // Whatever the reason is: it answers nothing any more, and is in the way of others.
+        if let Err(error) = self.store.leave(self.turn.replica, self.keeps()).await {
+            tracing::warn!(%error, "the row of this replica stays, and is taken out by others when its lease is over");
         }
         ended
     }
@@ -112,6 +111,12 @@ impl SyncLoop {
                 self.replica.shared.lease.void();
                 tracing::error!(%weakness, "no answer rests on a database that may lose what it acknowledges");
                 Ok(RETRY)
+            }
+            Stopped::Store(error @ Error::Unanswered(_)) => {
+                // It may have been too much at once: large events, a slow network.
+                self.turn.page = (self.turn.page / 2).max(1);
+                tracing::warn!(%error, "sync gave up, the lease runs out unless one succeeds");
+                Ok(Duration::ZERO)
             }
             Stopped::Store(error) if is_passing(&error) => {
                 tracing::warn!(%error, "sync failed, the lease runs out unless one succeeds");
@@ -151,6 +156,7 @@ impl SyncLoop {
         // With what is said to be applied: where nothing is cached they are the same.
         self.turn.edge = self.edge.at(asked_at);
         let synced = self.store.sync(self.turn, shared.pace.unanswered()).await?;
+        self.turn.page = (2 * self.turn.page).min(LOG_PAGE);
         self.tell_durability(&synced);
         let acked = self.turn.applied;
         let Synced { events, more, time, time_at, members, settled_for, .. } = synced;
@@ -181,7 +187,7 @@ impl SyncLoop {
             time,
         });
         for (id, beat) in self.silence.of(&members, self.turn.replica, asked_at, lapsed) {
-            if self.store.remove_silent(id, beat).await? {
+            if self.store.remove_silent(id, beat, shared.pace.unanswered()).await? {
                 tracing::warn!(replica = %id, "it was silent for longer than its lease, and is taken for dead");
             }
         }
@@ -207,8 +213,5 @@ impl SyncLoop {
 
 /// Whether the next turn may succeed.
 fn is_passing(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Unavailable(_) | Error::Unanswered(_) | Error::CommitUnknown(_) | Error::TaskLost(_) | Error::Overloaded
-    )
+    matches!(error, Error::Unavailable(_) | Error::CommitUnknown(_) | Error::TaskLost(_) | Error::Overloaded)
 }

@@ -112,6 +112,13 @@ impl Store {
         self.inner.url.is_shared()
     }
 
+    pub(super) fn is_networked(&self) -> bool {
+        match &self.inner.url.0 {
+            Place::Sqlite(path) => sqlite::is_networked(path),
+            Place::Postgres(_) => false,
+        }
+    }
+
     pub(super) fn place(&self) -> &Place {
         &self.inner.url.0
     }

@@ -35,7 +35,8 @@ pub enum Resume {
     Forked,
 }
 
-pub(super) const PAGE: u64 = 512;
+/// Events that are read at once, at most.
+pub const PAGE: u64 = 512;
 /// The number of the first migration behind which programs of one schema may serve side by side.
 const SCHEMA: i64 = 8;
 pub(super) const HEAD: i16 = 1;
@@ -97,10 +98,10 @@ pub(super) async fn head(db: &impl ConnectionTrait) -> Result<(Uuid, Position), 
     Ok((head.log_id, Position { revision: Revision::new(head.seq), event_id: last.event_id }))
 }
 
-pub(super) async fn after(db: &impl ConnectionTrait, revision: Revision) -> Result<LogPage, Error> {
+pub(super) async fn after(db: &impl ConnectionTrait, revision: Revision, page: u64) -> Result<LogPage, Error> {
     let query = event_log::Entity::find().filter(event_log::Column::Seq.gt(revision.number()));
-    let rows = query.order_by_asc(event_log::Column::Seq).limit(PAGE).all(db).await?;
-    let more = rows.len() as u64 == PAGE;
+    let rows = query.order_by_asc(event_log::Column::Seq).limit(page).all(db).await?;
+    let more = rows.len() as u64 == page;
     let events = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let expected = std::iter::successors(Some(revision.next()), |revision| Some(revision.next()));
     if events.iter().zip(expected).any(|(event, expected)| event.revision != expected) {
@@ -169,7 +170,7 @@ impl Store {
             // In line: a watcher waits for its turn, and there are as many as there are streams.
             let _place = store.inner.reads.acquire().await.map_err(|_| Error::Overloaded)?;
             let tx = store.begin_read().await?;
-            after(&tx, revision).await
+            after(&tx, revision, PAGE).await
         })
         .await
     }

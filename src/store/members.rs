@@ -55,17 +55,27 @@ pub(super) fn read(row: replica::Model) -> Member {
     }
 }
 
+/// What those left behind who had a file before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LeftBehind {
+    /// The longest of their leases: what they allowed verifiers to keep may still be kept.
+    pub lease: Duration,
+    /// Whether one of them did not say that it ended, and may not know yet that it has lost the file:
+    /// its lock was given away on a network.
+    pub may_answer: bool,
+}
+
 impl Store {
-    /// The longest lease of those who had the database before and left something behind: what they
-    /// allowed verifiers to keep may still be kept. Of a file only: at a server they are members like
-    /// others.
-    pub async fn left_behind(&self) -> Result<Duration, Error> {
+    /// Nothing at a server: there they are members like others.
+    pub async fn left_behind(&self) -> Result<LeftBehind, Error> {
         if self.is_shared() {
-            return Ok(Duration::ZERO);
+            return Ok(LeftBehind::default());
         }
         self.detached(async move |store| {
             let rows = replica::Entity::find().all(&store.looks()).await?;
-            Ok(rows.into_iter().map(|row| read(row).lease).max().unwrap_or_default())
+            let crashed = rows.iter().any(|row| row.acked_seq != EVERYTHING);
+            let lease = rows.into_iter().map(|row| read(row).lease).max().unwrap_or_default();
+            Ok(LeftBehind { lease, may_answer: crashed && store.is_networked() })
         })
         .await
     }
@@ -125,10 +135,10 @@ impl Store {
 
     /// Takes a member out that has been silent for so long that its lease is over, unless it spoke
     /// meanwhile: `false` then. Whoever is taken out finds its row gone at its next sync, and joins
-    /// anew.
-    pub async fn remove_silent(&self, id: Uuid, beat: i64) -> Result<bool, Error> {
-        self.detached(async move |store| {
-            let (_turn, tx) = store.begin_upkeep().await?;
+    /// anew. On the sync loop's own connection, and given up after `within`: it waits for nobody.
+    pub async fn remove_silent(&self, id: Uuid, beat: i64, within: Duration) -> Result<bool, Error> {
+        self.detached_within(within, async move |store| {
+            let (_turn, tx) = store.begin_sync().await?;
             let silent = replica::Entity::delete_many().filter(replica::Column::Id.eq(id));
             let removed = silent.filter(replica::Column::Beat.eq(beat)).exec(&tx).await?.rows_affected;
             tx.commit().await.map_err(Error::CommitUnknown)?;

@@ -33,6 +33,8 @@ pub struct Turn {
     pub applied: Position,
     /// The last revision that is at its edge: no verifier answers by what was before.
     pub edge: Revision,
+    /// How many events it wants at most.
+    pub page: u64,
     /// Whether it goes by a server only that loses nothing.
     pub strict: bool,
 }
@@ -70,7 +72,7 @@ impl Store {
             if !say(&tx, turn).await? {
                 return Err(why_not(&tx, turn.applied).await?);
             }
-            let page = log::after(&tx, turn.applied.revision).await?;
+            let page = log::after(&tx, turn.applied.revision, turn.page).await?;
             let members = replica::Entity::find().all(&tx).await?;
             // The clock since boot first: a machine that sleeps in between is late, never early.
             let time_at = store.inner.clock.boottime();

@@ -1,18 +1,12 @@
 //! What is written in the audit log: each change, and each that was refused behind its
 //! signature, once, with who, what and from where.
 
-use portcullis::{
-    clock::Clock,
-    entropy::Entropy,
-    pb,
-    store::{DatabaseUrl, Store},
-};
+use portcullis::{clock::Clock, entropy::Entropy, pb, store::Store};
 use portcullis_migrations::{Migrator, MigratorTrait as _};
 use prost::Message;
-use sea_orm::{ConnectOptions, Database};
 use tonic::Code;
 
-use crate::harness::{Headers, Persona, Rows, Server, exchange, mask, nonce, path, refusal, test_key};
+use crate::harness::{Data, Headers, Persona, Rows, Server, exchange, mask, nonce, path, refusal, test_key};
 
 /// Sends a signed call that calls itself `the-request`, and returns the one event that it made.
 async fn event_of(server: &Server, by: &Persona, method: &str, message: Vec<u8>, code: Code) -> pb::AuditEvent {
@@ -92,7 +86,7 @@ async fn every_mutation_is_one_event_that_says_what_it_changed() {
     is(&updated, Some(&other), &other);
     assert_eq!(in_row(updated.after.as_ref(), "name"), "another");
     accounts(&server).await;
-    assert_eq!(Rows::of(&server.database_path()).await.number("SELECT seq FROM audit_head").await, 14);
+    assert_eq!(Rows::of(&server).await.number("SELECT seq FROM audit_head").await, 14);
 }
 
 async fn accounts(server: &Server) {
@@ -238,19 +232,19 @@ async fn no_event_holds_a_secret_or_what_a_secret_could_be_looked_for_by() {
 #[tokio::test]
 async fn what_was_written_before_there_was_a_chain_is_chained_once_and_in_order() {
     const EVENTS: i64 = 1203;
-    let folder = tempfile::tempdir().expect("folder");
-    let file = folder.path().join("portcullis.db");
-    let url = format!("sqlite://{}?mode=rwc", file.display());
-    let old = Database::connect(ConnectOptions::new(url)).await.expect("a database");
-    Migrator::up(&old, Some(2)).await.expect("the first two");
-    let rows = Rows::of(&file).await;
-    let insert = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1202) \
-        INSERT INTO audit_event (audit_id, time, method, request_id, peer, outcome, \"after\") \
-        SELECT unhex(printf('%032x', (i * 7) % 1203)), ((i * 7) % 1203) / 3, 'M/m', 'r' || i, '', 'OK', '[' || i || ']' FROM n";
-    rows.change(insert).await;
-    old.close().await.expect("close");
+    let data = Data::empty().await;
+    let rows = Rows::begin(&data).await;
+    Migrator::up(rows.connection(), Some(2)).await.expect("the first two");
+    let event = |i: i64| {
+        let id = (i * 7) % EVENTS;
+        let (uuid, time) = (rows.uuid(uuid::Uuid::from_u128(id.unsigned_abs().into())), id / 3);
+        format!("({uuid}, {time}, 'M/m', 'r{i}', '', 'OK', '[{i}]')")
+    };
+    let columns = "audit_id, time, method, request_id, peer, outcome, \"after\"";
+    let events = (0..EVENTS).map(event).collect::<Vec<_>>().join(", ");
+    rows.change(&format!("INSERT INTO audit_event ({columns}) VALUES {events}")).await;
 
-    let migrate = async || Store::migrate(&DatabaseUrl::sqlite(&file)).await.expect("migrate");
+    let migrate = async || Store::migrate(&data.database_url()).await.expect("migrate");
     assert!(migrate().await > 0);
     let links = rows.links().await;
     assert_eq!(links.len(), 1203);
@@ -261,9 +255,12 @@ async fn what_was_written_before_there_was_a_chain_is_chained_once_and_in_order(
 
     assert_eq!(migrate().await, 0);
     assert_eq!(rows.links().await, links, "once");
-    let late = "INSERT INTO audit_event (audit_id, time, method, request_id, peer, outcome) \
-        VALUES (unhex(printf('%032x', 5000)), 0, 'M/late', '', '', 'OK')";
-    rows.change(late).await;
+    let late = rows.uuid(uuid::Uuid::from_u128(5000));
+    rows.change(&format!(
+        "INSERT INTO audit_event (audit_id, time, method, request_id, peer, outcome) \
+         VALUES ({late}, 0, 'M/late', '', '', 'OK')"
+    ))
+    .await;
     assert_eq!(migrate().await, 0);
     let last = rows.links().await.pop().expect("an event");
     assert_eq!(
@@ -271,5 +268,5 @@ async fn what_was_written_before_there_was_a_chain_is_chained_once_and_in_order(
         ("M/late", EVENTS + 1),
         "also what an older version wrote since"
     );
-    Store::open(&DatabaseUrl::sqlite(&file), Clock::system(), Entropy::system()).await.expect("and it opens");
+    Store::open(&data.database_url(), Clock::system(), Entropy::system()).await.expect("and it opens");
 }

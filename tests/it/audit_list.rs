@@ -212,7 +212,7 @@ async fn pages_have_no_gap_and_no_duplicate_while_many_write() {
     }
     let all = paged(&server, 7, pb::AuditOrder::OldestFirst).await;
     assert_eq!(all.last().map(|event| event.seq), Some(before + WRITERS * EACH), "one event a mutation");
-    let rows = crate::harness::Rows::of(&server.database_path()).await;
+    let rows = crate::harness::Rows::of(&server).await;
     let links = rows.links().await;
     assert_eq!(links, rechained(links.iter().map(|link| link.record.clone())), "in one chain");
     let revisions: Vec<_> = links.iter().filter_map(|link| link.record.revision).collect();
@@ -280,5 +280,5 @@ async fn what_a_job_does_is_an_event_of_each_key_and_seen_by_those_who_see_the_k
         }
         assert_eq!(server.audit_as(&viewer, &about(foreign)).await.expect("list").audit_events, []);
     }
-    Rows::of(&server.database_path()).await.are_whole().await;
+    Rows::of(&server).await.are_whole().await;
 }

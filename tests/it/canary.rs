@@ -52,7 +52,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[tokio::test]
 async fn no_file_of_the_real_program_ever_holds_a_secret_not_even_its_log_at_trace() {
-    let deployment = Deployment::make();
+    let deployment = Deployment::make().await;
     let mut process = deployment.serve(&["--log", "trace"]);
     let caller = process.caller().await;
     let application = caller.application().await;
@@ -94,9 +94,10 @@ async fn no_file_of_the_real_program_ever_holds_a_secret_not_even_its_log_at_tra
     assert_eq!(caller.verdict(&made.secret).await, pb::Verdict::Revoked);
 
     let canaries = [&made.secret, &malformed, &foreign, &rotated.secret].map(|secret| Canary::of(secret));
-    let mut looked_at = files(deployment.folder.path()); // with the -wal, while it runs
-    assert!(looked_at.iter().any(|(name, bytes)| name.ends_with("-wal") && !bytes.is_empty()), "{looked_at:?}");
+    let database = async || ("the database".to_owned(), deployment.data.written().await);
+    let mut looked_at = vec![database().await]; // with its log, while it runs
     assert!(process.terminate().await.success());
+    looked_at.push(database().await);
     looked_at.extend(files(deployment.folder.path()));
     for failed in [&failed, &failed_too, &misplaced, &wrong_report] {
         let CallFailed::Status(status) = failed else { panic!("{failed}") };
@@ -112,14 +113,14 @@ async fn no_file_of_the_real_program_ever_holds_a_secret_not_even_its_log_at_tra
     let holds = |end: &str, text: &str| {
         looked_at.iter().any(|(name, bytes)| name.ends_with(end) && String::from_utf8_lossy(bytes).contains(text))
     };
-    assert!(holds("-wal", &key.prefix) && holds("-wal", &key.key_id));
+    assert!(holds("database", &key.prefix) && holds("database", &key.key_id));
     assert!(
         holds("log", "TRACE")
             && holds("log", "VerifyKey")
             && holds("log", "RevokeKey")
             && holds("log", "ReportLeakedKey")
     );
-    assert!(holds("-wal", "key=[redacted] and [redacted]") && holds("-wal", "key.leaked"));
+    assert!(holds("database", "key=[redacted] and [redacted]") && holds("database", "key.leaked"));
     assert!(holds("log", "paths[0] cannot be updated"));
 }
 
@@ -169,7 +170,7 @@ async fn no_answer_but_the_first_holds_a_secret() {
     for text in &seen {
         canary.must_not_be_in("an answer", text.as_bytes());
     }
-    let rows = crate::harness::Rows::of(&server.database_path()).await;
+    let rows = crate::harness::Rows::of(&server).await;
     let audited = "SELECT coalesce(\"before\", '') || coalesce(\"after\", '') || peer || request_id FROM audit_event";
     for row in rows.texts(audited).await {
         canary.must_not_be_in("the audit", row.as_bytes());

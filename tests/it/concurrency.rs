@@ -76,7 +76,7 @@ async fn two_revokes_at_once_both_succeed_and_one_of_them_did_it() {
         assert_eq!(one.revision, two.revision);
         assert_eq!(one.key, two.key);
     }
-    Rows::of(&server.database_path()).await.are_whole().await;
+    Rows::of(&server).await.are_whole().await;
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn a_revoke_and_an_update_at_once_end_revoked() {
         }
         assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Revoked);
     }
-    Rows::of(&server.database_path()).await.are_whole().await;
+    Rows::of(&server).await.are_whole().await;
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn creates_of_many_callers_at_once_are_dense_and_all_verify() {
     for number in 1..4 {
         callers.push(server.admin.hire_role(&server, number, pb::Role::Editor, &["tasks:read"]).await);
     }
-    let first = Rows::of(&server.database_path()).await.number("SELECT seq FROM log_head").await + 1;
+    let first = Rows::of(&server).await.number("SELECT seq FROM log_head").await + 1;
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..8 {
         let (server, caller): (_, Persona) = (Arc::clone(&server), callers[task % callers.len()].clone());
@@ -129,7 +129,7 @@ async fn creates_of_many_callers_at_once_are_dense_and_all_verify() {
     for created in &made {
         assert_eq!(server.verdict(&created.secret).await, pb::Verdict::Valid);
     }
-    Rows::of(&server.database_path()).await.are_whole().await;
+    Rows::of(&server).await.are_whole().await;
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn a_caller_that_goes_away_leaves_nothing_half_done_and_the_next_call_work
         server.revoke(&key).await;
         assert_eq!(server.verdict(&kept.secret).await, pb::Verdict::Revoked);
     }
-    Rows::of(&server.database_path()).await.are_whole().await;
+    Rows::of(&server).await.are_whole().await;
 }
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn a_hurried_caller_hears_in_time_what_is_not_confirmed_and_a_repeat_waits
     let again = while_ringing(&server, server.revoke(&key)).await;
     assert_eq!(again.revision.to_string(), revision);
     assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Revoked);
-    Rows::of(&server.database_path()).await.are_whole().await;
+    Rows::of(&server).await.are_whole().await;
 }
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn what_is_written_is_never_told_as_not_written_when_the_database_stops_be
     let server = Server::start_with(held()).await;
     let made = while_ringing(&server, server.key()).await;
     let key = made.key.expect("key");
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     let stop = async {
         while rows.number("SELECT max(seq) FROM event_log").await == made.revision {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -91,7 +91,7 @@ async fn turn(server: &Server) {
 }
 
 async fn syncs(server: &Server) -> i64 {
-    Rows::of(&server.database_path()).await.number("SELECT beat FROM replica").await
+    Rows::of(&server).await.number("SELECT beat FROM replica").await
 }
 
 const SOON: Duration = Duration::from_secs(5);
@@ -410,7 +410,7 @@ async fn where_nothing_is_kept_a_revocation_takes_no_more_syncs_than_it_did() {
     let server = Arc::new(Server::start_with(held()).await);
     let made = create_unconfirmed(&server).await;
     verify_from(&server, &made.secret, made.revision).await.expect("applied");
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     // The turn that says what was applied may be under way still.
     let mut before = syncs(&server).await;
     loop {

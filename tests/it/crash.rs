@@ -83,7 +83,7 @@ async fn check(caller: &Caller, known: &Acknowledged) {
 #[tokio::test]
 async fn what_was_acknowledged_before_a_kill_is_there_after_it_and_nothing_is_half_done() {
     let mut dice = Dice::new();
-    let deployment = Deployment::make();
+    let deployment = Deployment::make().await;
     let known = Arc::new(Acknowledged::default());
     let mut application = String::new();
     for round in 0..8 {
@@ -102,13 +102,13 @@ async fn what_was_acknowledged_before_a_kill_is_there_after_it_and_nothing_is_ha
     }
     let mut process = deployment.serve(&[]);
     check(&process.caller().await, &known).await;
-    Rows::of(&deployment.database()).await.are_whole().await;
+    Rows::of(&deployment).await.are_whole().await;
     assert!(process.terminate().await.success());
 }
 
 #[tokio::test]
 async fn a_stop_under_load_loses_no_acknowledged_call_and_ends_well() {
-    let deployment = Deployment::make();
+    let deployment = Deployment::make().await;
     let known = Arc::new(Acknowledged::default());
     let mut process = deployment.serve(&[]);
     let caller = Arc::new(process.caller().await);
@@ -118,21 +118,36 @@ async fn a_stop_under_load_loses_no_acknowledged_call_and_ends_well() {
     let status = process.terminate().await;
     assert_eq!(status.code(), Some(0));
     tasks.join_all().await;
-    let log = deployment.database().with_extension("db-wal");
-    assert!(std::fs::metadata(log).map_or(0, |log| log.len()) == 0, "the one file is all there is");
-    Rows::of(&deployment.database()).await.are_whole().await;
+    Rows::of(&deployment).await.are_whole().await;
     let mut process = deployment.serve(&[]);
     check(&process.caller().await, &known).await;
 }
 
-#[tokio::test]
-async fn a_second_server_on_the_same_database_is_refused() {
-    let deployment = Deployment::make();
-    let mut process = deployment.serve(&[]);
-    let caller = process.caller().await;
-    let application = caller.application().await;
-    let (status, said) = deployment.serve_beside().await;
-    assert_eq!(status.code(), Some(1), "{said}");
-    assert!(said.contains("is in use by another portcullis; stop that one first"), "{said}");
-    caller.create(&application).await.expect("and the first goes on");
+/// One file, one process.
+mod sqlite {
+    use crate::harness::Deployment;
+
+    #[tokio::test]
+    async fn a_second_server_on_the_same_database_is_refused() {
+        let deployment = Deployment::make().await;
+        let mut process = deployment.serve(&[]);
+        let caller = process.caller().await;
+        let application = caller.application().await;
+        let (status, said) = deployment.serve_beside().await;
+        assert_eq!(status.code(), Some(1), "{said}");
+        assert!(said.contains("is in use by another portcullis; stop that one first"), "{said}");
+        caller.create(&application).await.expect("and the first goes on");
+    }
+
+    #[tokio::test]
+    async fn after_a_stop_the_one_file_is_all_there_is() {
+        let deployment = Deployment::make().await;
+        let mut process = deployment.serve(&[]);
+        process.caller().await.application().await;
+        let log = deployment.data.path().with_extension("db-wal");
+        let size = || std::fs::metadata(&log).map_or(0, |log| log.len());
+        assert!(size() > 0, "while it runs");
+        assert!(process.terminate().await.success());
+        assert_eq!(size(), 0);
+    }
 }

@@ -22,7 +22,7 @@ async fn two_thousand_keys_that_expire_at_one_moment_are_told_soon_and_once_each
     let made = server.key_with(|request| request.expiration = ttl(3600)).await;
     let key = made.key.expect("key");
     let server =
-        server.restart_after(async |_, path| drop(Rows::of(path).await.copy_key(&key.key_id, 0..KEYS - 1).await)).await;
+        server.restart_after(async |_, data| drop(Rows::of(data).await.copy_key(&key.key_id, 0..KEYS - 1).await)).await;
     let mut watch = server.watch(&server.admin, &from("")).await.expect("watch");
     let before = server.rows().await;
     server.advance(Duration::from_secs(3600)).await;
@@ -234,7 +234,7 @@ async fn a_key_that_does_not_read_keeps_nobody_else_waiting() {
     let server = Server::start().await;
     let bad = server.key_with(|request| request.expiration = ttl(100)).await.key.expect("key");
     let good = server.key_with(|request| request.expiration = ttl(100)).await.key.expect("key");
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     let spoil = |word: &str| format!("UPDATE api_key SET key_type = '{word}' WHERE key_id = '{}'", bad.key_id);
     rows.change(&spoil("spoiled")).await;
     rows.change("INSERT INTO key_timer (key_id, due_time, expiry_told_time, rotation_told_time, unused_check_time) VALUES ('nonsense', 0, 0, 0, 0)").await;
@@ -258,7 +258,7 @@ async fn a_rotation_that_fails_keeps_nobody_else_waiting() {
     });
     let rotating = rotating.await.key.expect("key");
     let other = server.key_with(|request| request.expiration = ttl(DAYS)).await.key.expect("key");
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     rows.change(&format!("UPDATE service_account_key SET public_key_pem = '' WHERE kid = '{}'", service.kid())).await;
     server.pass(DAY).await;
     assert_eq!(server.told(&other).await, ["created", "expired"]);
@@ -275,8 +275,8 @@ async fn keys_of_before_there_were_timers_are_looked_after() {
     let near = server.key_with(|request| request.expiration = ttl(100 * DAYS)).await;
     let forever = server.key().await.key.expect("key");
     let server = server
-        .restart_after(async |clock, path| {
-            let rows = Rows::of(path).await;
+        .restart_after(async |clock, data| {
+            let rows = Rows::of(data).await;
             let all = Migrator::migrations();
             let at = all.iter().position(|it| it.name().ends_with("timers")).expect("this migration");
             let steps = u32::try_from(all.len() - at).expect("few");

@@ -9,7 +9,7 @@ use crate::harness::{Caller, Deployment, Rows, verify::ttl};
 const DAYS: i64 = 24 * 3600;
 const DAY_MICROS: i64 = DAYS * 1_000_000;
 /// What is due was so before this, and nothing else ever is.
-const LONG_AGO: i64 = 1_000_000;
+const LONG_AGO: u32 = 1_000_000;
 /// Of each kind, for each attempt: six rounds in all.
 const EACH: u128 = 200;
 
@@ -32,7 +32,7 @@ impl Templates {
         let mut process = deployment.serve(&[]);
         let caller = process.caller().await;
         let application_id = &caller.application().await;
-        let kids = Rows::of(&deployment.database()).await.texts("SELECT kid FROM service_account_key").await;
+        let kids = Rows::of(&deployment).await.texts("SELECT kid FROM service_account_key").await;
         let lives = |days: i64, auto_renew: bool| {
             made(&caller, move |request| {
                 (request.application_id, request.auto_renew) = (application_id.clone(), auto_renew);
@@ -58,10 +58,14 @@ impl Templates {
         for ((template, due), kind) in self.0.iter().zip(due).zip(0..) {
             let first = (3 * attempt + kind) * EACH;
             let ids = rows.copy_key(template, first..first + EACH).await;
-            let copies = format!("key_id IN (SELECT value FROM json_each('{ids}'))");
-            rows.change(&format!("UPDATE api_key SET {due} WHERE {copies}")).await;
-            let any = format!("abs(random()) % {LONG_AGO}");
-            rows.change(&format!("UPDATE key_timer SET due_time = {any} WHERE {copies}")).await;
+            rows.change(&format!("UPDATE api_key SET {due} WHERE key_id IN ({ids})")).await;
+            let any = ids.split(", ").map(|id| format!("({id}, {})", rand::random::<u32>() % LONG_AGO));
+            let any = any.collect::<Vec<_>>().join(", ");
+            rows.change(&format!(
+                "WITH at(id, due) AS (VALUES {any}) \
+                 UPDATE key_timer SET due_time = (SELECT due FROM at WHERE id = key_id) WHERE key_id IN ({ids})"
+            ))
+            .await;
         }
     }
 }
@@ -89,9 +93,9 @@ async fn fewer_than(rows: &Rows, known: i64) -> i64 {
 /// next start.
 #[tokio::test]
 async fn a_kill_in_the_middle_of_expiries_renewals_and_rotations_loses_nothing_and_does_nothing_twice() {
-    let deployment = Deployment::make();
+    let deployment = Deployment::make().await;
     let templates = Templates::make(&deployment).await;
-    let rows = Rows::of(&deployment.database()).await;
+    let rows = Rows::of(&deployment).await;
     let mut attempts = 0;
     let mut kills = 0;
     while kills < 3 {
@@ -138,8 +142,8 @@ async fn a_kill_in_the_middle_of_expiries_renewals_and_rotations_loses_nothing_a
 /// Stopped, a process lets go of its jobs; killed, it has them for two seconds more at most.
 #[tokio::test]
 async fn the_next_process_goes_on_with_the_jobs_at_once_after_a_stop_and_soon_after_a_kill() {
-    let deployment = Deployment::make();
-    let rows = Rows::of(&deployment.database()).await;
+    let deployment = Deployment::make().await;
+    let rows = Rows::of(&deployment).await;
     let expired = async |number: i64, patience: Duration| {
         let begun = Instant::now();
         while rows.number("SELECT count(*) FROM notice WHERE kind = 'key.expired'").await < number {

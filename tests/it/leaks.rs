@@ -91,7 +91,7 @@ async fn what_follows_a_leak_is_the_application_s_choice_and_told_once_a_day() {
             let told = &server.notices("key.revoked").await[0];
             assert_eq!((&told["reason"], &told["comment"]), (&"leaked".into(), &first.revoke_comment.as_str().into()));
         }
-        Rows::of(&server.database_path()).await.are_whole().await;
+        Rows::of(&server).await.are_whole().await;
     }
 }
 
@@ -151,7 +151,7 @@ async fn a_publishable_key_cannot_leak() {
     server.leaked(&server.admin, &made.secret).await;
     assert_eq!(server.verdict_from(&made.secret, "192.0.2.1").await, pb::Verdict::Valid);
     assert_eq!(server.notices("key.leaked").await.len(), 0);
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     let audited = rows.texts("SELECT \"after\" FROM audit_event WHERE method LIKE '%/ReportLeakedKey'").await;
     assert!(audited[0].contains(&made.key.expect("key").key_id), "the audit knows: {audited:?}");
 }
@@ -261,7 +261,7 @@ async fn the_answer_is_the_same_whatever_the_text_is() {
         // beat, which is the beat's to hide; and the machine may be slow in a round or two, for any kind.
         assert!(are_alike(&fewest), "{policy:?}: {fewest:?}");
     }
-    Rows::of(&server.database_path()).await.are_whole().await;
+    Rows::of(&server).await.are_whole().await;
 }
 
 /// Answers leave at multiples of this.
@@ -398,7 +398,7 @@ async fn neither_audit_nor_notices_nor_the_key_hold_the_text_though_its_source_d
     assert_eq!(server.notices("key.leaked").await[0]["source"], shown);
     let key = server.as_it_is(made.key.as_ref().expect("key")).await;
     assert_eq!(key.revoke_comment, shown);
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     let audited = rows.texts("SELECT \"after\" FROM audit_event WHERE method LIKE '%/ReportLeakedKey'").await.remove(0);
     assert!(audited.contains(shown) && audited.contains(&key.key_id) && audited.contains("\"action\":\"revoke\""));
     assert!(

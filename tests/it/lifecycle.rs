@@ -3,7 +3,7 @@
 
 mod model;
 
-use std::{path::Path, sync::LazyLock, time::Duration};
+use std::{sync::LazyLock, time::Duration};
 
 use model::{DAY, HOUR, Key, LIMIT, Model, Outcome, Step, Told, Verdict};
 use portcullis::{clock::Clock, pb};
@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tonic::Status;
 
 use crate::harness::{
-    Server, reason,
+    Data, Server, reason,
     verify::{about, rate_limit, update},
     watch::from,
 };
@@ -103,7 +103,7 @@ impl Service {
                 return Outcome::Done;
             }
             Step::ClockBack => {
-                let back = async |clock: &Clock, _: &Path| clock.step(-HOUR * 1_000_000);
+                let back = async |clock: &Clock, _: &Data| clock.step(-HOUR * 1_000_000);
                 let server = self.server.take().expect("a server").restart_after(back).await;
                 self.server = Some(server);
                 return Outcome::Done;
@@ -235,9 +235,8 @@ impl Service {
             pb::RevocationCause::Disabled => Told::Disabled,
             pb::RevocationCause::Expired => Told::Expired,
             pb::RevocationCause::Rotated => Told::Rotated,
-            pb::RevocationCause::Narrowed | pb::RevocationCause::HistoryFork | pb::RevocationCause::Unspecified => {
-                return None;
-            }
+            pb::RevocationCause::Narrowed | pb::RevocationCause::Unspecified => return None,
+            pb::RevocationCause::HistoryFork => panic!("no history was lost: {item:?}"),
         };
         Some((at, told))
     }

@@ -49,7 +49,7 @@ async fn pass(caller: &Caller, secret: &str, calls: i64) {
 #[tokio::test]
 async fn what_was_spent_before_a_kill_stays_spent_and_little_more() {
     const LIMIT: i64 = 400;
-    let deployment = Deployment::make();
+    let deployment = Deployment::make().await;
     let mut process = deployment.serve(&[]);
     let caller = process.caller().await;
     let request = pb::CreateKeyRequest {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use portcullis::{
     domain::span::Span,
     entropy::Entropy,
-    store::{DatabaseUrl, Store, Unspent},
+    store::{Store, Unspent},
 };
 use tokio::task::JoinSet;
 
@@ -195,20 +195,19 @@ async fn many_keys_are_served_in_one_transaction_and_each_gets_its_own_limit() {
 
 #[tokio::test]
 async fn a_store_whose_clock_is_set_back_opens_no_window_again() {
-    let Shop { folder, store, clock } = Shop::open(0).await;
+    let Shop { data, store, clock } = Shop::open(0).await;
     let key = key(&[(10, 60)]);
     clock.advance(Duration::from_secs(60));
     {
-        let shop = Shop { folder, store, clock };
+        let shop = Shop { data, store, clock };
         assert_eq!(shop.spender().all(&key).await, 10);
         shop.clock.step(-60_000_000);
         assert_eq!(shop.spender().all(&key).await, 0, "in the same process");
         shop.store.close().await;
-        let Shop { folder, store, clock } = shop;
+        let Shop { data, store, clock } = shop;
         drop(store);
-        let url = DatabaseUrl::sqlite(folder.path().join("portcullis.db"));
-        let store = Store::open(&url, clock.clone(), Entropy::system()).await.expect("open again");
-        let shop = Shop { folder, store, clock };
+        let store = Store::open(&data.database_url(), clock.clone(), Entropy::system()).await.expect("open again");
+        let shop = Shop { data, store, clock };
         assert_eq!(shop.spender().all(&key).await, 0, "and after a restart");
         shop.clock.advance(Duration::from_secs(60));
         assert_eq!(shop.spender().all(&key).await, 0, "up to the end of the window that was");

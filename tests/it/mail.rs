@@ -35,7 +35,7 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 
 /// Waits until the deliveries are in these states, oldest first.
 async fn until_states(server: &Server, wanted: &[&str]) {
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     for _ in 0..500 {
         if rows.texts("SELECT state FROM delivery ORDER BY seq").await == wanted {
             return;
@@ -55,7 +55,7 @@ async fn until_tried(server: &Server, mails: i64) {
 }
 
 async fn until(server: &Server, sql: &str, number: i64) {
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     for _ in 0..500 {
         if rows.number(sql).await == number {
             return;
@@ -179,7 +179,7 @@ async fn a_log_in_goes_over_tls_to_whom_the_operator_believes() {
     server.advance(Duration::from_secs(6)).await;
     until_attempts(&server, 2).await;
     mails.nothing().await;
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     let error = rows.texts("SELECT last_error FROM delivery").await.concat();
     assert!(!error.contains("hunter2") && error.contains("535"), "{error}");
     server.setup.notify.mail = Some(right);
@@ -201,7 +201,7 @@ async fn without_a_mail_server_nothing_waits_for_one() {
     let _: pb::UpdateApplicationResponse =
         server.signed(&server.admin, "ApplicationService/UpdateApplication", &request).await.expect("update");
     server.key().await;
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     assert_eq!(rows.number("SELECT count(*) FROM delivery").await, 0);
 }
 

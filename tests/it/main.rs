@@ -51,6 +51,8 @@ mod limits_store;
 mod mail;
 mod open_services;
 mod peers;
+mod postgres_replicas;
+mod postgres_versions;
 mod promises;
 mod readme;
 mod refused_log;

@@ -11,7 +11,6 @@ use std::{
 };
 
 use portcullis::pb::{self, KeyEnvironment, Verdict};
-use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 
 use crate::{
     fields::texts,
@@ -23,7 +22,7 @@ use crate::{
 
 /// Every column of every key, as the database has them.
 async fn key_rows(rows: &Rows) -> Vec<String> {
-    let columns = rows.texts("SELECT name FROM pragma_table_info('api_key') ORDER BY name").await;
+    let columns = rows.columns("api_key").await;
     let quoted: Vec<_> = columns.iter().map(|column| format!("quote({column})")).collect();
     rows.texts(&format!("SELECT {} FROM api_key ORDER BY key_id", quoted.join(" || ', ' || "))).await
 }
@@ -71,7 +70,7 @@ async fn verifies_in_flight_bring_no_old_state_back() {
             }
         }
     }
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     server.revoke(&key).await;
     let revoked = key_rows(&rows).await;
     for _ in 0..50 {
@@ -96,7 +95,7 @@ async fn a_verify_writes_nothing_about_a_key_whatever_it_finds() {
         .await;
     let key = made.key.expect("key");
     let good = pb::VerifyKeyRequest { client_ip: "192.0.2.1".to_owned(), ..about(&made.secret) };
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     let before = (key_rows(&rows).await, server.rows().await);
     for expected in [Verdict::Valid, Verdict::Valid, Verdict::Valid, Verdict::RateLimited, Verdict::RateLimited] {
         assert_eq!(server.verdict_on(&good).await, expected);
@@ -248,8 +247,10 @@ async fn a_key_outlives_the_account_that_made_it_and_is_any_admins_to_end() {
 async fn no_two_keys_have_one_text() {
     let server = Server::start().await;
     let key = server.key().await.key.expect("key");
-    let rows = Rows::of(&server.database_path()).await;
-    let columns = rows.texts("SELECT name FROM pragma_table_info('api_key') WHERE name <> 'key_id'").await.join(", ");
+    let rows = Rows::of(&server).await;
+    let mut columns = rows.columns("api_key").await;
+    columns.retain(|column| column != "key_id");
+    let columns = columns.join(", ");
     let copy = |hash: &str| {
         let values = columns.replace("secret_sha256", hash);
         let id = format!("key_{}", &crate::harness::uuid().replace('-', "")[..22]);
@@ -258,9 +259,8 @@ async fn no_two_keys_have_one_text() {
             key.key_id
         )
     };
-    let same = Statement::from_string(DbBackend::Sqlite, copy("secret_sha256"));
-    let refused = rows.connection().execute_raw(same).await.expect_err("the database itself refuses it");
-    assert!(refused.to_string().contains("api_key.secret_sha256"), "{refused}");
+    let refused = rows.try_change(&copy("secret_sha256")).await.expect_err("the database itself refuses it");
+    assert!(refused.to_string().contains("secret_sha256"), "{refused}");
     rows.change(&copy("randomblob(32)")).await;
     assert_eq!(rows.number("SELECT count(*) FROM api_key").await, 2, "and nothing else is wrong with the row");
 }

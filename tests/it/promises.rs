@@ -263,10 +263,11 @@ async fn nothing_takes_a_revocation_back() {
     assert_eq!(refusal(answer), (Code::FailedPrecondition, "KEY_REVOKED".to_owned()));
 
     // Not even a late write to the log: the replica stops rather than answer VALID.
-    let log = Rows::of(&server.database_path()).await;
+    let log = Rows::of(&server).await;
     let late = format!(
         "INSERT INTO event_log (seq, event_id, time, changes) \
-         SELECT h.seq + 1, randomblob(16), e.time, e.changes FROM log_head h, event_log e WHERE e.seq = {}",
+         SELECT h.seq + 1, {}, e.time, e.changes FROM log_head h, event_log e WHERE e.seq = {}",
+        log.uuid(uuid::Uuid::from_u128(rand::random())),
         made.revision
     );
     log.change(&late).await;
@@ -297,8 +298,8 @@ async fn every_administrative_act_is_in_the_audit_log() {
         pb::RevokeKeyRequest { application_id: server.app.clone(), key_id: "key_?".to_owned(), ..Default::default() };
     let answer = server.signed::<_, pb::RevokeKeyResponse>(&server.admin, "KeyService/RevokeKey", &wrong).await;
     assert_eq!(refusal(answer).1, "FIELD_INVALID");
-    let sql = "SELECT method || ' ' || outcome FROM audit_event ORDER BY rowid";
-    let rows = Rows::of(&server.database_path()).await;
+    let sql = "SELECT method || ' ' || outcome FROM audit_event ORDER BY seq";
+    let rows = Rows::of(&server).await;
     assert_eq!(
         rows.texts(sql).await,
         [

@@ -22,7 +22,7 @@ async fn check(channel: Channel) -> Status {
 
 #[tokio::test]
 async fn a_refused_call_s_line_says_what_its_caller_was_told_and_warns_of_an_envoy_s() {
-    let deployment = Deployment::make();
+    let deployment = Deployment::make().await;
     let mut process = deployment.serve(&["--log", "info", "--log-format", "json"]);
     let caller = process.caller().await;
     let channel = connect(&process.endpoint.parse().expect("an endpoint"), &Tls::default()).await.expect("connected");

@@ -67,7 +67,7 @@ async fn a_successor_has_the_same_settings_and_its_own_secret_and_both_say_so() 
     assert_eq!((new.next_rotation_time, old.next_rotation_time), (server.ahead(240 * HOUR), None));
     assert!(told.secret.starts_with(&new.prefix) && told.secret != made.secret && new.prefix != old.prefix);
     assert_eq!([server.get_key(&new.key_id).await, server.get_key(&old.key_id).await], [new, old]);
-    Rows::of(&server.database_path()).await.are_whole().await;
+    Rows::of(&server).await.are_whole().await;
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn without_an_overlap_the_old_key_ends_at_once_and_watchers_hear_rotated()
     assert_eq!(told.revision, pair.revision, "both are one mutation");
     assert_eq!((pair.old.state(), pair.old.revoke_reason()), (KeyState::Revoked, RevokeReason::Superseded));
     assert_eq!((pair.old.revoke_time, pair.old.overlap_end_time), (server.ahead(0), server.ahead(0)));
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     let notices = rows.texts("SELECT kind FROM notice ORDER BY seq").await;
     assert_eq!(notices, ["key.created", "key.rotated"], "and no key.revoked");
     let server = server.restart().await;

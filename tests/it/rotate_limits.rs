@@ -75,7 +75,7 @@ async fn what_was_spent_before_a_rotation_and_before_a_restart_stays_spent() {
     server.advance(Duration::from_hours(1)).await;
     let (passed, refused) = server.spend_all(&one.secret).await;
     assert_eq!((passed, refused.verdict()), (5, Verdict::QuotaExceeded), "the month's is shared too");
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     assert_eq!(rows.texts("SELECT DISTINCT budget FROM budget").await, [one.old.key_id], "of the first key");
 }
 
@@ -99,7 +99,7 @@ async fn limits_that_are_set_through_any_living_key_are_those_of_the_chain() {
     let (passed, _) = server.spend_all(&pair.secret).await;
     assert_eq!(passed, 18);
     assert_eq!(server.spend(&old, 1).await.verdict(), Verdict::RateLimited);
-    Rows::of(&server.database_path()).await.are_whole().await;
+    Rows::of(&server).await.are_whole().await;
 }
 
 #[tokio::test]

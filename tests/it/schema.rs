@@ -3,44 +3,39 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use portcullis::{
-    clock::Clock,
-    entropy::Entropy,
-    store::{DatabaseUrl, OpenError, Store},
-};
+use portcullis::{clock::Clock, entropy::Entropy, store::Store};
 use portcullis_migrations::{Migrator, MigratorTrait as _};
 
-use crate::harness::{Rows, Server};
-
-async fn open(path: &Path) -> Result<Store, OpenError> {
-    Store::open(&DatabaseUrl::sqlite(path), Clock::system(), Entropy::system()).await
-}
-
-async fn schema(rows: &Rows) -> Vec<String> {
-    rows.texts("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'seaql%' ORDER BY name").await
-}
+use crate::harness::{Data, Rows};
 
 #[tokio::test]
 async fn migrations_go_up_down_and_up_again() {
-    let folder = tempfile::tempdir().expect("folder");
-    let path = folder.path().join("portcullis.db");
-    assert!(Store::migrate(&DatabaseUrl::sqlite(&path)).await.expect("up") > 0);
-    assert_eq!(Store::migrate(&DatabaseUrl::sqlite(&path)).await.expect("nothing to do"), 0);
-    let rows = Rows::of(&path).await;
-    let first = schema(&rows).await;
+    let data = Data::empty().await;
+    assert!(Store::migrate(&data.database_url()).await.expect("up") > 0);
+    assert_eq!(Store::migrate(&data.database_url()).await.expect("nothing to do"), 0);
+    let rows = Rows::of(&data).await;
+    let first = rows.schema().await;
     assert!(first.len() > 10, "{first:?}");
     Migrator::down(rows.connection(), None).await.expect("down");
-    assert_eq!(schema(&rows).await, Vec::<String>::new(), "nothing is left");
+    assert_eq!(rows.schema().await, Vec::<String>::new(), "nothing is left");
     Migrator::up(rows.connection(), None).await.expect("up again");
-    assert_eq!(schema(&rows).await, first);
-    open(&path).await.expect("and it opens");
+    assert_eq!(rows.schema().await, first);
+    Store::open(&data.database_url(), Clock::system(), Entropy::system()).await.expect("and it opens");
 }
 
-/// Name, whether it may be null, and whether it is of the primary key, of every column.
-type Columns = BTreeMap<String, (bool, bool)>;
+/// What a column is, by its name.
+pub(crate) type Columns = BTreeMap<String, Column>;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) nullable: bool,
+    pub(crate) primary: bool,
+    /// In Rust.
+    pub(crate) kind: String,
+}
 
 /// What `src/store/entity` says.
-fn entities() -> BTreeMap<String, Columns> {
+pub(crate) fn entities() -> BTreeMap<String, Columns> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/entity");
     let files = std::fs::read_dir(folder).expect("the entities").map(|file| file.expect("a file").path());
     files.map(|path| entity(&std::fs::read_to_string(path).expect("a file"))).collect()
@@ -66,67 +61,90 @@ fn entity(text: &str) -> (String, Columns) {
         _ => None,
     });
     let columns = model.fields.iter().map(|field| {
-        let optional = matches!(&field.ty, syn::Type::Path(path) if path.path.segments[0].ident == "Option");
+        let kind = quote(&field.ty);
+        let inner = kind.strip_prefix("Option<").and_then(|kind| kind.strip_suffix('>'));
         let name = field.ident.as_ref().expect("a name").to_string();
-        (name, (optional, says(&field.attrs, "primary_key")))
+        let primary = says(&field.attrs, "primary_key");
+        (name, Column { nullable: inner.is_some(), primary, kind: inner.unwrap_or(&kind).to_owned() })
     });
     (table.expect("a table's name"), columns.collect())
 }
 
+/// A type as it is written, without spaces.
+fn quote(kind: &syn::Type) -> String {
+    let syn::Type::Path(path) = kind else { panic!("a type of an entity") };
+    let last = path.path.segments.last().expect("a name");
+    let syn::PathArguments::AngleBracketed(of) = &last.arguments else { return last.ident.to_string() };
+    let of = of.args.iter().map(|of| match of {
+        syn::GenericArgument::Type(of) => quote(of),
+        _ => panic!("a type of a type"),
+    });
+    format!("{}<{}>", last.ident, of.collect::<Vec<_>>().join(", "))
+}
+
 #[tokio::test]
 async fn the_schema_is_what_the_entities_say() {
-    let server = Server::start().await;
-    let rows = Rows::of(&server.database_path()).await;
-    let mut tables = BTreeMap::new();
-    let names =
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'seaql%' AND name NOT LIKE 'sqlite%'";
-    for table in rows.texts(names).await {
-        let mut columns = Columns::new();
-        for row in rows.all(&format!("PRAGMA table_info({table})")).await {
-            let column = |name| row.try_get::<i64>("", name).expect("a number");
-            let name: String = row.try_get("", "name").expect("a name");
-            columns.insert(name, (column("notnull") == 0 && column("pk") == 0, column("pk") > 0));
-        }
-        tables.insert(table, columns);
+    let rows = Rows::of(&Data::migrated().await).await;
+    let is = |columns: Columns| -> BTreeMap<String, (bool, bool)> {
+        columns.into_iter().map(|(name, column)| (name, (column.nullable, column.primary))).collect()
+    };
+    let entities: BTreeMap<_, _> = entities().into_iter().map(|(table, columns)| (table, is(columns))).collect();
+    assert_eq!(rows.tables().await, entities);
+}
+
+/// What is about the file.
+mod sqlite {
+    use std::path::Path;
+
+    use portcullis::{
+        clock::Clock,
+        entropy::Entropy,
+        store::{DatabaseUrl, OpenError, Store},
+    };
+
+    use crate::harness::{Data, Rows, Server};
+
+    async fn open(path: &Path) -> Result<Store, OpenError> {
+        Store::open(&DatabaseUrl::sqlite(path), Clock::system(), Entropy::system()).await
     }
-    assert_eq!(tables, entities());
-}
 
-#[tokio::test]
-async fn two_processes_never_share_a_database() {
-    let server = Server::start().await;
-    let error = open(&server.database_path()).await.expect_err("in use");
-    assert!(matches!(error, OpenError::InUse { .. }), "{error}");
-    let error = Store::migrate(&DatabaseUrl::sqlite(server.database_path())).await.expect_err("in use");
-    assert!(matches!(error, OpenError::InUse { .. }), "{error}");
-}
+    #[tokio::test]
+    async fn two_processes_never_share_a_database() {
+        let server = Server::start().await;
+        let error = open(&server.data.path()).await.expect_err("in use");
+        assert!(matches!(error, OpenError::InUse { .. }), "{error}");
+        let error = Store::migrate(&DatabaseUrl::sqlite(server.data.path())).await.expect_err("in use");
+        assert!(matches!(error, OpenError::InUse { .. }), "{error}");
+    }
 
-#[tokio::test]
-async fn what_cannot_be_opened_says_what_to_do() {
-    let folder = tempfile::tempdir().expect("folder");
-    let path = folder.path().join("portcullis.db");
-    let error = open(&path).await.expect_err("nothing there");
-    assert!(matches!(error, OpenError::Missing(_)), "{error}");
-    assert!(error.to_string().contains("portcullis migrate"), "{error}");
-    assert!(!path.exists(), "and nothing was made");
+    #[tokio::test]
+    async fn what_cannot_be_opened_says_what_to_do() {
+        let data = Data::file();
+        let path = data.path();
+        let error = open(&path).await.expect_err("nothing there");
+        assert!(matches!(error, OpenError::Missing(_)), "{error}");
+        assert!(error.to_string().contains("portcullis migrate"), "{error}");
+        assert!(!path.exists(), "and nothing was made");
 
-    std::fs::write(&path, b"").expect("an empty file");
-    let error = open(&path).await.expect_err("empty");
-    assert!(matches!(error, OpenError::NotMigrated { pending: 1.. }), "{error}");
-    assert!(error.to_string().contains("portcullis migrate"), "{error}");
+        std::fs::write(&path, b"").expect("an empty file");
+        let error = open(&path).await.expect_err("empty");
+        assert!(matches!(error, OpenError::NotMigrated { pending: 1.. }), "{error}");
+        assert!(error.to_string().contains("portcullis migrate"), "{error}");
 
-    Store::migrate(&DatabaseUrl::sqlite(&path)).await.expect("migrate");
-    drop(open(&path).await.expect("good"));
-    let rows = Rows::of(&path).await;
-    rows.change("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29990101_000001_later', 0)").await;
-    drop(open(&path).await.expect("a newer schema that still serves this program"));
-    rows.change("UPDATE log_head SET serves_from = 1000").await;
-    let error = open(&path).await.expect_err("one that does not");
-    assert!(matches!(error, OpenError::Newer(_)), "{error}");
-    let error = Store::migrate(&DatabaseUrl::sqlite(&path)).await.expect_err("newer");
-    assert!(matches!(error, OpenError::Newer(_)), "{error}");
+        Store::migrate(&DatabaseUrl::sqlite(&path)).await.expect("migrate");
+        drop(open(&path).await.expect("good"));
+        let rows = Rows::of(&data).await;
+        rows.change("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29990101_000001_later', 0)").await;
+        drop(open(&path).await.expect("a newer schema that still serves this program"));
+        rows.change("UPDATE log_head SET serves_from = 1000").await;
+        let error = open(&path).await.expect_err("one that does not");
+        assert!(matches!(error, OpenError::Newer(_)), "{error}");
+        let error = Store::migrate(&DatabaseUrl::sqlite(&path)).await.expect_err("newer");
+        assert!(matches!(error, OpenError::Newer(_)), "{error}");
 
-    std::fs::write(folder.path().join("other.db"), b"this is no database, whatever its name says").expect("a file");
-    let error = open(&folder.path().join("other.db")).await.expect_err("no database");
-    assert!(matches!(error, OpenError::Database(_)), "{error}");
+        let other = path.with_file_name("other.db");
+        std::fs::write(&other, b"this is no database, whatever its name says").expect("a file");
+        let error = open(&other).await.expect_err("no database");
+        assert!(matches!(error, OpenError::Database(_)), "{error}");
+    }
 }

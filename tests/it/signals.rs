@@ -63,7 +63,7 @@ async fn refused_calls_dry_runs_and_publishable_keys_teach_and_tell_no_network()
         assert_eq!(server.verdict_on(&call).await, pb::Verdict::Valid);
     }
     assert_eq!(server.suspicions().await, NOTHING);
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     assert_eq!(rows.texts("SELECT DISTINCT network FROM key_network").await, ["192.0.2.0/24"]);
     server.verdict_from(&free, "198.51.100.1").await;
     assert_eq!(server.suspicions().await, ["new_network 198.51.100.0/24"], "which nothing had taught");
@@ -178,7 +178,7 @@ async fn more(server: &Server, made: &pb::CreateKeyResponse, more: i64) {
     let sql = format!(
         "UPDATE usage_count SET requests = requests + {more} WHERE key_id = '{key}' AND unit = 'hour' AND start = {hour}"
     );
-    Rows::of(&server.database_path()).await.change(&sql).await;
+    Rows::of(&server).await.change(&sql).await;
 }
 
 #[tokio::test]
@@ -253,7 +253,7 @@ async fn keys_of_a_chain_share_their_networks_and_one_whose_overlap_is_over_is_t
     server.look().await;
     let [old, new] = [&first, &second].map(|made| &made.key.as_ref().expect("key").key_id);
     let end = server.now().micros();
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     let sql = format!("UPDATE api_key SET rotated_to = '{new}', overlap_end_time = {end} WHERE key_id = '{old}'");
     rows.change(&sql).await;
     rows.change(&format!("UPDATE api_key SET chain = '{old}', rotated_from = '{old}' WHERE key_id = '{new}'")).await;

@@ -83,7 +83,7 @@ async fn a_flood_of_a_hundred_thousand_made_up_addresses_fills_neither_memory_no
     let begun = Instant::now();
     assert_eq!(server.suspicions().await.len(), 1);
     println!("noted in {:?}", begun.elapsed());
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     assert_eq!(rows.number("SELECT count(*) FROM key_network").await, 256);
     assert_eq!(rows.number("SELECT count(*) FROM alert").await, 1);
     assert_eq!(rows.number("SELECT held FROM alert").await, 254);

@@ -89,7 +89,7 @@ async fn made_up_addresses_fill_no_table() {
         server.advance(Duration::from_secs(60)).await;
         server.look().await;
     }
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     assert_eq!(rows.number("SELECT count(*) FROM key_network").await, 256);
     let oldest = "SELECT count(*) FROM key_network WHERE network LIKE '10.0.%' OR network LIKE '10.1.%'";
     assert_eq!(rows.number(oldest).await, 0, "the oldest are forgotten first");
@@ -109,7 +109,7 @@ async fn networks_are_forgotten_after_ninety_days_without_use_but_the_last_one_s
         let now: Timestamp = server.now().checked_add(Duration::from_hours(24 * days)).expect("in range");
         server.store().forget_signals(now).await.expect("forget")
     };
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     let known = async || rows.texts("SELECT network FROM key_network ORDER BY network").await;
     forget(88).await;
     assert_eq!(known().await, ["192.0.2.0/24", "198.51.100.0/24"], "90 days, and no more");

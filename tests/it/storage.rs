@@ -103,7 +103,7 @@ async fn a_restart_changes_no_verdict() {
 #[tokio::test]
 async fn every_mutation_is_one_revision_with_its_event_and_its_audit_row_and_a_refused_one_is_none() {
     let server = Server::start().await;
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     let mut last = rows.number("SELECT seq FROM log_head").await;
     let mut keys = Vec::new();
     for _ in 0..4 {
@@ -151,7 +151,7 @@ async fn every_mutation_is_one_revision_with_its_event_and_its_audit_row_and_a_r
 #[tokio::test]
 async fn a_repeated_revoke_makes_no_event_and_still_waits_and_is_audited() {
     let server = Server::start().await;
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     let key = server.key().await.key.expect("key");
     let first = server.revoke(&key).await;
     let again = server.revoke(&key).await;

@@ -31,7 +31,7 @@ async fn a_clean_stop_loses_nothing() {
             pb::GetKeyUsageRequest { application_id: server.app.clone(), key_id: key.clone(), ..Default::default() };
         assert_eq!(server.try_usage(&request).await.expect("usage").requests, 7 * stops);
     }
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     assert_eq!(rows.number("SELECT count(*) FROM usage_source").await, 3, "a process, a source");
 }
 
@@ -42,7 +42,7 @@ async fn while_the_database_is_away_calls_count_on_and_nothing_is_lost_or_double
     let key = made.key.expect("key").key_id;
     verify(&server, &made.secret, 3).await;
     server.flush().await;
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     let batches = "SELECT max(batch) FROM usage_source";
     let before = rows.number(batches).await;
 
@@ -71,7 +71,7 @@ async fn a_source_that_was_forgotten_is_named_anew_and_nothing_is_lost() {
     let key = made.key.expect("key").key_id;
     verify(&server, &made.secret, 3).await;
     server.flush().await;
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     rows.change("DELETE FROM usage_source").await;
     verify(&server, &made.secret, 4).await;
     assert_eq!(server.usage(&key).await.requests, 7);
@@ -87,7 +87,7 @@ async fn a_source_that_was_forgotten_is_named_anew_and_nothing_is_lost() {
 async fn a_flush_of_nothing_writes_nothing() {
     let server = Server::start().await;
     server.flush().await;
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     assert_eq!(rows.number("SELECT count(*) FROM usage_source").await, 0);
     verify(&server, &server.key().await.secret, 1).await;
     for _ in 0..3 {
@@ -102,7 +102,7 @@ async fn hours_are_kept_for_35_days_days_for_400_and_sources_for_one() {
     let server = Server::start().await;
     verify(&server, &server.key().await.secret, 2).await;
     server.flush().await;
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     let kept = async || {
         let unit =
             async |unit: &str| rows.number(&format!("SELECT count(*) FROM usage_count WHERE unit = '{unit}'")).await;
@@ -168,7 +168,7 @@ async fn until_counted(caller: &Caller, application_id: &str, key_id: &str, call
 
 #[tokio::test]
 async fn a_kill_loses_the_last_second_at_most_and_a_terminated_process_nothing() {
-    let deployment = Deployment::make();
+    let deployment = Deployment::make().await;
     let mut process = deployment.serve(&[]);
     let mut caller = Arc::new(process.caller().await);
     let application = caller.application().await;

@@ -146,7 +146,7 @@ async fn a_token_from_before_the_kept_history_is_told_where_history_begins() {
     assert_eq!(told_from(&server, &first_token, head).await.len(), 3);
 
     let server = server.restart().await;
-    let oldest = Rows::of(&server.database_path()).await.number("SELECT min(seq) FROM event_log").await;
+    let oldest = Rows::of(&server).await.number("SELECT min(seq) FROM event_log").await;
     assert!(oldest > 1);
     for token in [&old, &first_token] {
         let status = refused(&server, from(token)).await;

@@ -64,7 +64,7 @@ async fn a_webhook_is_made_once_shown_listed_changed_and_deleted() {
     let _: pb::DeleteWebhookResponse = server.signed(&server.admin, DELETE, &request).await.expect("delete");
     server.refuses(&server.admin, DELETE, &request, Code::NotFound, "WEBHOOK_NOT_FOUND").await;
     assert!(list(&server, &server.admin, &server.app).await.expect("list").is_empty());
-    Rows::of(&server.database_path()).await.are_whole().await;
+    Rows::of(&server).await.are_whole().await;
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn no_secret_lies_in_the_database_in_plain_and_none_in_the_audit_log_at_al
     assert_ne!(rotated.secret, hook.secret);
     let again = server.signed::<_, ()>(&server.admin, ROTATE, &request).await;
     assert_eq!(refusal(again), (Code::AlreadyExists, "SECRET_ALREADY_RETURNED".to_owned()));
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     let sealed = rows.texts("SELECT hex(secret) || ' ' || hex(old_secret) FROM webhook").await;
     let audits =
         rows.texts("SELECT coalesce(\"before\", '') || coalesce(\"after\", '') FROM audit_event").await.concat();
@@ -224,9 +224,7 @@ async fn no_secret_lies_in_the_database_in_plain_and_none_in_the_audit_log_at_al
         assert!(sealed.len() > 100 && !audits.to_uppercase().contains(sealed));
     }
     assert!(!audits.contains("\"secret\"") && !audits.contains("old_secret\""));
-    let path = server.database_path();
-    let whole =
-        [std::fs::read(&path), std::fs::read(path.with_extension("db-wal"))].map(Result::unwrap_or_default).concat();
+    let whole = server.data.written().await;
     for secret in [&hook.secret, &rotated.secret] {
         let text = secret.strip_prefix("whsec_").expect("prefix");
         let bytes = BASE64_STANDARD.decode(text).expect("base64");

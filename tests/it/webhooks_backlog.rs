@@ -16,18 +16,17 @@ const FAILED: i32 = pb::DeliveryState::Failed as i32;
 
 /// Repeats the oldest delivery so often: each for a key of its own, or all for one.
 async fn pile_up(rows: &Rows, hook: &Hook, many: i64, from: i64, one_key: bool) {
-    let (state, key) = if one_key {
-        ("queued", "order_key".to_owned())
-    } else {
-        ("pending", format!("'key_' || printf('%022d', n + {from})"))
-    };
+    // 22 digits.
+    let number = format!("substr('0000000000000000000000' || (n + {from}), length('' || (n + {from})) + 1)");
+    let (state, key) =
+        if one_key { ("queued", "order_key".to_owned()) } else { ("pending", format!("'key_' || {number}")) };
     let columns = "channel, destination, notice_id, kind, application_id, create_time, give_up_time, \
                    claimed_until, last_error";
     let sql = format!(
         "WITH RECURSIVE many(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < {many}), \
          oldest AS (SELECT * FROM delivery WHERE destination = '{}' ORDER BY seq LIMIT 1) \
          INSERT INTO delivery (delivery_id, seq, state, order_key, attempts, next_attempt_time, {columns}) \
-         SELECT 'dlv_' || printf('%022d', n + {from}), seq + n + {from}, '{state}', {key}, 0, 0, {columns} FROM many, oldest",
+         SELECT 'dlv_' || {number}, seq + n + {from}, '{state}', {key}, 0, 0, {columns} FROM many, oldest",
         hook.webhook.webhook_id
     );
     rows.change(&sql).await;
@@ -42,7 +41,7 @@ async fn a_backlog_of_40_000_for_a_dead_receiver_holds_up_no_other() {
     let hook = server.hook(&url).await;
     server.key().await;
     server.until_deliveries(&hook, |all| all[0].attempts == 1).await;
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     pile_up(&rows, &hook, 20_000, 1_000_000, true).await;
     pile_up(&rows, &hook, 20_000, 2_000_000, false).await;
     server.hook(&good.url).await;
@@ -106,7 +105,7 @@ async fn what_was_not_sent_in_7_days_is_given_up_shown_for_a_day_and_what_is_beh
     receiver.next().await;
     rename(&server, &key, "second").await;
     server.until_deliveries(&hook, |all| all.len() == 2 && all[0].attempts == 1).await;
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     // As if it, and a mail without a server, had been there for so long.
     let old = "UPDATE delivery SET create_time = create_time - 8 * 86400000000 + 3600000000 WHERE seq = 1";
     rows.change(old).await;
@@ -153,7 +152,7 @@ async fn what_a_deleted_webhook_leaves_behind_is_forgotten_bit_by_bit_and_never_
     server.key().await;
     receiver.next().await;
     server.until_deliveries(&hook, |all| all[0].attempts == 1).await;
-    let rows = Rows::of(&server.database_path()).await;
+    let rows = Rows::of(&server).await;
     pile_up(&rows, &hook, 2_500, 1_000_000, true).await;
     let delete = pb::DeleteWebhookRequest {
         application_id: server.app.clone(),

@@ -190,7 +190,7 @@ async fn after_a_day_of_nothing_it_is_disabled_with_notice_and_enabling_it_sends
     assert_eq!((second.kind().as_str(), third.kind().as_str()), ("key.updated", "key.revoked"));
     assert!(first.id() != second.id() && second.signed_by(&hook.secret) == 1);
     receiver.nothing().await;
-    Rows::of(&server.database_path()).await.are_whole().await;
+    Rows::of(&server).await.are_whole().await;
 }
 
 #[tokio::test]

@@ -29,8 +29,8 @@ struct Killed {
 }
 
 impl Killed {
-    fn make() -> Self {
-        let deployment = Deployment::make();
+    async fn make() -> Self {
+        let deployment = Deployment::make().await;
         let key = deployment.folder.path().join("secrets.key");
         std::fs::write(&key, BASE64_STANDARD.encode([3; 32])).expect("a key");
         Self { deployment, key, more: Vec::new() }
@@ -46,17 +46,17 @@ impl Killed {
     }
 
     async fn rows(&self) -> Rows {
-        Rows::of(&self.deployment.database()).await
+        Rows::of(&self.deployment).await
     }
 
     /// The types and claims of what has not arrived, in order.
-    async fn open(&self) -> Vec<(String, bool, i64)> {
-        let sql = "SELECT kind, claimed_by IS NOT NULL, attempts FROM delivery WHERE state IN ('pending', 'queued') ORDER BY seq";
+    async fn open(&self) -> Vec<(String, bool, i32)> {
+        let sql = "SELECT kind, claimed_by, attempts FROM delivery WHERE state IN ('pending', 'queued') ORDER BY seq";
         let rows = self.rows().await.all(sql).await;
         let get = |row: &sea_orm::QueryResult| {
             let text = row.try_get_by_index(0).expect("a type");
-            let claimed: i64 = row.try_get_by_index(1).expect("a claim");
-            (text, claimed == 1, row.try_get_by_index(2).expect("attempts"))
+            let claimed: Option<uuid::Uuid> = row.try_get_by_index(1).expect("a claim");
+            (text, claimed.is_some(), row.try_get_by_index(2).expect("attempts"))
         };
         rows.iter().map(get).collect()
     }
@@ -91,7 +91,7 @@ async fn hook(caller: &Caller, application_id: &str, url: &str) -> String {
 
 #[tokio::test]
 async fn killed_after_the_commit_and_before_the_claim_and_while_others_are_being_sent() {
-    let killed = Killed::make();
+    let killed = Killed::make().await;
     let (process, caller) = killed.serve().await;
     let application = caller.application().await;
     let mut receiver = Receiver::start().await;
@@ -128,7 +128,7 @@ async fn killed_after_the_commit_and_before_the_claim_and_while_others_are_being
 #[tokio::test]
 async fn killed_after_the_claim_and_before_anything_is_sent() {
     let (root, config) = certificates();
-    let mut killed = Killed::make();
+    let mut killed = Killed::make().await;
     let ca = killed.deployment.folder.path().join("ca.pem");
     let pem = BASE64_STANDARD.encode(&root);
     std::fs::write(&ca, format!("-----BEGIN CERTIFICATE-----\n{pem}\n-----END CERTIFICATE-----\n")).expect("ca");
@@ -160,7 +160,7 @@ async fn killed_after_the_claim_and_before_anything_is_sent() {
 
 #[tokio::test]
 async fn killed_after_the_answer_and_before_it_is_marked() {
-    let killed = Killed::make();
+    let killed = Killed::make().await;
     let (process, caller) = killed.serve().await;
     let application = caller.application().await;
     let mut receiver = Receiver::start().await;
@@ -171,7 +171,7 @@ async fn killed_after_the_answer_and_before_it_is_marked() {
     let mut received = vec![receiver.next().await];
     caller.revoke(&key).await.expect("revoke");
     // Nothing can be written any more, and so not what comes of it either.
-    let lock = WriteLock::of(&killed.deployment.database()).await;
+    let lock = WriteLock::take(&killed.deployment).await;
     answer.notify_one();
     receiver.left().await;
     process.kill();
@@ -193,7 +193,7 @@ async fn killed_after_the_answer_and_before_it_is_marked() {
 /// While calls come in, at whatever moment it happens to be.
 #[tokio::test]
 async fn killed_again_and_again_under_load() {
-    let killed = Killed::make();
+    let killed = Killed::make().await;
     let mut receiver = Receiver::start().await;
     let (mut process, mut caller) = killed.serve().await;
     let application = caller.application().await;
@@ -227,7 +227,7 @@ async fn killed_again_and_again_under_load() {
 async fn killed_in_the_middle_of_a_mail_and_before_the_answer_to_it() {
     for hold in ["hold-in-data", "hold-before-ok"] {
         let Some(mut mails) = MailServer::start(&[hold, "1"]).await else { return };
-        let mut killed = Killed::make();
+        let mut killed = Killed::make().await;
         let url = format!("smtp://127.0.0.1:{}", mails.port);
         killed.more = ["--smtp-url", &url, "--smtp-from", "portcullis@example.com"].map(str::to_owned).to_vec();
         let (process, caller) = killed.serve().await;

@@ -26,6 +26,36 @@ pub(super) fn lock_existing(path: &Path) -> Result<FileLock, OpenError> {
     if path.exists() { FileLock::take(path) } else { Err(OpenError::Missing(path.display().to_string())) }
 }
 
+/// Whether a file is on a file system where a lock can be granted twice: to somebody new while the
+/// one who has it is cut off and does not know. What is not known to be local is not.
+pub(super) fn is_networked(path: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        /// `f_type` of those that `statfs(2)` names which live on one machine.
+        const LOCAL: &[u64] = &[
+            0xef53,      // ext2, ext3, ext4
+            0x5846_5342, // XFS
+            0x9123_683e, // btrfs
+            0x2fc1_2fc1, // ZFS
+            0xf2f5_2010, // F2FS
+            0x0102_1994, // tmpfs
+            0x794c_7630, // overlayfs
+            0xca45_1a4e, // bcachefs
+            0x8584_58f6, // ramfs
+            0x5265_4973, // reiserfs
+            0x3153_464a, // JFS
+        ];
+        // Of 32 bits where the kernel says it in more, with a sign.
+        let kind = rustix::fs::statfs(path).map(|found| u64::from((found.f_type & 0xffff_ffff).unsigned_abs() as u32));
+        kind.is_ok_and(|kind| !LOCAL.contains(&kind))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = path;
+        false
+    }
+}
+
 /// Makes the file, if there is none, and keeps others off it.
 pub(super) async fn make(path: &Path) -> Result<FileLock, OpenError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

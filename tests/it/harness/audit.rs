@@ -1,7 +1,7 @@
 //! The audit log, over the wire and past it.
 
 use portcullis::{
-    chain::{Anchor, Finding, Head, Link, Record, Report, hex},
+    chain::{Anchor, Finding, Head, Link, Record, Report},
     client::{Account, Client, Credentials, verify_audit},
     clock::Clock,
     pb,
@@ -111,7 +111,7 @@ impl Rows {
             let maybe = |value: &Option<String>| value.as_deref().map_or_else(|| "NULL".to_owned(), text);
             let values = [
                 record.seq.to_string(),
-                format!("x'{}'", record.audit_id.simple()),
+                self.uuid(record.audit_id),
                 record.time.to_string(),
                 record.revision.map_or_else(|| "NULL".to_owned(), |revision| revision.to_string()),
                 maybe(&record.service_account_id),
@@ -124,8 +124,8 @@ impl Rows {
                 maybe(&record.resource),
                 maybe(&record.before),
                 maybe(&record.after),
-                format!("x'{}'", hex(previous)),
-                format!("x'{}'", hex(hash)),
+                self.blob(previous),
+                self.blob(hash),
             ];
             let columns = "seq, audit_id, time, revision, service_account_id, kid, method, request_id, peer, outcome, \
                 application_id, resource, \"before\", \"after\", previous_hash, hash";
@@ -135,8 +135,8 @@ impl Rows {
 
     /// Says that the last event is this one.
     pub(crate) async fn put_audit_head(&self, last: &Link) {
-        let (seq, hash) = (last.record.seq, hex(&last.hash));
-        self.change(&format!("UPDATE audit_head SET seq = {seq}, hash = x'{hash}'")).await;
+        let (seq, hash) = (last.record.seq, self.blob(&last.hash));
+        self.change(&format!("UPDATE audit_head SET seq = {seq}, hash = {hash}")).await;
     }
 }
 

@@ -4,13 +4,18 @@ mod account;
 pub(crate) mod audit;
 mod bent;
 mod call;
+mod data;
 mod database;
 pub(crate) mod dev;
+mod dialect;
 mod dice;
 pub(crate) mod limits;
 mod lock;
 mod notices;
 mod persona;
+#[allow(dead_code, unused_imports, reason = "shared with tests/chaos, and each needs a part")]
+#[path = "../../support/postgres/mod.rs"]
+pub(crate) mod postgres;
 mod process;
 pub(crate) mod program;
 mod raw;
@@ -30,6 +35,7 @@ pub(crate) mod webhook;
 
 pub(crate) use bent::{all_refused, create_message, good_create, must_pass, raw_refusal};
 pub(crate) use call::{Headers, exchange, message_bytes, nonce, path, reason, violations};
+pub(crate) use data::Data;
 pub(crate) use database::Rows;
 pub(crate) use dice::Dice;
 pub(crate) use lock::WriteLock;

@@ -13,7 +13,7 @@ impl Server {
 
     /// The `data` of all notices of a kind, oldest first.
     pub(crate) async fn notices(&self, kind: &str) -> Vec<Value> {
-        let rows = Rows::of(&self.database_path()).await;
+        let rows = Rows::of(self).await;
         let payloads = rows.texts(&format!("SELECT payload FROM notice WHERE kind = '{kind}' ORDER BY seq")).await;
         let data = |payload: &String| {
             let payload: Value = serde_json::from_str(payload).expect("JSON");

@@ -12,8 +12,12 @@ use portcullis::{
 };
 use prost::Message;
 
+use super::{Data, data::Located as _};
+
 /// A database and an admin, made by the program itself.
 pub(crate) struct Deployment {
+    pub(crate) data: Data,
+    /// For all but the database.
     pub(crate) folder: tempfile::TempDir,
     port: u16,
 }
@@ -38,12 +42,13 @@ fn portcullis(arguments: &[&str]) -> Command {
 }
 
 impl Deployment {
-    pub(crate) fn make() -> Self {
+    pub(crate) async fn make() -> Self {
+        let data = Data::empty().await;
         let folder = tempfile::tempdir().expect("folder");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("address").port();
-        let this = Self { folder, port };
-        let (url, out) = (this.url(), this.credentials().display().to_string());
+        let this = Self { data, folder, port };
+        let (url, out) = (this.data.url(), this.credentials().display().to_string());
         for arguments in
             [&["migrate", "--database-url", &url][..], &["bootstrap", "--database-url", &url, "--out", &out]]
         {
@@ -52,17 +57,9 @@ impl Deployment {
         this
     }
 
-    pub(crate) fn database(&self) -> PathBuf {
-        self.folder.path().join("portcullis.db")
-    }
-
     /// What it logged, all runs together.
     pub(crate) fn log(&self) -> PathBuf {
         self.folder.path().join("log")
-    }
-
-    fn url(&self) -> String {
-        format!("sqlite://{}", self.database().display())
     }
 
     fn credentials(&self) -> PathBuf {
@@ -73,7 +70,7 @@ impl Deployment {
         let listen = format!("127.0.0.1:{}", self.port);
         let log = File::options().create(true).append(true).open(self.log()).expect("a log");
         let fixed =
-            ["serve", "--database-url", &self.url(), "--listen", &listen, "--signed-calls-per-second", "100000"];
+            ["serve", "--database-url", &self.data.url(), "--listen", &listen, "--signed-calls-per-second", "100000"];
         let child = portcullis(&fixed).args(more).stderr(log).spawn().expect("it starts");
         Process { child, endpoint: format!("http://{listen}"), credentials: self.credentials() }
     }
@@ -82,7 +79,7 @@ impl Deployment {
     pub(crate) async fn serve_beside(&self) -> (ExitStatus, String) {
         let path = self.folder.path().join("second");
         let log = File::create(&path).expect("a log");
-        let arguments = ["serve", "--database-url", &self.url(), "--listen", "127.0.0.1:0"];
+        let arguments = ["serve", "--database-url", &self.data.url(), "--listen", "127.0.0.1:0"];
         let mut child = portcullis(&arguments).stderr(log).spawn().expect("it starts");
         let status = ended(&mut child).await;
         (status, std::fs::read_to_string(path).expect("what it said"))

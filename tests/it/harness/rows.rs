@@ -1,6 +1,4 @@
-use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend, QueryResult, Statement};
-
-use super::Server;
+use super::{Rows, Server};
 
 /// How much the database holds, by somebody else's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,14 +24,15 @@ impl Server {
     pub(crate) async fn rows(&self) -> Counts {
         let sql = "SELECT (SELECT count(*) FROM api_key) AS keys, (SELECT count(*) FROM nonce) AS nonces, \
                    (SELECT count(*) FROM audit_event) AS audits, (SELECT seq FROM log_head) AS revision";
-        let row = self.query(sql).await.pop().expect("a row");
+        let row = Rows::of(self).await.all(sql).await.pop().expect("a row");
         let count = |name| row.try_get("", name).expect(name);
         Counts { keys: count("keys"), nonces: count("nonces"), audits: count("audits"), revision: count("revision") }
     }
 
     /// The newest entry of the audit log.
     pub(crate) async fn last_audit(&self) -> Audit {
-        let row = self.query("SELECT * FROM audit_event ORDER BY rowid DESC LIMIT 1").await.pop().expect("an entry");
+        let newest = "SELECT * FROM audit_event ORDER BY seq DESC LIMIT 1";
+        let row = Rows::of(self).await.all(newest).await.pop().expect("an entry");
         let text = |name| row.try_get("", name).expect(name);
         Audit {
             account: row.try_get("", "service_account_id").expect("account"),
@@ -43,13 +42,5 @@ impl Server {
             outcome: text("outcome"),
             revision: row.try_get("", "revision").expect("revision"),
         }
-    }
-
-    async fn query(&self, sql: &str) -> Vec<QueryResult> {
-        let url = format!("sqlite://{}", self.database_path().display());
-        let database: DatabaseConnection = Database::connect(url).await.expect("a second connection");
-        let rows = database.query_all_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.expect("query");
-        database.close().await.expect("close");
-        rows
     }
 }

@@ -1,7 +1,6 @@
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -22,10 +21,10 @@ use portcullis::{
 use prost::Message;
 use tonic::{Status, Streaming, transport::Channel};
 
-use super::{Headers, Persona, call, test_key};
+use super::{Data, Headers, Persona, call, test_key};
 
 /// What a test wants of its server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Setup {
     pub(crate) pace: Pace,
     pub(crate) limits: Limits,
@@ -60,7 +59,7 @@ pub(crate) struct Server {
     channel: Channel,
     tokens: Mutex<HashMap<(String, String, i64), String>>,
     pub(crate) setup: Setup,
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) data: Arc<Data>,
     pub(crate) admin: Persona,
     /// The id of an application.
     pub(crate) app: String,
@@ -72,11 +71,17 @@ impl Server {
     }
 
     pub(crate) async fn start_with(setup: Setup) -> Self {
-        let folder = tempfile::tempdir().expect("folder");
-        let url = database(&folder);
-        Store::migrate(&url).await.expect("migrate");
+        Self::start_on(Data::migrated().await, setup).await
+    }
+
+    /// On PostgreSQL, whatever this run is of; none where that cannot be had.
+    pub(crate) async fn start_at_server(setup: Setup) -> Option<Self> {
+        Some(Self::start_on(super::data::at_server().await?, setup).await)
+    }
+
+    async fn start_on(data: Data, setup: Setup) -> Self {
         let key = test_key(0);
-        let store = open_store(&url, &setup.clock).await;
+        let store = open_store(&data.database_url(), &setup.clock).await;
         let name = Name::parse("admin").expect("name");
         let id = bootstrap::account_id(&setup.clock, &Entropy::system()).expect("id");
         let admin = bootstrap::admin(&store, "test", id, name, key.public().clone()).await.expect("admin");
@@ -84,12 +89,16 @@ impl Server {
         let app = bootstrap::application(&store, &Entropy::system(), "test", name).await.expect("application");
         drop(store);
         let admin = Persona { account_id: admin.id.to_string(), email: admin.client_email, key };
-        Self::run(setup, folder, admin, app.id.to_string()).await
+        Self::run(setup, Arc::new(data), admin, app.id.to_string()).await
     }
 
-    async fn run(setup: Setup, folder: tempfile::TempDir, admin: Persona, app: String) -> Self {
-        let options = Options {
-            database: database(&folder),
+    async fn run(setup: Setup, data: Arc<Data>, admin: Persona, app: String) -> Self {
+        Self::of(open_again(Self::options(&setup, &data)).await, setup, data, admin, app).await
+    }
+
+    fn options(setup: &Setup, data: &Data) -> Options {
+        Options {
+            database: data.database_url(),
             listen: Listen { address: ([127, 0, 0, 1], 0).into(), tls: None, reflection: setup.reflection },
             auth: auth::Settings {
                 audience: DEFAULT_AUDIENCE.to_owned(),
@@ -105,11 +114,50 @@ impl Server {
             entropy: Entropy::system(),
             sampler: Sampler::NEVER,
             refused_calls: RefusedCalls::OFF,
-        };
-        let running = open_again(options).await;
+        }
+    }
+
+    /// As [`Self::beside`], where it may be refused.
+    pub(crate) async fn try_beside(&self) -> Result<Self, serve::ServeError> {
+        let setup = self.setup.clone();
+        let running = serve::start(Self::options(&setup, &self.data)).await?;
+        Ok(Self::of(running, setup, Arc::clone(&self.data), self.admin.clone(), self.app.clone()).await)
+    }
+
+    /// Waits until it ends without being told to, and says why.
+    pub(crate) async fn ended_by_itself(self) -> Result<(), serve::ServeError> {
+        let Self { running, channel, .. } = self;
+        drop(channel);
+        running.ended().await
+    }
+
+    /// As the command does: begins anew where a replica that has ended says that it may.
+    pub(crate) async fn try_again_after_its_end(self) -> Self {
+        let Self { running, setup, data, admin, app, channel, .. } = self;
+        drop(channel);
+        let ended = tokio::time::timeout(Duration::from_secs(30), running.ended()).await.expect("it goes on serving");
+        match ended.expect_err("it says why") {
+            serve::ServeError::Stopped(stopped) if stopped.may_begin_anew() => {}
+            other => panic!("{other}"),
+        }
+        Self::run(setup, data, admin, app).await
+    }
+
+    /// Another replica on the same database and clock.
+    pub(crate) async fn beside(&self) -> Self {
+        self.beside_with(|_| {}).await
+    }
+
+    pub(crate) async fn beside_with(&self, change: impl FnOnce(&mut Setup)) -> Self {
+        let mut setup = self.setup.clone();
+        change(&mut setup);
+        Self::run(setup, Arc::clone(&self.data), self.admin.clone(), self.app.clone()).await
+    }
+
+    async fn of(running: Running, setup: Setup, data: Arc<Data>, admin: Persona, app: String) -> Self {
         let channel = Channel::from_shared(running.endpoint()).expect("url").connect_lazy();
         let tokens = Mutex::default();
-        let server = Self { running, channel, tokens, setup, folder, admin, app };
+        let server = Self { running, channel, tokens, setup, data, admin, app };
         // Past the moments in which a signed VerifyKey is refused, see `src/auth.rs`.
         server.advance(Duration::from_secs(3)).await;
         server
@@ -121,14 +169,13 @@ impl Server {
     }
 
     /// As [`Self::restart`], with something that happens to its clock or its database meanwhile.
-    pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce(&Clock, &Path)) -> Self {
-        let path = self.database_path();
-        let Self { running, setup, folder, admin, app, channel, .. } = self;
+    pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce(&Clock, &Data)) -> Self {
+        let Self { running, setup, data, admin, app, channel, .. } = self;
         drop(channel);
         running.stop();
         running.ended().await.expect("a clean end");
-        meanwhile(&setup.clock, &path).await;
-        Self::run(setup, folder, admin, app).await
+        meanwhile(&setup.clock, &data).await;
+        Self::run(setup, data, admin, app).await
     }
 
     /// Begins to stop; `ended` waits for it.
@@ -158,10 +205,6 @@ impl Server {
 
     pub(crate) fn store(&self) -> &Store {
         self.running.store()
-    }
-
-    pub(crate) fn database_path(&self) -> PathBuf {
-        self.folder.path().join("portcullis.db")
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -294,10 +337,6 @@ impl Watch {
             other => panic!("a bookmark, not {other:?}"),
         }
     }
-}
-
-fn database(folder: &tempfile::TempDir) -> DatabaseUrl {
-    DatabaseUrl::sqlite(folder.path().join("portcullis.db"))
 }
 
 /// The lock of the server before may be let go of a moment after its tasks ended.

@@ -12,15 +12,15 @@ use portcullis::{
     },
     entropy::Entropy,
     limits::{Budgets, Limited, Spending},
-    store::{DatabaseUrl, Store},
+    store::Store,
 };
 use tokio::task::JoinHandle;
 
-use super::Rows;
+use super::{Data, Rows};
 
 /// One store, and how many members it believes to have.
 pub(crate) struct Shop {
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) data: Data,
     pub(crate) store: Store,
     pub(crate) clock: Clock,
 }
@@ -39,18 +39,17 @@ impl Drop for Spender {
 
 impl Shop {
     pub(crate) async fn open(members: usize) -> Self {
-        let folder = tempfile::tempdir().expect("folder");
-        let url = DatabaseUrl::sqlite(folder.path().join("portcullis.db"));
-        Store::migrate(&url).await.expect("migrate");
+        let data = Data::migrated().await;
         // 2026-11-21T00:00:00Z: every window begins here but the month's.
         let clock = Clock::manual(Timestamp::from_seconds(1_795_219_200));
-        let store = Store::open(&url, clock.clone(), Entropy::system()).await.expect("open");
-        let rows = Rows::of(&folder.path().join("portcullis.db")).await;
+        let store = Store::open(&data.database_url(), clock.clone(), Entropy::system()).await.expect("open");
+        let rows = Rows::of(&data).await;
         for member in 0..members {
-            let sql = format!("INSERT INTO replica (id, beat, acked_seq) VALUES (x'{member:032x}', 0, 0)");
+            let id = rows.uuid(uuid::Uuid::from_u128(member as u128));
+            let sql = format!("INSERT INTO replica (id, beat, acked_seq) VALUES ({id}, 0, 0)");
             rows.change(&sql).await;
         }
-        Self { folder, store, clock }
+        Self { data, store, clock }
     }
 
     pub(crate) fn spender(&self) -> Spender {
@@ -64,7 +63,7 @@ impl Shop {
 
     /// What the store says it has handed out of a key's limit.
     pub(crate) async fn granted(&self, key: KeyId, span: &str) -> i64 {
-        let rows = Rows::of(&self.folder.path().join("portcullis.db")).await;
+        let rows = Rows::of(&self.data).await;
         rows.number(&format!("SELECT granted FROM budget WHERE budget = '{key}' AND span = '{span}'")).await
     }
 }

@@ -37,7 +37,7 @@ impl Server {
     }
 
     pub(crate) async fn all_told(&self) -> Vec<Told> {
-        let rows = Rows::of(&self.database_path()).await;
+        let rows = Rows::of(self).await;
         let payloads = rows.texts("SELECT payload FROM notice ORDER BY seq").await;
         let read = |payload: String| {
             let payload: serde_json::Value = serde_json::from_str(&payload).expect("JSON");
@@ -49,7 +49,7 @@ impl Server {
     }
 
     pub(crate) async fn number(&self, sql: &str) -> i64 {
-        Rows::of(&self.database_path()).await.number(sql).await
+        Rows::of(self).await.number(sql).await
     }
 
     /// The key as it is now.
