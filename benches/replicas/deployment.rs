@@ -79,7 +79,10 @@ impl Deployment {
 async fn answers(child: &mut Child, endpoint: &str, credentials: &Path, begun: Instant) -> Caller {
     while begun.elapsed() < PATIENCE {
         assert!(child.try_wait().expect("a child").is_none(), "a replica ended by itself");
-        if let Some(caller) = Caller::connect(endpoint, credentials).await {
+        // It listens before it has loaded what it answers by.
+        if let Some(caller) = Caller::connect(endpoint, credentials).await
+            && caller.verify("nobody's").await.is_ok()
+        {
             return caller;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;

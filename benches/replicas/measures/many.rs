@@ -51,7 +51,17 @@ pub(super) async fn measure(setting: &Setting) {
             setting.report.print(&with_refusals(figure, &refused));
         }
     }
+    for table in ["event_log", "audit_event", "nonce"] {
+        setting.report.print(&kept(&deployment, table));
+    }
     setting.report.say(&format!("  {}", machine::load()));
+}
+
+/// What is left of each mutation.
+fn kept(deployment: &Deployment, table: &str) -> Figure {
+    let sql = format!("SELECT pg_total_relation_size('{table}') / greatest(count(*), 1) FROM {table}");
+    let bytes = deployment.database.psql(&sql).parse::<u64>().unwrap_or_default();
+    Figure::new(format!("table {table}")).with("bytes_a_row_with_indexes", bytes)
 }
 
 /// On every CPU, before anything is measured.
