@@ -28,7 +28,7 @@ use crate::{
     clock::Clock,
     domain::{application::Application, event::Position, id::Revision, refusal::Refusal, time::Timestamp},
     index::Index,
-    store::{LOG_PAGE, Newcomer, Store, Turn},
+    store::{Incarnation, LOG_PAGE, Newcomer, Store, Turn},
     tail::Tail,
 };
 use edge::Edge;
@@ -76,6 +76,8 @@ pub struct Proof {
     pub(crate) edge_by_all: Revision,
     /// Of all members.
     pub(crate) longest_lease: Duration,
+    /// The run of the server that the sync was written in.
+    pub(crate) incarnation: Incarnation,
     /// Whether the database can have forgotten no member whose lease still holds.
     pub(crate) settled: bool,
     /// All that there was at `time` is applied here.
@@ -98,6 +100,8 @@ struct Shared {
     bell: Notify,
     pace: Pace,
     proof: watch::Sender<Proof>,
+    /// Until when verifiers may keep what a process before this one told them, on the clock since boot.
+    kept_until: Duration,
 }
 
 /// How often the loop is rung for by calls that want a revision at least.
@@ -141,6 +145,7 @@ impl Replica {
             acked_by_all: Revision::default(),
             edge_by_all: Revision::default(),
             longest_lease: pace.lease,
+            incarnation: Incarnation::default(),
             settled: false,
             complete: loaded.position,
             time: loaded.time,
@@ -152,6 +157,7 @@ impl Replica {
             bell: Notify::new(),
             pace,
             proof: watch::Sender::new(proof),
+            kept_until: told_before,
         });
         let replica = Self { shared };
         let turn = Turn {

@@ -49,7 +49,7 @@ pub use log::{LogPage, PAGE as LOG_PAGE, Resume};
 pub use members::{LeftBehind, Member, Newcomer};
 pub use read::{Loaded, Snapshot};
 pub use requests::CreateRequest;
-pub use server::{Standbys, SynchronousCommit, Weakness};
+pub use server::{Incarnation, Standbys, SynchronousCommit, Weakness};
 pub use signals::Noted;
 pub use sync::{Synced, Turn};
 pub use timers::DueKey;

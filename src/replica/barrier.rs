@@ -39,7 +39,7 @@ impl Replica {
     /// every member has applied the mutation, and has it at its edge where that is asked
     /// for, or must have stopped answering.
     pub async fn confirm<T>(&self, committed: Committed<T>, patience: Patience) -> Result<(T, Revision), Refusal> {
-        let Committed { value, revision, at, narrows } = committed;
+        let Committed { value, revision, at, incarnation, narrows } = committed;
         if patience.wait == Wait::None || !guard::on(Guard::Barrier) {
             return Ok((value, revision));
         }
@@ -49,11 +49,14 @@ impl Replica {
         let mut ring = true;
         loop {
             let proof = *proofs.borrow_and_update();
-            let by_us = proof.asked_at >= at && proof.acked.revision >= revision;
+            // In the same run of the server: one that took over may have lost it, and given its number
+            // to another mutation.
+            let by_us = proof.asked_at >= at && proof.acked.revision >= revision && proof.incarnation == incarnation;
             let by_all = if everywhere { proof.edge_by_all } else { proof.acked_by_all };
             let all_said_so = proof.settled && by_all >= revision;
             // No lease from before the commit holds then, nor an answer that was cached inside one.
-            let lapsed = self.shared.clock.boottime() >= at + by_any_clock(proof.longest_lease);
+            let kept_until = if everywhere { self.shared.kept_until } else { Duration::ZERO };
+            let lapsed = self.shared.clock.boottime() >= (at + by_any_clock(proof.longest_lease)).max(kept_until);
             if (by_us || !guard::on(Guard::Acked)) && (all_said_so || lapsed) {
                 return Ok((value, revision));
             }

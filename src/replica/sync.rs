@@ -90,7 +90,7 @@ impl SyncLoop {
             }
         }
         // Whatever the reason is: it answers nothing any more, and is in the way of others.
-        if let Err(error) = self.store.leave(self.turn.replica, self.keeps()).await {
+        if let Err(error) = self.store.leave(self.turn.replica, self.kept()).await {
             tracing::warn!(%error, "the row of this replica stays, and is taken out by others when its lease is over");
         }
         ended
@@ -135,9 +135,9 @@ impl SyncLoop {
         Ok(())
     }
 
-    /// Whether verifiers may go on with what this replica allowed them to keep.
-    fn keeps(&self) -> bool {
-        self.index.promised_until() > self.replica.shared.clock.boottime()
+    /// For how long verifiers may go on with what this replica allowed them to keep.
+    fn kept(&self) -> Duration {
+        self.index.promised_until().saturating_sub(self.replica.shared.clock.boottime())
     }
 
     /// How long there is nothing to do: until the lease is due, or a revision reaches the edge.
@@ -159,7 +159,7 @@ impl SyncLoop {
         self.turn.page = (2 * self.turn.page).min(LOG_PAGE);
         self.tell_durability(&synced);
         let acked = self.turn.applied;
-        let Synced { events, more, time, time_at, members, settled_for, .. } = synced;
+        let Synced { events, more, time, time_at, members, settled_for, incarnation, .. } = synced;
         let any = !events.is_empty();
         for event in events {
             self.index.apply(&event)?;
@@ -182,6 +182,7 @@ impl SyncLoop {
             acked_by_all: members.iter().map(|member| member.acked).min().unwrap_or_default(),
             edge_by_all: members.iter().map(|member| member.edge).min().unwrap_or_default(),
             longest_lease,
+            incarnation,
             settled,
             complete,
             time,

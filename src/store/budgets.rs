@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
-    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    PaginatorTrait as _, QueryFilter as _,
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 
@@ -78,9 +78,7 @@ impl Store {
             store.inner.hand_outs.fetch_add(1, Ordering::SeqCst);
             let mut rows = lock_rows(&tx, &asks).await?;
             // Behind the locks: a time from before them may be of a window that is over.
-            // The clock since boot first: a machine that sleeps in between is late, never early.
-            let time_at = store.inner.clock.boottime();
-            let time = store.time(&tx).await?;
+            let (time_at, time) = store.time_and_at(&tx).await?;
             let members = replica::Entity::find().count(&tx).await?;
             let mut changed = BTreeMap::new();
             let grants = asks.iter().map(|ask| grant(ask, &mut rows, &mut changed, time, members)).collect();
@@ -149,9 +147,9 @@ async fn lock_rows(db: &impl ConnectionTrait, asks: &[Ask]) -> Result<Rows, Erro
     // An update that changes nothing, and not nothing: it locks the row that is there.
     let there = OnConflict::columns(key).update_column(budget::Column::Budget).to_owned();
     budget::Entity::insert_many(empty).on_conflict(there).exec_without_returning(db).await?;
+    // Of the same budgets another may have other spans: those stay unlocked.
     let budgets: Vec<&String> = rows.keys().map(|(budget, _)| budget).collect();
     let found = budget::Entity::find().filter(budget::Column::Budget.is_in(budgets));
-    let found = found.order_by_asc(budget::Column::Budget).order_by_asc(budget::Column::Span).lock_exclusive();
     for row in found.all(db).await? {
         if let Some(known) = rows.get_mut(&(row.budget.clone(), row.span.clone())) {
             *known = row;

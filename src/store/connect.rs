@@ -182,6 +182,11 @@ impl Store {
         self.connections().outbox.begin().await
     }
 
+    /// Between two syncs, for whoever has the turn.
+    pub(super) fn sync_connection(&self) -> DatabaseConnection {
+        self.connections().sync
+    }
+
     /// For a look that is no call's.
     pub(super) fn looks(&self) -> DatabaseConnection {
         self.connections().looks

@@ -1,8 +1,8 @@
 use std::sync::atomic::Ordering;
 
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait, Iterable as _,
-    PrimaryKeyToColumn as _, PrimaryKeyTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, Iterable as _,
+    PrimaryKeyToColumn as _, PrimaryKeyTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
     sea_query::{IntoValueTuple as _, LockBehavior, LockType, ValueTuple},
 };
 
@@ -14,6 +14,13 @@ const ROWS: usize = 500;
 /// Rows that are found at one look.
 const FOUND: u64 = 20_000;
 
+/// What becomes of rows that another has locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InUse {
+    Passed,
+    WaitedFor,
+}
+
 type KeyOf<E> = <<E as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType;
 
 impl Store {
@@ -22,12 +29,21 @@ impl Store {
     /// with the turn let go of in between; what is not old any more by then stays. Where there
     /// is nothing, nothing is written.
     pub(super) async fn forget<E: EntityTrait>(&self, order: E::Column, old: Condition) -> Result<u64, Error> {
+        self.forget_so::<E>(order, old, InUse::Passed).await
+    }
+
+    /// As [`Store::forget`], where nothing may go before what was there before it, whoever else deletes.
+    pub(super) async fn forget_in_order<E: EntityTrait>(&self, order: E::Column, old: Condition) -> Result<u64, Error> {
+        self.forget_so::<E>(order, old, InUse::WaitedFor).await
+    }
+
+    async fn forget_so<E: EntityTrait>(&self, order: E::Column, old: Condition, in_use: InUse) -> Result<u64, Error> {
         let mut forgotten = 0;
         loop {
             let keys = self.find_old::<E>(order, old.clone()).await?;
             let mut rows = 0;
             for keys in keys.chunks(ROWS) {
-                rows += self.forget_rows::<E>(keys, old.clone()).await?;
+                rows += self.forget_rows::<E>(keys, old.clone(), in_use).await?;
             }
             forgotten += rows;
             if rows == 0 || (keys.len() as u64) < FOUND {
@@ -52,15 +68,21 @@ impl Store {
         .await
     }
 
-    async fn forget_rows<E: EntityTrait>(&self, keys: &[ValueTuple], old: Condition) -> Result<u64, Error> {
-        let columns: Vec<E::Column> = E::PrimaryKey::iter().map(|key| key.into_column()).collect();
-        let one = |key: &ValueTuple| {
-            columns.iter().zip(key.clone()).fold(Condition::all(), |all, (column, value)| all.add(column.eq(value)))
-        };
-        let these = Condition::all().add(keys.iter().map(one).fold(Condition::any(), Condition::add));
+    async fn forget_rows<E: EntityTrait>(
+        &self,
+        keys: &[ValueTuple],
+        old: Condition,
+        in_use: InUse,
+    ) -> Result<u64, Error> {
+        let first = one_of::<E>(keys.first().cloned());
+        let these = one_of::<E>(keys.iter().cloned()).add(old);
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_upkeep().await?;
-            let rows = delete_unlocked::<E>(&tx, these.add(old)).await?;
+            if in_use == InUse::WaitedFor {
+                // Of several that delete the same, one does these, and the others what is behind them.
+                E::find().filter(first).lock_exclusive().all(&tx).await?;
+            }
+            let rows = delete_unlocked::<E>(&tx, these).await?;
             tx.commit().await?;
             store.inner.forgotten_at_once.fetch_max(rows, Ordering::SeqCst);
             Ok(rows)
@@ -69,23 +91,38 @@ impl Store {
     }
 }
 
+/// The rows with these keys.
+fn one_of<E: EntityTrait>(keys: impl IntoIterator<Item = ValueTuple>) -> Condition {
+    let columns: Vec<E::Column> = E::PrimaryKey::iter().map(|key| key.into_column()).collect();
+    if let [column] = *columns {
+        return Condition::all().add(column.is_in(keys.into_iter().flatten()));
+    }
+    let one = |key: ValueTuple| {
+        columns.iter().zip(key).fold(Condition::all(), |all, (column, value)| all.add(column.eq(value)))
+    };
+    Condition::all().add(keys.into_iter().map(one).fold(Condition::any(), Condition::add))
+}
+
 /// What somebody else has locked is in use, and stays: to wait for rows in the order in which they are
 /// found could be to wait in a circle.
-async fn delete_unlocked<E: EntityTrait>(tx: &DatabaseTransaction, these: Condition) -> Result<u64, Error> {
-    let columns: Vec<E::Column> = E::PrimaryKey::iter().map(|key| key.into_column()).collect();
+pub(super) async fn delete_unlocked<E: EntityTrait>(tx: &DatabaseTransaction, these: Condition) -> Result<u64, Error> {
     if tx.get_database_backend() == DbBackend::Sqlite {
         return Ok(E::delete_many().filter(these).exec(tx).await?.rows_affected);
     }
-    let find = E::find().select_only().columns(columns.iter().copied()).filter(these);
-    let find = find.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-    let found = find.into_tuple::<KeyOf<E>>().all(tx).await?;
+    delete_some_unlocked::<E>(tx, E::find().filter(these)).await
+}
+
+/// As [`delete_unlocked`], of a query that says how many at most.
+pub(super) async fn delete_some_unlocked<E: EntityTrait>(
+    tx: &impl ConnectionTrait,
+    some: Select<E>,
+) -> Result<u64, Error> {
+    let columns = E::PrimaryKey::iter().map(|key| key.into_column());
+    let some = some.select_only().columns(columns).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    let found = some.into_tuple::<KeyOf<E>>().all(tx).await?;
     if found.is_empty() {
         return Ok(0);
     }
-    let one = |key: KeyOf<E>| {
-        let values = key.into_value_tuple().into_iter();
-        columns.iter().zip(values).fold(Condition::all(), |all, (column, value)| all.add(column.eq(value)))
-    };
-    let those = found.into_iter().map(one).fold(Condition::any(), Condition::add);
-    Ok(E::delete_many().filter(those).exec(tx).await?.rows_affected)
+    let these = one_of::<E>(found.into_iter().map(KeyOf::<E>::into_value_tuple));
+    Ok(E::delete_many().filter(these).exec(tx).await?.rows_affected)
 }

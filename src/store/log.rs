@@ -1,7 +1,7 @@
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
-    IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement,
-    TransactionTrait as _, TryGetable as _,
+    IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _,
+    Statement, TransactionTrait as _, TryGetable as _,
     sea_query::{Expr, OnConflict},
 };
 use uuid::Uuid;
@@ -10,6 +10,7 @@ use super::{
     Error, Store, codec,
     entity::{event_log, log_head, replica},
     listen::CHANNEL,
+    server::{INCARNATION, Incarnation},
 };
 use crate::domain::{
     event::{self, Event, Position},
@@ -45,8 +46,21 @@ pub(super) const HEAD: i16 = 1;
 /// was read behind it cannot change before the commit, and the order of numbers is the order of
 /// commits, without gaps, on every engine. An answer that changes nothing is as durable, and as
 /// ordered, as one that does.
-pub(super) async fn take_head(db: &impl ConnectionTrait) -> Result<Revision, Error> {
-    bump(db, "UPDATE log_head SET seq = seq WHERE id = 1 RETURNING seq").await
+pub(super) async fn take_head(db: &impl ConnectionTrait) -> Result<Head, Error> {
+    const TAKE: &str = "UPDATE log_head SET seq = seq WHERE id = 1 RETURNING seq";
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(Head { revision: bump(db, TAKE).await?, incarnation: Incarnation::default() });
+    }
+    let row = head_row(db, &format!("{TAKE}, {INCARNATION}")).await?;
+    Ok(Head { revision: revision(&row)?, incarnation: Incarnation::read(&row)? })
+}
+
+/// The log's head, as whoever took it found it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    pub(super) revision: Revision,
+    /// The run of the server that this transaction is in.
+    pub(super) incarnation: Incarnation,
 }
 
 /// Gives the next revision to whoever has taken the head,
@@ -78,10 +92,16 @@ pub(super) async fn admit(db: &impl ConnectionTrait, version: i64) -> Result<boo
 }
 
 async fn bump(db: &impl ConnectionTrait, sql: &str) -> Result<Revision, Error> {
-    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
-    let row = rows.first().ok_or_else(|| Error::Corrupt("no log head".to_owned()))?;
-    let seq = i64::try_get_by(row, "seq").map_err(DbErr::from)?;
-    Ok(Revision::new(seq))
+    revision(&head_row(db, sql).await?)
+}
+
+async fn head_row(db: &impl ConnectionTrait, sql: &str) -> Result<QueryResult, Error> {
+    let mut rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    rows.pop().ok_or_else(|| Error::Corrupt("no log head".to_owned()))
+}
+
+fn revision(row: &QueryResult) -> Result<Revision, Error> {
+    Ok(Revision::new(i64::try_get_by(row, "seq").map_err(DbErr::from)?))
 }
 
 pub(super) async fn append(db: &impl ConnectionTrait, row: event_log::Model) -> Result<(), Error> {
@@ -204,7 +224,7 @@ impl Store {
             })
             .await?;
         // From the oldest on: a reader in between finds no hole.
-        self.forget::<event_log::Entity>(
+        self.forget_in_order::<event_log::Entity>(
             event_log::Column::Seq,
             Condition::all().add(event_log::Column::Seq.lt(keep_from)),
         )

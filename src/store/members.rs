@@ -113,14 +113,15 @@ impl Store {
     }
 
     /// Takes a replica out that answers nothing from its index any more. What it allowed verifiers to
-    /// keep outlives it where `keeps` is set: its row stays then, and is in the way of those who wait
-    /// for verifiers only, until somebody finds it silent for long enough.
-    pub async fn leave(&self, id: Uuid, keeps: bool) -> Result<(), Error> {
+    /// keep outlives it by `kept`: its row stays so long, and is in the way of those who wait for
+    /// verifiers only.
+    pub async fn leave(&self, id: Uuid, kept: Duration) -> Result<(), Error> {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_write().await?;
-            if keeps {
+            if kept > Duration::ZERO {
                 replica::Entity::update_many()
                     .col_expr(replica::Column::AckedSeq, Expr::value(EVERYTHING))
+                    .col_expr(replica::Column::Lease, Expr::value(codec::micros(kept).max(1)))
                     .filter(replica::Column::Id.eq(id))
                     .exec(&tx)
                     .await?;

@@ -67,6 +67,12 @@ async fn advance(db: &impl ConnectionTrait, by: i64) -> Result<i64, Error> {
     Ok(head.ok_or_else(|| Error::Corrupt("no head of the notices".to_owned()))?.seq)
 }
 
+/// Keeps everybody else from telling anything until the end of the transaction: whoever changes a
+/// webhook takes this before it, as whoever tells does before it asks who hears.
+pub(super) async fn take_head(db: &impl ConnectionTrait) -> Result<(), Error> {
+    advance(db, 0).await.map(drop)
+}
+
 impl Store {
     /// Writes down what is to be told, in the transaction of what it tells.
     pub(super) async fn tell(&self, db: &impl ConnectionTrait, now: Timestamp, told: &[Told]) -> Result<(), Error> {

@@ -85,8 +85,7 @@ impl Store {
     /// them are never in memory twice.
     pub async fn load(&self, mut each: impl FnMut(Vec<Key>)) -> Result<Loaded, Error> {
         let tx = self.begin_read().await?;
-        let time_at = self.inner.clock.boottime();
-        let time = self.time(&tx).await?;
+        let (time_at, time) = self.time_and_at(&tx).await?;
         let (log_id, position) = log::head(&tx).await?;
         let mut after = String::new();
         loop {

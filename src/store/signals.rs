@@ -91,8 +91,10 @@ impl Store {
     pub async fn tell_held_back(&self) -> Result<u64, Error> {
         let mut told = 0;
         // Mostly there is nothing, and to look takes no turn. Whoever settles a row takes it away.
-        while self.has_held_back().await? {
-            told += self.tell_some_held_back().await?;
+        while self.has_held_back().await?
+            && let Some(some) = self.tell_some_held_back().await?
+        {
+            told += some;
         }
         Ok(told)
     }
@@ -101,17 +103,23 @@ impl Store {
         self.detached(async move |store| {
             let looks = store.looks();
             let now = store.time(&looks).await?;
-            Ok(!ceiling::over(&looks, now, 1).await?.is_empty())
+            ceiling::is_over(&looks, now).await
         })
         .await
     }
 
-    async fn tell_some_held_back(&self) -> Result<u64, Error> {
+    /// `None`: another is about to.
+    async fn tell_some_held_back(&self) -> Result<Option<u64>, Error> {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_upkeep().await?;
             let now = store.time(&tx).await?;
+            let some = ceiling::some_over(&tx, now, SETTLED).await?;
+            if some.is_empty() {
+                tx.rollback().await?;
+                return Ok(None);
+            }
             let mut told = Vec::new();
-            for row in ceiling::over(&tx, now, SETTLED).await? {
+            for row in some {
                 ceiling::settle(&tx, row, &mut told).await?;
             }
             let count = told.len() as u64;
@@ -120,7 +128,7 @@ impl Store {
             if count > 0 {
                 store.inner.told.notify_one();
             }
-            Ok(count)
+            Ok(Some(count))
         })
         .await
     }

@@ -9,7 +9,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Error, Standbys, Store, Weakness,
+    Error, Incarnation, Standbys, Store, Weakness,
     entity::{event_log, log_head, replica},
     log,
     members::{self, Member},
@@ -55,6 +55,7 @@ pub struct Synced {
     /// For how long the server has been this run of it. A run that has just begun may have forgotten
     /// who serves.
     pub settled_for: Duration,
+    pub incarnation: Incarnation,
     pub weakness: Option<Weakness>,
     pub standbys: Standbys,
 }
@@ -74,14 +75,15 @@ impl Store {
             }
             let page = log::after(&tx, turn.applied.revision, turn.page).await?;
             let members = replica::Entity::find().all(&tx).await?;
-            // The clock since boot first: a machine that sleeps in between is late, never early.
-            let time_at = store.inner.clock.boottime();
-            let look = store.look_at_server(&tx).await?;
+            let (time_at, look) = store.look_and_at(&tx).await?;
             if let (true, Some(weakness)) = (turn.strict && guard::on(Guard::Durability), look.weakness) {
                 return Err(Error::Weak(weakness));
             }
             let settled_for = settle(&tx, &look).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
+            if turn.strict && look.standbys.synchronous {
+                store.settings_are_still(&look.settings).await?;
+            }
             Ok(Synced {
                 events: page.events,
                 more: page.more,
@@ -89,6 +91,7 @@ impl Store {
                 time_at,
                 members: members.into_iter().map(members::read).collect(),
                 settled_for,
+                incarnation: look.incarnation,
                 weakness: look.weakness,
                 standbys: look.standbys,
             })
@@ -139,13 +142,14 @@ async fn why_not(db: &impl ConnectionTrait, applied: Position) -> Result<Error, 
 async fn settle(tx: &DatabaseTransaction, look: &ServerLook) -> Result<Duration, Error> {
     let head = log_head::Entity::find_by_id(log::HEAD).all(tx).await?.pop();
     let head = head.ok_or_else(|| Error::Corrupt("no log head".to_owned()))?;
-    let since = if head.incarnation == look.incarnation {
+    let incarnation = look.incarnation.to_string();
+    let since = if head.incarnation == incarnation {
         head.since
     } else {
         // A log that names none is new: nobody served from it before.
         let since = if head.incarnation.is_empty() { 0 } else { look.time.micros() };
         log_head::Entity::update_many()
-            .col_expr(log_head::Column::Incarnation, Expr::value(look.incarnation.as_str()))
+            .col_expr(log_head::Column::Incarnation, Expr::value(incarnation))
             .col_expr(log_head::Column::Since, Expr::value(since))
             .filter(log_head::Column::Id.eq(log::HEAD))
             .exec(tx)

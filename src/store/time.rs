@@ -1,16 +1,51 @@
 //! The database's time.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, TryGetable as _};
 
-use super::{Error, Store};
+use super::{Error, Store, server::ServerLook};
 use crate::domain::time::Timestamp;
 
 /// Not `now()`, which is when the transaction began: behind a lock that is long ago.
 const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros";
 
+/// How long the answer may take that says what time it is.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// How often it is asked for again: a server that is so slow tells no better.
+const AGAIN: usize = 2;
+
 impl Store {
+    /// The database's time, and the clock since boot from before it was asked for: who carries it on by
+    /// that clock is ahead by what the answer took, never behind; and stays so until the database has
+    /// caught up. What a machine has slept through is asked again.
+    pub(super) async fn time_and_at(&self, db: &impl ConnectionTrait) -> Result<(Duration, Timestamp), Error> {
+        let mut again = 0..AGAIN;
+        loop {
+            let at = self.inner.clock.boottime();
+            let time = self.time(db).await?;
+            if self.is_at_once(at) || again.next().is_none() {
+                return Ok((at, time));
+            }
+        }
+    }
+
+    /// As [`Store::time_and_at`], with all that the server says of itself.
+    pub(super) async fn look_and_at(&self, db: &impl ConnectionTrait) -> Result<(Duration, ServerLook), Error> {
+        let mut again = 0..AGAIN;
+        loop {
+            let at = self.inner.clock.boottime();
+            let look = self.look_at_server(db).await?;
+            if self.is_at_once(at) || again.next().is_none() {
+                return Ok((at, look));
+            }
+        }
+    }
+
+    fn is_at_once(&self, at: Duration) -> bool {
+        self.inner.clock.boottime().saturating_sub(at) <= AT_ONCE
+    }
+
     /// The database's time: the server's, where there is one; the engine in the same process has
     /// this process's clock.
     pub(super) async fn time(&self, db: &impl ConnectionTrait) -> Result<Timestamp, Error> {

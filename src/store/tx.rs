@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     CreateRequest, Error, accounts, applications, codec,
     entity::event_log,
-    keys,
+    keys, notices,
     requests::{self, Earlier},
     webhooks,
 };
@@ -45,8 +45,8 @@ pub struct Tx {
 pub(super) struct Inner {
     pub(super) db: DatabaseTransaction,
     pub(super) now: Timestamp,
-    /// The last revision before this one.
-    pub(super) head: Revision,
+    /// The log's head, which this transaction has.
+    pub(super) head: super::log::Head,
     /// The caller as of now; `None` for the operator.
     pub(super) actor: Option<ServiceAccount>,
     pub(super) notes: Mutex<Notes>,
@@ -181,8 +181,10 @@ impl Tx {
         Ok(super::log::admit(&self.inner.db, cause.since()).await?)
     }
 
-    /// `None`: of all applications.
+    /// `None`: of all applications. It stays as it is to the end of the transaction, and so does what
+    /// is on its way there.
     pub async fn webhook(&self, application: Option<ApplicationId>, id: WebhookId) -> Result<Webhook, Refusal> {
+        notices::take_head(&self.inner.db).await?;
         webhooks::find(&self.inner.db, application, id, true).await?.ok_or(Refusal::WebhookNotFound)
     }
 

@@ -38,6 +38,14 @@ pub(super) async fn find(
     query.all(db).await?.pop().map(codec::webhook).transpose()
 }
 
+/// Keeps the row from others to the end of the transaction. Whoever changes deliveries to a webhook,
+/// and would wait for one that another has, takes this first.
+pub(super) async fn lock(db: &impl ConnectionTrait, id: &str) -> Result<(), Error> {
+    let row = webhook::Entity::find_by_id(id).select_only().column(webhook::Column::WebhookId).lock_exclusive();
+    row.into_tuple::<String>().all(db).await?;
+    Ok(())
+}
+
 pub(super) async fn list(
     db: &impl ConnectionTrait,
     application: Option<ApplicationId>,

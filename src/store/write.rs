@@ -5,7 +5,7 @@ use std::{
 
 use sea_orm::DatabaseTransaction;
 
-use super::{Error, Store, Tx, accounts, audit, connect::UNANSWERED, log, nonces, requests, tx};
+use super::{Error, Incarnation, Store, Tx, accounts, audit, connect::UNANSWERED, log, nonces, requests, tx};
 use crate::domain::{
     account::ServiceAccount,
     act::{Act, Signer},
@@ -23,13 +23,17 @@ pub struct Committed<T> {
     pub(crate) revision: Revision,
     /// When the commit was acknowledged, on the clock since boot.
     pub(crate) at: Duration,
+    /// The run of the server that it was written in. In another one this revision may be another
+    /// mutation.
+    pub(crate) incarnation: Incarnation,
     /// Whether something is good for less than before, or was made so earlier by what this
     /// repeats.
     pub(crate) narrows: bool,
 }
 
 impl<T> Committed<T> {
-    /// The value, where nobody answers by this database: its lock is ours, and we do not serve.
+    /// The value, where nobody is told that it is in effect: this process does not serve, or nobody
+    /// asked for it.
     pub(crate) fn alone(self) -> T {
         self.value
     }
@@ -82,9 +86,9 @@ impl Store {
                 return Err(refusal);
             }
         };
-        let narrows = inner.narrows();
+        let (narrows, incarnation) = (inner.narrows(), head.incarnation);
         let revision = self.finish(act, inner).await?;
-        Ok(Committed { value, revision, at: self.inner.clock.boottime(), narrows })
+        Ok(Committed { value, revision, at: self.inner.clock.boottime(), incarnation, narrows })
     }
 
     /// Numbers the mutation, writes it, and commits.
@@ -98,7 +102,7 @@ impl Store {
         // What nobody asked for, and what changed nothing, is no act, and not in it.
         let mut report = audit::Report::of(act, &saves);
         let revision = if saves.is_empty() && !numbered {
-            head
+            head.revision
         } else {
             let revision = log::next_revision(&db).await?;
             let mut changes = Vec::with_capacity(saves.len());

@@ -81,17 +81,21 @@ fn revoking(server: &Arc<Server>, key: &pb::Key) -> tokio::task::JoinHandle<Resu
     tokio::spawn(async move { revoke(&server, &key, pb::RevokeWait::Everywhere).await })
 }
 
-/// Rings, and waits for a turn of the loop.
-async fn turn(server: &Server) {
-    let (replica, mut proofs) = (server.running().replica(), server.running().replica().proofs());
-    tokio::select! {
-        turned = proofs.changed() => turned.expect("a living replica"),
-        () = replica.sync_pass() => {}
-    }
-}
-
 async fn syncs(server: &Server) -> i64 {
     Rows::of(&server).await.number("SELECT beat FROM replica").await
+}
+
+/// Waits until no turn is under way: the one that says what was applied may still be. Answers how many
+/// there were.
+async fn at_rest(server: &Server) -> i64 {
+    let mut before = syncs(server).await;
+    loop {
+        tokio::time::sleep(TURNS).await;
+        match syncs(server).await {
+            same if same == before => return same,
+            more => before = more,
+        }
+    }
 }
 
 const SOON: Duration = Duration::from_secs(5);
@@ -205,6 +209,7 @@ async fn a_valid_may_be_kept_as_long_as_application_lease_and_key_allow() {
         async move { cache_ttl(server, &secret).await }
     };
     assert_eq!(kept(&made.secret).await, Some(Duration::from_millis(1500)), "as long as the application lets it");
+    at_rest(&server).await;
     // The loop is held, the clock stands still: the lease of 10 s is what was moved less than that.
     server.setup.clock.advance(Duration::from_millis(9_250));
     assert_eq!(kept(&made.secret).await, Some(Duration::from_millis(750)), "the rest of the lease");
@@ -233,7 +238,7 @@ async fn let_cache_unconfirmed(server: &Server, most: Duration) -> i64 {
     loop {
         tokio::select! {
             revision = &mut setting => return revision,
-            () = turn(server) => {}
+            () = server.turn() => {}
         }
     }
 }
@@ -381,9 +386,8 @@ async fn a_shorter_time_to_keep_answers_is_told_to_watchers_and_waits_for_the_lo
     assert_eq!(told.revision, revision);
 }
 
-#[tokio::test]
-async fn what_was_handed_out_before_a_restart_is_waited_for() {
-    let server = Server::start_with(quick_loop()).await;
+/// A key whose VALID a verifier may keep for 8 seconds from now on.
+async fn kept_for_8_seconds(server: &Server) -> pb::CreateKeyResponse {
     let application = pb::Application {
         name: "caches".to_owned(),
         max_cache_ttl: Some(span(Duration::from_secs(8))),
@@ -394,14 +398,38 @@ async fn what_was_handed_out_before_a_restart_is_waited_for() {
         server.signed(&server.admin, "ApplicationService/CreateApplication", &request).await.expect("create");
     let application_id = created.application.expect("application").application_id;
     let made = server.key_with(|request| request.application_id = application_id).await;
+    assert_eq!(cache_ttl(server, &made.secret).await, Some(Duration::from_secs(8)));
+    made
+}
+
+#[tokio::test]
+async fn what_was_handed_out_inside_a_longer_lease_is_waited_for_too() {
+    let server = Server::start_with(quick_loop()).await;
+    let made = kept_for_8_seconds(&server).await;
     let key = made.key.expect("key");
-    assert_eq!(cache_ttl(&server, &made.secret).await, Some(Duration::from_secs(8)));
+    // It takes 3 s of the clock.
+    let server = Arc::new(server.restart_with(|setup| setup.pace.lease = Duration::from_secs(2)).await);
+    let mut everywhere = revoking(&server, &key);
+    until_applied(&server, &made.secret).await;
+    server.setup.clock.advance(Duration::from_secs(4));
+    assert!(timeout(TURNS, &mut everywhere).await.is_err(), "its own lease would be over");
+    server.setup.clock.advance(Duration::from_secs(7));
+    timeout(SOON, everywhere).await.expect("then it is over").expect("task").expect("revoke");
+}
+
+#[tokio::test]
+async fn what_was_handed_out_before_a_restart_is_waited_for() {
+    let server = Server::start_with(quick_loop()).await;
+    let made = kept_for_8_seconds(&server).await;
+    let key = made.key.expect("key");
     // It takes 3 s of the clock.
     let server = Arc::new(server.restart().await);
     let mut everywhere = revoking(&server, &key);
     until_applied(&server, &made.secret).await;
     assert!(timeout(TURNS, &mut everywhere).await.is_err());
-    server.setup.clock.advance(Duration::from_secs(6));
+    // On a database that others share it is the replica before that is waited for, as long as its lease
+    // would be.
+    server.setup.clock.advance(Duration::from_secs(8));
     timeout(SOON, everywhere).await.expect("then it is over").expect("task").expect("revoke");
 }
 
@@ -411,21 +439,13 @@ async fn where_nothing_is_kept_a_revocation_takes_no_more_syncs_than_it_did() {
     let made = create_unconfirmed(&server).await;
     verify_from(&server, &made.secret, made.revision).await.expect("applied");
     let rows = Rows::of(&server).await;
-    // The turn that says what was applied may be under way still.
-    let mut before = syncs(&server).await;
-    loop {
-        tokio::time::sleep(TURNS).await;
-        match syncs(&server).await {
-            same if same == before => break,
-            more => before = more,
-        }
-    }
+    let before = at_rest(&server).await;
     let everywhere = revoking(&server, &made.key.expect("key"));
     while rows.number("SELECT seq FROM log_head").await == made.revision {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // One ring: the sync that reads it, and at once the one that says so.
-    turn(&server).await;
+    server.turn().await;
     timeout(SOON, everywhere).await.expect("no later sync is needed").expect("task").expect("revoke");
     assert_eq!(syncs(&server).await - before, 2);
 }

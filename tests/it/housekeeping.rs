@@ -41,7 +41,7 @@ async fn many_old_rows_are_deleted_in_small_transactions_with_room_for_the_sync_
     };
     let sync = async {
         while !over.load(Ordering::SeqCst) {
-            server.running().replica().sync_pass().await;
+            server.turn().await;
             passes.fetch_add(1, Ordering::SeqCst);
         }
     };

@@ -84,7 +84,8 @@ fn quote(kind: &syn::Type) -> String {
 
 #[tokio::test]
 async fn the_schema_is_what_the_entities_say() {
-    let rows = Rows::of(&Data::migrated().await).await;
+    let data = Data::migrated().await;
+    let rows = Rows::of(&data).await;
     let is = |columns: Columns| -> BTreeMap<String, (bool, bool)> {
         columns.into_iter().map(|(name, column)| (name, (column.nullable, column.primary))).collect()
     };

@@ -45,6 +45,13 @@ impl Killed {
         (process, caller)
     }
 
+    /// As a power cut would; what comes next comes a minute later, where nobody knows before that what
+    /// it had claimed will not be sent by it.
+    async fn kill(&self, process: Process) {
+        process.kill();
+        self.rows().await.a_minute_later().await;
+    }
+
     async fn rows(&self) -> Rows {
         Rows::of(&self.deployment).await
     }
@@ -111,7 +118,7 @@ async fn killed_after_the_commit_and_before_the_claim_and_while_others_are_being
     let mut open = vec![(created(), true, 0); 4];
     open.extend([(created(), false, 0), ("key.revoked".to_owned(), false, 0)]);
     assert_eq!(killed.open().await, open);
-    process.kill();
+    killed.kill(process).await;
 
     receiver.replies(Reply::Status(200));
     let (process, _) = killed.serve().await;
@@ -145,7 +152,7 @@ async fn killed_after_the_claim_and_before_anything_is_sent() {
     caller.revoke(&key).await.expect("revoke");
     let open = [("key.created".to_owned(), true, 0), ("key.revoked".to_owned(), false, 0)];
     assert_eq!(killed.open().await, open);
-    process.kill();
+    killed.kill(process).await;
     drop((stream, silent));
 
     let mut receiver = Receiver::start_tls_at(port, config).await;
@@ -176,6 +183,7 @@ async fn killed_after_the_answer_and_before_it_is_marked() {
     receiver.left().await;
     process.kill();
     lock.release().await;
+    killed.rows().await.a_minute_later().await;
     let open = [("key.created".to_owned(), true, 0), ("key.revoked".to_owned(), false, 0)];
     assert_eq!(killed.open().await, open);
 
@@ -204,7 +212,7 @@ async fn killed_again_and_again_under_load() {
             let key = caller.create(&application).await.expect("create").key.expect("key");
             caller.revoke(&key).await.expect("revoke");
         }
-        process.kill();
+        killed.kill(process).await;
         (process, caller) = killed.serve().await;
     }
     let told = killed.rows().await.number("SELECT count(*) FROM notice").await;
@@ -241,7 +249,7 @@ async fn killed_in_the_middle_of_a_mail_and_before_the_answer_to_it() {
         let key = caller.create(&application_id).await.expect("create").key.expect("key");
         let held = mails.next().await;
         caller.revoke(&key).await.expect("revoke");
-        process.kill();
+        killed.kill(process).await;
         let open = [("key.created".to_owned(), true, 0), ("key.revoked".to_owned(), false, 0)];
         assert_eq!(killed.open().await, open, "{hold}: nothing is marked");
 

@@ -47,9 +47,12 @@ impl Store {
             return work.await;
         }
         let renewed = *self.inner.renewed.lock().await;
-        match tokio::time::timeout(within, work).await {
+        tokio::pin!(work);
+        match tokio::time::timeout(within, &mut work).await {
             Ok(answer) => answer,
             Err(_) => {
+                // Before the work is dropped: what it leaves of a transaction goes back to connections
+                // that nobody takes any more.
                 self.connect_anew(renewed).await;
                 Err(Error::Unanswered(within).into())
             }

@@ -2,7 +2,8 @@ use std::{collections::HashMap, time::Duration};
 
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, Select, Statement, sea_query::Expr,
+    QuerySelect as _, Select, Statement,
+    sea_query::{Expr, LockBehavior, LockType},
 };
 
 use super::{Channel, places};
@@ -80,7 +81,10 @@ impl Store {
                 let room = slots.each.saturating_sub(busy).min(slots.free - claimed.len());
                 match claim(&tx, slots.channel, &destination, room, sender, now).await {
                     Ok(some) => claimed.extend(some),
-                    Err(error) => tracing::error!(destination, %error, "what is to be sent there does not read"),
+                    Err(error @ Error::Corrupt(_)) => {
+                        tracing::error!(destination, %error, "what is to be sent there does not read");
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             let claimed = with_contents(&tx, claimed, now).await?;
@@ -94,10 +98,15 @@ impl Store {
     pub async fn release_deliveries(&self, sender: Sender) -> Result<(), Error> {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_outbox().await?;
+            let claimed = delivery::Entity::find().select_only().column(delivery::Column::DeliveryId);
+            let claimed = claimed.filter(delivery::Column::ClaimedBy.eq(sender));
+            let claimed = claimed.lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
+            // What another has in hand is being held, given up or deleted.
+            let claimed: Vec<String> = claimed.into_tuple().all(&tx).await?;
             delivery::Entity::update_many()
                 .col_expr(delivery::Column::ClaimedBy, Expr::value(Option::<uuid::Uuid>::None))
                 .col_expr(delivery::Column::ClaimedUntil, Expr::value(0_i64))
-                .filter(delivery::Column::ClaimedBy.eq(sender))
+                .filter(delivery::Column::DeliveryId.is_in(claimed))
                 .exec(&tx)
                 .await?;
             tx.commit().await.map_err(Error::CommitUnknown)
@@ -170,12 +179,14 @@ async fn claim(
     now: Timestamp,
 ) -> Result<Vec<delivery::Model>, Error> {
     use delivery::Column as C;
-    let due = due(channel, destination, now).limit(room as u64).all(db).await?;
+    // Waits for nobody: what another sender has in hand is not this one's, and what another says of
+    // it is said in a moment.
+    let due = due(channel, destination, now).limit(room as u64);
+    let due = due.lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked).all(db).await?;
     let until = now.checked_add(CLAIM).unwrap_or(now).micros();
     let still = if guard::on(Guard::Outbox) { DeliveryState::Pending } else { DeliveryState::Delivered };
     let mut claimed = Vec::new();
     for row in due {
-        // Another sender may have come first, where the engine lets two write at once.
         let mine = delivery::Entity::update_many()
             .col_expr(C::ClaimedBy, Expr::value(Some(sender)))
             .col_expr(C::ClaimedUntil, Expr::value(until))
@@ -204,10 +215,11 @@ async fn with_contents(
         let id = row.delivery_id.clone();
         match contents(db, row).await {
             Ok(claimed) => whole.push(claimed),
-            Err(error) => {
+            Err(error @ Error::Corrupt(_)) => {
                 tracing::error!(delivery = id, %error, "a delivery does not read, and is tried again in an hour");
                 put_off(db, id, format!("not sent, it does not read: {error}"), now).await?;
             }
+            Err(error) => return Err(error),
         }
     }
     Ok(whole)

@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, time::Duration};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     QueryTrait as _, Select, Statement,
-    sea_query::{Expr, ExprTrait as _, SelectStatement},
+    sea_query::{Expr, ExprTrait as _, LockBehavior, LockType},
 };
 
 use super::{Channel, places, queue};
@@ -12,6 +12,8 @@ use crate::{
     store::{
         Error, Store, codec,
         entity::{delivery, notice},
+        forget::delete_some_unlocked,
+        webhooks,
     },
 };
 
@@ -47,25 +49,21 @@ fn to_nobody() -> String {
 pub(in crate::store) async fn forget_some_of(db: &impl ConnectionTrait, webhook: &str) -> Result<u64, Error> {
     use delivery::Column as C;
     let some = delivery::Entity::find()
-        .select_only()
-        .column(C::DeliveryId)
         .filter(C::Channel.eq(Channel::Webhook.word()))
         .filter(C::Destination.eq(webhook))
         .order_by_asc(C::Seq)
-        .limit(FORGOTTEN)
-        .into_query();
-    let some = delivery::Entity::delete_many().filter(C::DeliveryId.in_subquery(some));
-    Ok(some.exec(db).await?.rows_affected)
+        .limit(FORGOTTEN);
+    delete_some_unlocked(db, some).await
 }
 
-fn told_and_old(before: Timestamp) -> SelectStatement {
+fn told_and_old(before: Timestamp) -> Select<notice::Entity> {
     use notice::Column as C;
     let of_it = delivery::Entity::find()
         .select_only()
         .column(delivery::Column::DeliveryId)
         .filter(Expr::col((delivery::Entity, delivery::Column::NoticeId)).eq(Expr::col((notice::Entity, C::NoticeId))));
-    let old = notice::Entity::find().select_only().column(C::NoticeId).filter(C::Time.lt(before.micros()));
-    old.filter(Expr::exists(of_it.into_query()).not()).order_by_asc(C::Time).limit(FORGOTTEN).into_query()
+    let old = notice::Entity::find().filter(C::Time.lt(before.micros()));
+    old.filter(Expr::exists(of_it.into_query()).not()).order_by_asc(C::Time).limit(FORGOTTEN)
 }
 
 impl Store {
@@ -87,10 +85,11 @@ impl Store {
     pub async fn give_up_deliveries(&self, before: Timestamp) -> Result<u64, Error> {
         let mut given_up = 0;
         for state in codec::OPEN {
-            loop {
-                let rows = self.give_up_some(state, before).await?;
+            while let Some(destination) = self.oldest(state, before).await? {
+                let rows = self.give_up_some(state, before, destination).await?;
                 given_up += rows;
-                if rows < FORGOTTEN {
+                if rows == 0 {
+                    // It is in another's hands, and looked at again in the next round.
                     break;
                 }
             }
@@ -98,20 +97,32 @@ impl Store {
         Ok(given_up)
     }
 
-    async fn give_up_some(&self, state: &'static str, before: Timestamp) -> Result<u64, Error> {
+    /// Where the oldest one goes.
+    async fn oldest(&self, state: &'static str, before: Timestamp) -> Result<Option<String>, Error> {
+        self.detached(async move |store| {
+            let oldest = old(state, before).limit(1).select_only().column(delivery::Column::Destination);
+            Ok(oldest.into_tuple().all(&store.looks()).await?.pop())
+        })
+        .await
+    }
+
+    /// To one destination, so that who waits for what has at most that.
+    async fn give_up_some(&self, state: &'static str, before: Timestamp, destination: String) -> Result<u64, Error> {
         use delivery::Column as C;
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_outbox().await?;
-            let columns = [C::DeliveryId, C::Destination, C::OrderKey];
-            let rows: Vec<(String, String, String)> =
-                old(state, before).select_only().columns(columns).into_tuple().all(&tx).await?;
-            let (mut places, mut count) = (BTreeSet::new(), 0);
-            for (id, destination, order_key) in rows {
+            webhooks::lock(&tx, &destination).await?;
+            let some = old(state, before).filter(C::Destination.eq(&destination));
+            let some = some.select_only().columns([C::DeliveryId, C::OrderKey]);
+            let some = some.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+            let rows: Vec<(String, String)> = some.into_tuple().all(&tx).await?;
+            let (mut order_keys, mut count) = (BTreeSet::new(), 0);
+            for (id, order_key) in rows {
                 give_up(&tx, id).await?;
-                places.insert((destination, order_key));
+                order_keys.insert(order_key);
                 count += 1;
             }
-            for (destination, order_key) in places {
+            for order_key in order_keys {
                 queue::move_up(&tx, &destination, &order_key).await?;
             }
             tx.commit().await?;
@@ -121,15 +132,12 @@ impl Store {
     }
 
     async fn forget_state(&self, state: &'static str, before: Timestamp) -> Result<u64, Error> {
-        use delivery::Column as C;
         let mut forgotten = 0;
         loop {
             let rows = self
                 .detached(async move |store| {
                     let (_turn, tx) = store.begin_outbox().await?;
-                    let old = old(state, before).select_only().column(C::DeliveryId).into_query();
-                    let old = delivery::Entity::delete_many().filter(C::DeliveryId.in_subquery(old));
-                    let rows = old.exec(&tx).await?.rows_affected;
+                    let rows = delete_some_unlocked(&tx, old(state, before)).await?;
                     tx.commit().await?;
                     Ok::<_, Error>(rows)
                 })
@@ -167,14 +175,12 @@ impl Store {
     }
 
     async fn forget_notices(&self, before: Timestamp) -> Result<u64, Error> {
-        use notice::Column as C;
         let mut forgotten = 0;
         loop {
             let rows = self
                 .detached(async move |store| {
                     let (_turn, tx) = store.begin_outbox().await?;
-                    let old = notice::Entity::delete_many().filter(C::NoticeId.in_subquery(told_and_old(before)));
-                    let rows = old.exec(&tx).await?.rows_affected;
+                    let rows = delete_some_unlocked(&tx, told_and_old(before)).await?;
                     tx.commit().await?;
                     Ok::<_, Error>(rows)
                 })

@@ -55,8 +55,14 @@ impl Store {
     ) -> Result<Marked, Error> {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_outbox().await?;
-            let now = store.time(&tx).await?;
+            let Some(row) = delivery::Entity::find_by_id(id.to_string()).all(&tx).await?.pop() else {
+                tx.rollback().await?;
+                return Ok(Marked::Done);
+            };
+            // The webhook first, as whoever disables it does. A mailbox is no row.
+            webhooks::lock(&tx, &row.destination).await?;
             let row = delivery::Entity::find_by_id(id.to_string()).lock_exclusive().all(&tx).await?.pop();
+            let now = store.time(&tx).await?;
             let marked = match row {
                 Some(row) if is_open(&row) => mark(&tx, row, sender, &attempt, fraction, now).await?,
                 // Deleted with its webhook, or another sender was faster.

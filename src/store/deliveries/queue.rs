@@ -4,7 +4,8 @@
 
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, QueryTrait as _, sea_query::Expr,
+    QuerySelect as _, QueryTrait as _,
+    sea_query::{Expr, LockType},
 };
 
 use crate::{
@@ -30,19 +31,32 @@ async fn first(
     Ok(query.order_by_asc(C::Seq).limit(1).into_tuple().all(db).await?.pop())
 }
 
-/// The state of one that comes now.
+/// The state of one that comes now, by whoever has the head of the notices: nobody else adds one.
 pub(super) async fn place(
     db: &impl ConnectionTrait,
     destination: &str,
     order_key: &str,
 ) -> Result<&'static str, Error> {
     let pending = codec::state(DeliveryState::Pending);
-    for before in [pending, codec::QUEUED] {
-        if guard::on(Guard::Order) && first(db, destination, order_key, before).await?.is_some() {
-            return Ok(codec::QUEUED);
+    'look: loop {
+        for state in [pending, codec::QUEUED] {
+            if let Some(before) = first(db, destination, order_key, state).await?.filter(|_| guard::on(Guard::Order)) {
+                if stays(db, &before, state).await? {
+                    return Ok(codec::QUEUED);
+                }
+                continue 'look;
+            }
         }
+        return Ok(pending);
     }
-    Ok(pending)
+}
+
+/// Whether it is in this state still. Then nobody says that it has arrived before the transaction
+/// ends, and who does so afterwards sees what is behind it.
+async fn stays(db: &impl ConnectionTrait, id: &str, state: &str) -> Result<bool, Error> {
+    let query = delivery::Entity::find_by_id(id).filter(delivery::Column::State.eq(state));
+    let query = query.select_only().column(delivery::Column::DeliveryId).lock(LockType::KeyShare);
+    Ok(!query.into_tuple::<String>().all(db).await?.is_empty())
 }
 
 /// One has arrived or was given up: the next one is first.
@@ -51,12 +65,18 @@ pub(super) async fn move_up(db: &impl ConnectionTrait, destination: &str, order_
     if first(db, destination, order_key, pending).await?.is_some() {
         return Ok(());
     }
-    let Some(next) = first(db, destination, order_key, codec::QUEUED).await? else { return Ok(()) };
-    delivery::Entity::update_many()
-        .col_expr(delivery::Column::State, Expr::value(pending))
-        .filter(delivery::Column::DeliveryId.eq(next))
-        .exec(db)
-        .await?;
+    while let Some(next) = first(db, destination, order_key, codec::QUEUED).await? {
+        let moved = delivery::Entity::update_many()
+            .col_expr(delivery::Column::State, Expr::value(pending))
+            .filter(delivery::Column::DeliveryId.eq(next))
+            .filter(delivery::Column::State.eq(codec::QUEUED))
+            .exec(db)
+            .await?;
+        // None: it was given up meanwhile, and the next one is behind it.
+        if moved.rows_affected == 1 {
+            break;
+        }
+    }
     Ok(())
 }
 

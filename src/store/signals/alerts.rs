@@ -1,5 +1,6 @@
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    QuerySelect as _,
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 
@@ -41,7 +42,8 @@ pub(in crate::store) async fn claim(
         let ours = C::KeyId.eq(subject.as_str()).and(C::Kind.eq(claim.kind)).and(C::Detail.eq(claim.detail));
         alert::Entity::find().filter(ours)
     };
-    let before = known().all(db).await?.pop();
+    // Whoever counts what is held back waits, so that none of it is lost.
+    let before = known().lock_exclusive().all(db).await?.pop();
     let row = alert::Model {
         key_id: subject.clone(),
         kind: claim.kind.to_owned(),

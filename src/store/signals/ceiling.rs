@@ -1,7 +1,7 @@
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
-    sea_query::{Expr, ExprTrait as _, OnConflict},
+    QueryOrder as _, QuerySelect as _, Select,
+    sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, OnConflict},
 };
 
 use super::Noted;
@@ -23,7 +23,9 @@ pub(super) async fn pass(
     use alert_hour::Column as C;
     let hour = hour(now);
     let ours = || C::ApplicationId.eq(notice.application_id.as_str()).and(C::Kind.eq(notice.kind.as_str()));
-    if let Some(row) = alert_hour::Entity::find().filter(ours()).filter(C::Hour.lt(hour)).all(db).await?.pop() {
+    if let Some(row) =
+        alert_hour::Entity::find().filter(ours()).filter(C::Hour.lt(hour)).lock_exclusive().all(db).await?.pop()
+    {
         settle(db, row, told).await?;
     }
     // One that another puts there at the same time is as good.
@@ -53,18 +55,29 @@ pub(super) async fn pass(
     Ok(Noted::Held)
 }
 
-/// Some of the hours that are over.
-pub(super) async fn over(
+fn over(now: Timestamp) -> Select<alert_hour::Entity> {
+    use alert_hour::Column as C;
+    let over = alert_hour::Entity::find().filter(C::Hour.lt(hour(now)));
+    over.order_by_asc(C::ApplicationId).order_by_asc(C::Kind)
+}
+
+/// Whether an hour is over, and not ended.
+pub(super) async fn is_over(db: &impl ConnectionTrait, now: Timestamp) -> Result<bool, Error> {
+    Ok(!over(now).limit(1).all(db).await?.is_empty())
+}
+
+/// Some of the hours that are over, but for those that another is about to end.
+pub(super) async fn some_over(
     db: &impl ConnectionTrait,
     now: Timestamp,
     most: u64,
 ) -> Result<Vec<alert_hour::Model>, Error> {
-    use alert_hour::Column as C;
-    let over = alert_hour::Entity::find().filter(C::Hour.lt(hour(now)));
-    Ok(over.order_by_asc(C::ApplicationId).order_by_asc(C::Kind).limit(most).all(db).await?)
+    let some = over(now).limit(most).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    Ok(some.all(db).await?)
 }
 
-/// Ends an hour: the last that was held back is told, and for how many more it stands.
+/// Ends an hour: the last that was held back is told, and for how many more it stands. Nobody else may
+/// add to the row meanwhile.
 pub(super) async fn settle(
     db: &impl ConnectionTrait,
     row: alert_hour::Model,

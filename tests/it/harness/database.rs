@@ -173,6 +173,13 @@ impl Rows {
         }
     }
 
+    /// Claims of deliveries have run out. Of a file it is known at once that whoever had them is dead.
+    pub(crate) async fn a_minute_later(&self) {
+        if self.is_of_postgres() {
+            self.change("UPDATE delivery SET claimed_until = 0").await;
+        }
+    }
+
     /// All that stands in the rows of a server's database, bytes as they are.
     pub(super) async fn written(&self) -> Vec<u8> {
         let mut written = Vec::new();

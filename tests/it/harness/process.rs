@@ -69,8 +69,11 @@ impl Deployment {
     pub(crate) fn serve(&self, more: &[&str]) -> Process {
         let listen = format!("127.0.0.1:{}", self.port);
         let log = File::options().create(true).append(true).open(self.log()).expect("a log");
-        let fixed =
-            ["serve", "--database-url", &self.data.url(), "--listen", &listen, "--signed-calls-per-second", "100000"];
+        let url = self.data.url();
+        // One that is killed is in the others' way for no longer.
+        let lease = ["--lease", "3s"];
+        let fixed = ["serve", "--database-url", &url, "--listen", &listen, "--signed-calls-per-second", "100000"];
+        let fixed = [&fixed[..], &lease].concat();
         let child = portcullis(&fixed).args(more).stderr(log).spawn().expect("it starts");
         Process { child, endpoint: format!("http://{listen}"), credentials: self.credentials() }
     }

@@ -168,6 +168,16 @@ impl Server {
         self.restart_after(async |_, _| {}).await
     }
 
+    /// As [`Self::restart`], with other settings.
+    pub(crate) async fn restart_with(self, change: impl FnOnce(&mut Setup)) -> Self {
+        let Self { running, mut setup, data, admin, app, channel, .. } = self;
+        drop(channel);
+        running.stop();
+        running.ended().await.expect("a clean end");
+        change(&mut setup);
+        Self::run(setup, data, admin, app).await
+    }
+
     /// As [`Self::restart`], with something that happens to its clock or its database meanwhile.
     pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce(&Clock, &Data)) -> Self {
         let Self { running, setup, data, admin, app, channel, .. } = self;
@@ -226,6 +236,16 @@ impl Server {
         tokio::select! {
             seen = proofs.wait_for(|proof| proof.time >= now) => drop(seen.expect("a living replica")),
             // Rings for it. On a clock that stands still again, it would wait its whole time.
+            () = replica.sync_pass() => {}
+        }
+    }
+
+    /// Rings, and waits for a turn of the sync loop.
+    pub(crate) async fn turn(&self) {
+        let (replica, mut proofs) = (self.running.replica(), self.running.replica().proofs());
+        tokio::select! {
+            turned = proofs.changed() => turned.expect("a living replica"),
+            // Rings for it, and waits its whole time on a clock that stands still.
             () = replica.sync_pass() => {}
         }
     }

@@ -1,0 +1,101 @@
+use std::fmt;
+
+/// Why an acknowledged commit could be lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Weakness {
+    #[error("fsync is off: a crash of its machine loses commits; set fsync = on")]
+    NoFsync,
+    #[error("synchronous_commit is {0}: commits are acknowledged before they are safe; let it be on")]
+    AsynchronousCommit(SynchronousCommit),
+    #[error(
+        "standbys stream from it, and synchronous_standby_names is empty: a failover loses acknowledged revocations; \
+         set synchronous_standby_names"
+    )]
+    AsynchronousStandby,
+}
+
+/// A level of `synchronous_commit` that is too weak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SynchronousCommit {
+    Off,
+    Local,
+    RemoteWrite,
+    Unknown,
+}
+
+/// Who follows the server, and whether commits wait for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standbys {
+    pub streaming: u32,
+    pub synchronous: bool,
+}
+
+impl Standbys {
+    /// Whether one of them alone can stop every commit.
+    #[must_use]
+    pub fn hang_on_one(self) -> bool {
+        self.synchronous && self.streaming < 2
+    }
+}
+
+impl Weakness {
+    /// By what the server says: see
+    /// <https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT>.
+    pub(super) fn of(fsync: bool, synchronous_commit: &str, standbys: Standbys) -> Option<Self> {
+        if !fsync {
+            return Some(Self::NoFsync);
+        }
+        if let Some(level) = SynchronousCommit::weak(synchronous_commit) {
+            return Some(Self::AsynchronousCommit(level));
+        }
+        (standbys.streaming > 0 && !standbys.synchronous).then_some(Self::AsynchronousStandby)
+    }
+}
+
+impl SynchronousCommit {
+    fn weak(level: &str) -> Option<Self> {
+        match level {
+            "on" | "remote_apply" => None,
+            "off" => Some(Self::Off),
+            "local" => Some(Self::Local),
+            "remote_write" => Some(Self::RemoteWrite),
+            _ => Some(Self::Unknown),
+        }
+    }
+}
+
+impl fmt::Display for SynchronousCommit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Off => "off",
+            Self::Local => "local",
+            Self::RemoteWrite => "remote_write",
+            Self::Unknown => "of a kind that this program does not know",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_lose_an_acknowledged_commit_is_told_and_nothing_else() {
+        let alone = Standbys::default();
+        let followed = |synchronous| Standbys { streaming: 1, synchronous };
+        let weak = |level| Some(Weakness::AsynchronousCommit(level));
+        for (fsync, level, standbys, expected) in [
+            (true, "on", alone, None),
+            (true, "remote_apply", followed(true), None),
+            (true, "on", Standbys { streaming: 0, synchronous: true }, None),
+            (false, "on", alone, Some(Weakness::NoFsync)),
+            (true, "off", alone, weak(SynchronousCommit::Off)),
+            (true, "local", followed(true), weak(SynchronousCommit::Local)),
+            (true, "remote_write", followed(true), weak(SynchronousCommit::RemoteWrite)),
+            (true, "of tomorrow", alone, weak(SynchronousCommit::Unknown)),
+            (true, "on", followed(false), Some(Weakness::AsynchronousStandby)),
+        ] {
+            assert_eq!(Weakness::of(fsync, level, standbys), expected, "{fsync} {level} {standbys:?}");
+        }
+    }
+}
