@@ -51,12 +51,16 @@ impl Replica {
             let proof = *proofs.borrow_and_update();
             // In the same run of the server: one that took over may have lost it, and given its number
             // to another mutation.
-            let by_us = proof.asked_at >= at && proof.acked.revision >= revision && proof.incarnation == incarnation;
+            let by_us = proof.asked_at >= at
+                && proof.acked.revision >= revision
+                && (proof.incarnation == incarnation || !guard::on(Guard::Run));
             let by_all = if everywhere { proof.edge_by_all } else { proof.acked_by_all };
             let all_said_so = proof.settled && by_all >= revision;
             // No lease from before the commit holds then, nor an answer that was cached inside one.
             let kept_until = if everywhere { self.shared.kept_until } else { Duration::ZERO };
-            let lapsed = self.shared.clock.boottime() >= (at + by_any_clock(proof.longest_lease)).max(kept_until);
+            let over_at = (at + by_any_clock(proof.longest_lease)).max(kept_until);
+            let over_in = over_at.saturating_sub(self.shared.clock.boottime());
+            let lapsed = over_in.is_zero();
             if (by_us || !guard::on(Guard::Acked)) && (all_said_so || lapsed) {
                 return Ok((value, revision));
             }
@@ -67,9 +71,10 @@ impl Replica {
                 self.shared.bell.notify_one();
             }
             ring = false;
+            let rest = if lapsed { ask_again } else { ask_again.min(over_in) };
             tokio::select! {
                 changed = proofs.changed() => changed.map_err(|_| Refusal::CommittedNotConfirmed(revision))?,
-                () = tokio::time::sleep(ask_again) => {
+                () = tokio::time::sleep(rest) => {
                     ring = true;
                     ask_again = (2 * ask_again).min(self.shared.pace.every);
                 }

@@ -60,7 +60,8 @@ pub(crate) async fn run(fleet: &Arc<Fleet>, length: Length, mut dice: Dice) {
         let hold = length.hold(&mut dice);
         println!("{:7.2} s  database: {fault:?}, {hold:?}", length.elapsed().as_secs_f64());
         happen(fleet, fault, hold, &mut dice).await;
-        tokio::time::sleep(dice.millis(300, 3000)).await;
+        // Long enough that there is something to lose.
+        tokio::time::sleep(dice.millis(500, 4000)).await;
     }
 }
 

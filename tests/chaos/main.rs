@@ -19,6 +19,7 @@ mod failover;
 mod fleet;
 #[path = "../support/history.rs"]
 mod history;
+mod lost_commits;
 mod nonces;
 #[allow(dead_code, unused_imports, reason = "shared with tests/it, and each needs a part")]
 #[path = "../support/postgres/mod.rs"]

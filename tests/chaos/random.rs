@@ -39,6 +39,7 @@ impl Drop for Seed {
 async fn what_no_client_may_ever_see_is_not_seen_whatever_goes_wrong() {
     let seed = Seed(seed());
     println!("PORTCULLIS_CHAOS_SEED={}", seed.0);
+    println!("not tried here: steps of the machine's clock, and network namespaces, for which the proxies stand");
     // Who waits for a standby, or for a primary, that is gone must not do so for longer than a run.
     let database = ["wal_sender_timeout = '10s'", "wal_receiver_timeout = '10s'", "authentication_timeout = '5s'"];
     let wish = Wish::default().database(&database);

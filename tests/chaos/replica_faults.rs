@@ -66,7 +66,7 @@ pub(crate) async fn run(fleet: &Arc<Fleet>, length: Length, mut dice: Dice) {
         println!("{:7.2} s  replica {at}: {fault:?}, {hold:?}", length.elapsed().as_secs_f64());
         happen(fleet, fault, at, hold, length, &mut dice).await;
         fleet.heal();
-        tokio::time::sleep(dice.millis(100, 1500)).await;
+        tokio::time::sleep(dice.millis(100, 2500)).await;
     }
 }
 

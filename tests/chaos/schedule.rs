@@ -30,10 +30,10 @@ impl Length {
     /// Half a lease, one, or ten where there is time for that; and what lies between, too.
     pub(crate) fn hold(&self, dice: &mut Dice) -> Duration {
         let left = self.all.saturating_sub(self.begun.elapsed());
-        let wish = match dice.below(8) {
-            0 | 1 => LEASE / 2,
-            2 => LEASE,
-            3 if self.all > 20 * LEASE => 10 * LEASE,
+        let wish = match dice.below(16) {
+            0..4 => LEASE / 2,
+            4..6 => LEASE,
+            6 if self.all > 20 * LEASE => 10 * LEASE,
             _ => dice.millis(50, 4000),
         };
         wish.min(left.max(LEASE / 2))
