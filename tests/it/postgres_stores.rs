@@ -235,8 +235,8 @@ async fn forget(world: Arc<World>, at: usize) {
         store.forget_seals(now).await.expect("seals");
         store.compact(soon).await.expect("compact");
         store.forget_deliveries(soon).await.expect("deliveries");
+        store.give_up_deliveries(soon).await.expect("give up");
         if store.claim_job("stress", holder, Duration::from_secs(1)).await.expect("claim") {
-            store.give_up_deliveries(soon).await.expect("give up");
             store.release_jobs(holder).await.expect("release");
         }
     }
