@@ -4,6 +4,12 @@
 //! choice between engines. Only [`Store::write`] changes what callers see, and it always
 //! writes the event, the audit row and the spent nonce in the same transaction.
 //!
+//! Where a server lets several write at once, nobody waits in a circle:
+//! - heads are taken in this order: the log's, the notices', the audit log's;
+//! - a webhook is taken behind the notices' head, and before what is on its way to it;
+//! - other rows are taken table by table, in the order of their keys;
+//! - who does what can be done later (claims, what is forgotten) passes over what is taken.
+//!
 //! Architecture invariant: no type of sea-orm leaves this room.
 
 mod accounts;
