@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    QuerySelect as _,
     sea_query::{Expr, ExprTrait as _},
 };
 use uuid::Uuid;
@@ -87,10 +88,10 @@ impl Store {
     pub async fn join(&self, newcomer: Newcomer) -> Result<Uuid, Error> {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_write().await?;
-            // A newer program may have written what this one could not read, and whoever is about to
-            // looks at the members behind the same lock.
-            log::take_head(&tx).await?;
-            let version = log_head::Entity::find_by_id(log::HEAD).all(&tx).await?.pop().map(|head| head.version);
+            // A newer program may have written what this one could not read, or be about to: whoever
+            // has the head has counted who is there, and not this one.
+            let head = log_head::Entity::find_by_id(log::HEAD).lock_shared().all(&tx).await?.pop();
+            let version = head.map(|head| head.version);
             if version.is_some_and(|version| version > event::READS) {
                 return Err(Error::NewerEvents);
             }
