@@ -59,7 +59,11 @@ impl Serve {
             let stop = asked_to_stop()?;
             tokio::pin!(stop);
             loop {
-                let running = serve::start(options.clone()).await?;
+                // A database that does not answer is waited for, and whoever is told to end must not be.
+                let running = tokio::select! {
+                    running = serve::start(options.clone()) => running?,
+                    () = &mut stop => return Ok(()),
+                };
                 match until(running, &mut stop).await {
                     Err(ServeError::Stopped(stopped)) if stopped.may_begin_anew() => {
                         tracing::error!(%stopped, "beginning anew, from what the database holds now");
