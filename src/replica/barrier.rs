@@ -58,7 +58,9 @@ impl Replica {
             let all_said_so = proof.settled && by_all >= revision;
             // No lease from before the commit holds then, nor an answer that was cached inside one.
             let kept_until = if everywhere { self.shared.kept_until } else { Duration::ZERO };
-            let lapsed = self.shared.clock.boottime() >= (at + by_any_clock(proof.longest_lease)).max(kept_until);
+            let over_at = (at + by_any_clock(proof.longest_lease)).max(kept_until);
+            let over_in = over_at.saturating_sub(self.shared.clock.boottime());
+            let lapsed = over_in.is_zero();
             if (by_us || !guard::on(Guard::Acked)) && (all_said_so || lapsed) {
                 return Ok((value, revision));
             }
@@ -69,9 +71,10 @@ impl Replica {
                 self.shared.bell.notify_one();
             }
             ring = false;
+            let rest = if lapsed { ask_again } else { ask_again.min(over_in) };
             tokio::select! {
                 changed = proofs.changed() => changed.map_err(|_| Refusal::CommittedNotConfirmed(revision))?,
-                () = tokio::time::sleep(ask_again) => {
+                () = tokio::time::sleep(rest) => {
                     ring = true;
                     ask_again = (2 * ask_again).min(self.shared.pace.every);
                 }

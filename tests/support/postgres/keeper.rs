@@ -37,8 +37,9 @@ rm -rf "$1"
 "#;
 
 impl Keeper {
-    pub(crate) fn start(programs: &Programs) -> Self {
-        let folder = tempfile::Builder::new().prefix("portcullis-pg-").tempdir_in(place()).expect("folder").keep();
+    pub(crate) fn start(programs: &Programs, on_disk: bool) -> Self {
+        let place = if on_disk { std::env::temp_dir() } else { place() };
+        let folder = tempfile::Builder::new().prefix("portcullis-pg-").tempdir_in(place).expect("folder").keep();
         programs.hand_over(&folder);
         let mut process = programs
             .as_user("sh", Path::new("/"))

@@ -22,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) settings: Vec<String>,
     /// Where its servers log to, where somebody wants to read that afterwards.
     pub(crate) logs: Option<PathBuf>,
+    /// On a disk, where a commit takes as long as it does there; else in memory, if there is room.
+    pub(crate) on_disk: bool,
 }
 
 /// Whether a primary waits for a standby.

@@ -25,7 +25,7 @@ impl Cluster {
     /// Takes a second; nothing of it is left when it is dropped, or the test ends in any way.
     pub(crate) fn start(options: &Options) -> Self {
         let programs = Programs::find().unwrap_or_else(|why| panic!("{why}"));
-        let keeper = Keeper::start(programs);
+        let keeper = Keeper::start(programs, options.on_disk);
         let primary = Node::primary(programs, &keeper.folder, "primary", options);
         Self { primary, templates: tokio::sync::Mutex::default(), _keeper: keeper }
     }

@@ -1,0 +1,54 @@
+use std::time::{Duration, Instant};
+
+use super::{make_keys, revoke::revoke_each};
+use crate::{
+    Setting,
+    deployment::Deployment,
+    figure::Figure,
+    postgres::Node,
+    proxy::{Proxy, Way},
+    watching::{Watching, back, lapse},
+};
+
+pub(super) async fn measure(setting: &Setting) {
+    for (lease, seconds) in setting.full_or(&[("2s", 2), ("10s", 10)][..], &[("2s", 2)][..]) {
+        let lease_time = Duration::from_secs(*seconds);
+        cut(setting, lease, lease_time, Way::Silent).await;
+        cut(setting, lease, lease_time, Way::Closed).await;
+    }
+}
+
+async fn cut(setting: &Setting, lease: &str, lease_time: Duration, way: Way) {
+    let deployment = Deployment::make(&setting.cluster).await;
+    let two = deployment.replicas(2, lease).await;
+    let proxy = Proxy::start(setting.cluster.port).await;
+    let url = Node::url_by(proxy.port, &deployment.database.name);
+    let third = deployment.replica_by(&url, &["--lease", lease]).await;
+    let caller = &two.first().expect("a replica").caller;
+    let application = caller.application().await;
+    let good = caller.create(caller.creation(&application)).await.expect("a key");
+    let keys = make_keys(caller, &application, 10).await;
+    let watching = Watching::start(third.caller.clone(), good.secret.into(), Duration::from_millis(2));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+
+    proxy.set(way);
+    let cut = Instant::now();
+    let (first, others) = keys.split_first().expect("keys");
+    let slow = revoke_each(caller, &application, std::slice::from_ref(first)).await.max();
+    let then = revoke_each(caller, &application, others).await;
+    tokio::time::sleep(lease_time + Duration::from_secs(3)).await;
+    proxy.set(Way::Open);
+    let healed = Instant::now();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let asked = watching.end().await;
+    let lapse = lapse(&asked, cut, healed);
+    let how = if way == Way::Silent { "without a word" } else { "and its connections end" };
+    let mut figure = Figure::new(format!("lease {lease}, cut off {how}"))
+        .s("last_VALID_after_s", lapse.last_valid)
+        .s("revoke_elsewhere_s", slow)
+        .ms("next_p50_ms", then.percentile(50));
+    if let Some((after, reason)) = lapse.first_refusal {
+        figure = figure.with("told", reason).s("after_s", after);
+    }
+    setting.report.print(&figure.s("VALID_again_after_s", back(&asked, healed).unwrap_or_default()));
+}
