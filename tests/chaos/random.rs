@@ -64,6 +64,7 @@ async fn what_no_client_may_ever_see_is_not_seen_whatever_goes_wrong() {
         database_faults::run(&fleet, length, Dice::new(seed.0, 2)),
     );
     println!("{:7.2} s  all is well", length.elapsed().as_secs_f64());
+    book.calm_down();
     works_again(&fleet, &book).await;
     book.close();
     tasks.join_all().await;
