@@ -10,7 +10,8 @@ use tonic::Code;
 
 use crate::{
     caller::{self, reason},
-    fleet::{Fleet, LEASE, PATIENCE, WAIT, Wish},
+    fleet::{Fleet, PATIENCE},
+    wish::{LEASE, WAIT, Wish},
 };
 
 #[tokio::test(flavor = "multi_thread")]
