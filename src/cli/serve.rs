@@ -63,13 +63,14 @@ impl Serve {
             tokio::pin!(stop);
             let mut begun = false;
             loop {
+                // A database that does not answer is waited for, and whoever is told to end must not be.
                 let started = tokio::select! {
                     started = serve::start(options.clone()) => started,
                     () = &mut stop => return Ok(()),
                 };
                 let running = match started {
                     // The database may still be on its way back.
-                    Err(ServeError::Open(error)) if begun => {
+                    Err(error @ (ServeError::Open(_) | ServeError::Lost(_))) if begun => {
                         tracing::error!(%error, "cannot begin anew yet");
                         tokio::time::sleep(AGAIN).await;
                         continue;
