@@ -65,6 +65,10 @@ pub enum Guard {
     Fork,
     /// A run of the server that has just begun does not say who serves.
     Incarnation,
+    /// A sync counts for what was written in the same run of the server.
+    Run,
+    /// A sync counts only if the server's settings stayed as they were while it was committed.
+    Settings,
 }
 
 #[cfg(not(feature = "guards-off"))]

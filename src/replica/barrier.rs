@@ -52,7 +52,9 @@ impl Replica {
             let proof = *proofs.borrow_and_update();
             // In the same run of the server: one that took over may have lost it, and given its number
             // to another mutation.
-            let by_us = proof.asked_at >= at && proof.acked.revision >= revision && proof.incarnation == incarnation;
+            let by_us = proof.asked_at >= at
+                && proof.acked.revision >= revision
+                && (proof.incarnation == incarnation || !guard::on(Guard::Run));
             let by_all = if everywhere { proof.edge_by_all } else { proof.acked_by_all };
             let all_said_so = proof.settled && by_all >= revision;
             // No lease from before the commit holds then, nor an answer that was cached inside one.

@@ -81,7 +81,7 @@ impl Store {
             }
             let settled_for = settle(&tx, &look).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
-            if turn.strict && look.standbys.synchronous {
+            if turn.strict && look.standbys.synchronous && guard::on(Guard::Settings) {
                 store.settings_are_still(&look.settings).await?;
             }
             Ok(Synced {

@@ -8,7 +8,27 @@
     reason = "the bans keep the rings of the crate; a test draws, asks and says its seed as it likes"
 )]
 
+mod away;
+mod book;
+mod caller;
+mod clients;
 mod cluster;
+mod database_faults;
+mod dice;
+mod failover;
+mod fleet;
+#[path = "../support/history.rs"]
+mod history;
+mod lost_commits;
+mod nonces;
 #[allow(dead_code, unused_imports, reason = "shared with tests/it, and each needs a part")]
 #[path = "../support/postgres/mod.rs"]
 mod postgres;
+mod program;
+mod promises;
+mod proxy;
+mod random;
+mod replica_faults;
+mod schedule;
+mod spenders;
+mod watchers;

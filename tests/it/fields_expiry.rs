@@ -98,6 +98,8 @@ async fn an_expired_key_may_be_extended() {
     assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Valid, "a microsecond before");
     server.advance(std::time::Duration::from_micros(1)).await;
     assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Expired, "on the moment");
+    // It is a revision that it expired.
+    server.settled().await;
 
     // The whole key sent back with another name: its old expire_time is no new wish.
     let got = pb::GetKeyRequest { application_id: key.application_id.clone(), key_id: key.key_id.clone() };

@@ -52,6 +52,8 @@ mod mail;
 mod open_services;
 mod peers;
 mod postgres_replicas;
+mod postgres_schema;
+mod postgres_stores;
 mod postgres_versions;
 mod promises;
 mod readme;

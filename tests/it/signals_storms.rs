@@ -76,6 +76,8 @@ async fn made_up_addresses_fill_no_table() {
     let server = Server::start().await;
     let secret = server.key().await.secret;
     let headers = Headers::bearer(&server.admin.token(&server));
+    // The first look is the first of a minute.
+    server.look().await;
     for minute in 0..3 {
         for at in 0..300 {
             let client_ip = format!("10.{minute}.{}.1", at % 256);

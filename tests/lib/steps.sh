@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # What is tested. Each step is a function that runs with errexit on, in a subshell of its own.
 
-STEPS=(fmt shell buf clippy clippy-client clippy-guards test deny helm)
+STEPS=(fmt shell buf clippy clippy-client clippy-guards test test-postgres deny helm)
 [[ -x tests/guards ]] && STEPS+=(guards)
+STEPS+=(chaos)
 FULL_STEPS=()
 for program in tests/full.d/*; do
   [[ -f $program && -x $program ]] && FULL_STEPS+=("$program")
@@ -42,6 +43,7 @@ step_clippy() {
   clippy --workspace
   # Not among all targets, since it is not of every run's tests: that it builds is seen here.
   cargo check --test soak --locked
+  cargo clippy --test chaos --locked -- -D warnings
 }
 step_clippy_client() { clippy --no-default-features --features client; }
 step_clippy_guards() { clippy --features guards-off; }
@@ -57,10 +59,39 @@ clippy() {
 
 step_test() { with_clients cargo test --workspace --locked; }
 
+# The same tests once more, on the other engine. Left out is what would only be repeated.
+step_test_postgres() {
+  postgresql || skip "no PostgreSQL 15 or newer, so no test on it"
+  local skips=() module
+  for module in "${SAME_ON_POSTGRES[@]}"; do skips+=(--skip "$module"); done
+  PORTCULLIS_TEST_ENGINE=postgres with_clients cargo test --locked --test it -- "${skips[@]}"
+}
+
+# By the names of modules.
+SAME_ON_POSTGRES=(
+  sqlite:: # about the file and its engine, in whatever module
+  postgres_ # about PostgreSQL alone: they start it themselves in the step before, too
+  dev:: # `portcullis dev` makes a file of its own, and so do the sessions that are with it
+  readme::
+  audit_command::
+  bench:: # and so does `portcullis bench`
+  tls:: # about the program and its certificates, over a file that it is told of
+)
+
 step_guards() { with_clients tests/guards; }
 
-# Tells the tests where real clients are. A test without its client says that it skips, and fails in CI.
+# Each promise by itself, then twenty seconds of everything at once; longer: tests/full.d/chaos. One after the other, since
+# what is measured is how long replicas wait.
+step_chaos() {
+  postgresql || skip "no PostgreSQL 15 or newer, so no replicas whose database fails"
+  cargo test --locked --test chaos -- --skip random::
+  cargo test --locked --test chaos -- --nocapture random::
+}
+
+# Tells the tests where real clients are. A test without its client, or without the server that it needs, says that it skips,
+# and fails in CI.
 with_clients() {
+  postgresql || lack "no PostgreSQL 15 or newer, so no test of several replicas"
   if tool grpcurl; then export PORTCULLIS_TEST_GRPCURL=$BIN/grpcurl; else lack "no grpcurl, so no test that calls it"; fi
   if tool venv; then export PORTCULLIS_TEST_PYTHON=$VENV/bin/python; else lack "no Python clients, so no test that runs them"; fi
   "$@"

@@ -79,6 +79,27 @@ go_install() {
   GOBIN=$BIN go install "$@"
 }
 
+# postgresql: true when a PostgreSQL that the tests can start is there, or Debian's package brings it. The tests look in the same
+# places, and start servers of their own: none is wanted at its usual port.
+postgresql() {
+  find_postgresql && return 0
+  local settings=/etc/postgresql-common/createcluster.conf
+  if [[ $(id -u) -eq 0 && ! -e $settings ]]; then
+    mkdir -p "${settings%/*}" && echo "create_main_cluster = false" >"$settings"
+  fi
+  debian_package postgresql >/dev/null && find_postgresql
+}
+
+find_postgresql() {
+  local bin version
+  while read -r bin; do
+    version=$("$bin/postgres" --version 2>/dev/null) || continue
+    version=${version#* (PostgreSQL) }
+    [[ -x $bin/initdb && -x $bin/pg_ctl && -x $bin/psql && ${version%%[!0-9]*} -ge 15 ]] && return 0
+  done < <(tr : '\n' <<<"$PATH" && printf '%s\n' /usr/lib/postgresql/*/bin)
+  return 1
+}
+
 # have_command COMMAND PACKAGE: true when COMMAND is there or Debian's PACKAGE brings it.
 have_command() {
   command -v "$1" && return 0

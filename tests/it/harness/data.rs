@@ -40,7 +40,16 @@ impl Data {
         if !of_postgres() {
             return Self::file();
         }
-        Self::server(Cluster::shared().await.database_from_template("bare", dialect::teach).await)
+        Self::empty_in(Cluster::shared().await).await
+    }
+
+    /// As [`Data::empty`], on PostgreSQL, whatever this run is of.
+    pub(crate) async fn empty_at_server() -> Option<Self> {
+        Some(Self::empty_in(cluster().await?).await)
+    }
+
+    async fn empty_in(cluster: &Cluster) -> Self {
+        Self::server(cluster.database_from_template("bare", dialect::teach).await)
     }
 
     /// With the schema of today.
@@ -51,6 +60,11 @@ impl Data {
             return this;
         }
         Self::migrated_in(Cluster::shared().await).await
+    }
+
+    /// As [`Data::migrated`], on PostgreSQL, whatever this run is of.
+    pub(crate) async fn migrated_at_server() -> Option<Self> {
+        Some(Self::migrated_in(cluster().await?).await)
     }
 
     async fn migrated_in(cluster: &Cluster) -> Self {
@@ -146,9 +160,8 @@ fn of_postgres() -> bool {
     }
 }
 
-/// The server of this run, for a test that is about PostgreSQL whatever the others run on. Without
-/// its programs the test skips, but not in CI.
-pub(crate) async fn cluster() -> Option<&'static Cluster> {
+/// The one server of all tests. Without its programs the test skips, but not in CI.
+async fn cluster() -> Option<&'static Cluster> {
     use std::io::Write as _;
 
     if let Err(why) = Programs::find() {
@@ -157,9 +170,4 @@ pub(crate) async fn cluster() -> Option<&'static Cluster> {
         return None;
     }
     Some(Cluster::shared().await)
-}
-
-/// As [`Data::migrated`], at a server.
-pub(crate) async fn at_server() -> Option<Data> {
-    Some(Data::migrated_in(cluster().await?).await)
 }

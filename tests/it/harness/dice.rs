@@ -11,6 +11,10 @@ impl Dice {
         Self(seed)
     }
 
+    pub(crate) const fn from(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// A number from 0 up to and not including `below`.
     pub(crate) fn below(&mut self, below: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

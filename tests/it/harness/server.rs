@@ -76,7 +76,7 @@ impl Server {
 
     /// On PostgreSQL, whatever this run is of; none where that cannot be had.
     pub(crate) async fn start_at_server(setup: Setup) -> Option<Self> {
-        Some(Self::start_on(super::data::at_server().await?, setup).await)
+        Some(Self::start_on(Data::migrated_at_server().await?, setup).await)
     }
 
     async fn start_on(data: Data, setup: Setup) -> Self {

@@ -46,9 +46,8 @@ impl Node {
         Database { url: self.url(&name), name, node: self.clone() }
     }
 
-    /// Anew, where an earlier attempt to fill it failed.
-    pub(super) fn create_template(&self, name: &str) {
-        self.psql(&format!("DROP DATABASE IF EXISTS {name}"));
+    /// A new database of this name, empty.
+    pub(crate) fn create_named(&self, name: &str) {
         self.psql(&format!("CREATE DATABASE {name} OWNER {ROLE}"));
     }
 }

@@ -17,7 +17,7 @@ mod programs;
 mod shared;
 
 pub(crate) use database::Database;
-pub(crate) use faults::{Backend, Paused};
-pub(crate) use node::{Node, Options, Sync};
+pub(crate) use faults::{Backend, Paused, signal};
+pub(crate) use node::{Node, Options, Sync, free_port};
 pub(crate) use programs::Programs;
 pub(crate) use shared::Cluster;

@@ -22,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) settings: Vec<String>,
     /// On a disk, where a commit takes as long as it does there; else in memory, if there is room.
     pub(crate) on_disk: bool,
+    /// Where its servers log to, where somebody wants to read that afterwards.
+    pub(crate) logs: Option<PathBuf>,
 }
 
 /// Whether a primary waits for a standby.
@@ -37,6 +39,7 @@ pub(crate) struct Node {
     pub(super) programs: &'static Programs,
     /// The cluster's folder, with the sockets of all its servers.
     folder: PathBuf,
+    logs: Option<PathBuf>,
     pub(crate) name: String,
     pub(crate) port: u16,
     /// A child of the test, not a daemon: not every machine's first process waits for orphans,
@@ -69,14 +72,14 @@ log_line_prefix = '%m [%p] %a '
 ";
 
 impl Node {
-    fn new(programs: &'static Programs, folder: &Path, name: &str) -> Self {
+    fn new(programs: &'static Programs, folder: &Path, logs: Option<PathBuf>, name: &str) -> Self {
         let (folder, name) = (folder.to_owned(), name.to_owned());
-        Self { programs, folder, name, port: free_port(), server: Arc::default() }
+        Self { programs, folder, logs, name, port: free_port(), server: Arc::default() }
     }
 
     /// A new primary, which runs.
     pub(super) fn primary(programs: &'static Programs, folder: &Path, name: &str, options: &Options) -> Self {
-        let node = Self::new(programs, folder, name);
+        let node = Self::new(programs, folder, options.logs.clone(), name);
         let made = COLLATIONS.iter().any(|collation| {
             let _ = fs::remove_dir_all(node.data());
             let mut command = node.command("initdb");
@@ -96,7 +99,7 @@ impl Node {
     /// A copy of this server that follows it. Waits until it streams and, where the primary
     /// shall wait for it, until that does.
     pub(crate) fn standby(&self, name: &str, sync: Sync) -> Self {
-        let standby = Self::new(self.programs, &self.folder, name);
+        let standby = Self::new(self.programs, &self.folder, self.logs.clone(), name);
         let mut command = standby.command("pg_basebackup");
         command.args(["--checkpoint=fast", "--no-sync", "--wal-method=stream", "--username=postgres"]);
         command.arg("--host").arg(&self.folder).arg("--port").arg(self.port.to_string());
@@ -128,6 +131,12 @@ impl Node {
         // The log is one line: when this commit is there, all before it are.
         self.psql("CREATE TABLE IF NOT EXISTS mark (x int)");
         self.psql("DROP TABLE mark");
+    }
+
+    /// Waits until this standby has written all that its primary has now.
+    pub(crate) fn has_all_of(&self, primary: &Self) {
+        let at = primary.psql("SELECT pg_current_wal_flush_lsn()");
+        self.until(&format!("SELECT 1 WHERE pg_last_wal_replay_lsn() >= '{at}'"));
     }
 
     /// Changes a setting while it runs, and waits until it counts.
@@ -174,6 +183,11 @@ impl Node {
         }
     }
 
+    /// Its files; it must have ended.
+    pub(crate) fn remove(&self) {
+        fs::remove_dir_all(self.data()).expect("its own files");
+    }
+
     /// A standby becomes a primary, on a timeline of its own.
     pub(crate) fn promote(&self) {
         let mut command = self.command("pg_ctl");
@@ -210,11 +224,11 @@ impl Node {
 
     /// How the service reaches a database of it.
     pub(crate) fn url(&self, database: &str) -> String {
-        self.url_by(self.port, database)
+        Self::url_by(self.port, database)
     }
 
-    /// By a port that leads to it.
-    pub(crate) fn url_by(&self, port: u16, database: &str) -> String {
+    /// By a port that leads to one.
+    pub(crate) fn url_by(port: u16, database: &str) -> String {
         format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{port}/{database}")
     }
 
@@ -229,7 +243,7 @@ impl Node {
 
     /// What the server logged.
     pub(crate) fn log(&self) -> PathBuf {
-        self.folder.join(format!("{}.log", self.name))
+        self.logs.as_ref().unwrap_or(&self.folder).join(format!("{}.log", self.name))
     }
 
     fn command(&self, program: &str) -> Command {

@@ -48,7 +48,12 @@ impl Cluster {
         let mut templates = self.templates.lock().await;
         if !templates.contains(name) {
             let (node, template) = (self.primary.clone(), name.to_owned());
-            spawn_blocking(move || node.create_template(&template)).await.expect("a template");
+            let anew = move || {
+                // An earlier attempt to fill it may have failed.
+                node.psql(&format!("DROP DATABASE IF EXISTS {template}"));
+                node.create_named(&template);
+            };
+            spawn_blocking(anew).await.expect("a template");
             fill(&self.primary.url(name)).await;
             templates.insert(name.to_owned());
         }

@@ -1,0 +1,177 @@
+//! What the clients write down, by one clock.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use portcullis::pb;
+use tonic::Status;
+
+use crate::{
+    caller::{self, reason},
+    fleet::Fleet,
+    history::{Call, Moment, Outcome, Process, Verdict, What, judge},
+};
+
+/// How long a client waits for the answer of a mutation, and of a question.
+const MUTATION: Duration = Duration::from_secs(8);
+const QUESTION: Duration = Duration::from_secs(3);
+
+/// A key as its clients know it.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) id: Arc<str>,
+    pub(crate) key: pb::Key,
+    pub(crate) secret: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Book {
+    begun: Instant,
+    calls: Mutex<Vec<Call>>,
+    keys: Mutex<Vec<Known>>,
+    /// How often what failed, and why.
+    errors: Mutex<BTreeMap<String, usize>>,
+    over: AtomicBool,
+    /// Numbers for processes of which it is not certain which they were.
+    unsure: AtomicU32,
+}
+
+impl Book {
+    pub(crate) fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            calls: Mutex::default(),
+            keys: Mutex::default(),
+            errors: Mutex::default(),
+            over: AtomicBool::new(false),
+            unsure: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        Moment::try_from(self.begun.elapsed().as_nanos()).expect("not so long")
+    }
+
+    /// The clients are to come to their ends.
+    pub(crate) fn close(&self) {
+        self.over.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn keys(&self) -> Vec<Known> {
+        self.keys.lock().expect("lock").clone()
+    }
+
+    /// The n-th newest key.
+    pub(crate) fn recent(&self, n: usize) -> Option<Known> {
+        let keys = self.keys.lock().expect("lock");
+        keys.get(keys.len().checked_sub(1 + n.checked_rem(keys.len())?)?).cloned()
+    }
+
+    pub(crate) fn failed(&self, what: &str, status: &Status) {
+        let error = format!("{what} {:?} {}", status.code(), reason(status));
+        *self.errors.lock().expect("lock").entry(error).or_default() += 1;
+    }
+
+    fn write(&self, id: &Arc<str>, sent: Moment, what: What) {
+        let returned = Some(self.now());
+        self.calls.lock().expect("lock").push(Call { key: Arc::clone(id), sent, returned, what });
+    }
+
+    pub(crate) async fn create(&self, fleet: &Fleet, at: usize) -> Option<Known> {
+        let (request, sent) = (caller::create(&fleet.application, "key"), self.now());
+        let made = fleet.clients[at].signed::<pb::CreateKeyResponse>("KeyService/CreateKey", &request, MUTATION).await;
+        let made = made.inspect_err(|status| self.failed("Create", status)).ok()?;
+        let key = made.key.expect("key");
+        let known = Known { id: Arc::from(key.key_id.as_str()), key, secret: made.secret };
+        // First the call: whoever finds the key may answer about it at once.
+        self.write(&known.id, sent, What::Create(Outcome::Ok));
+        self.keys.lock().expect("lock").push(known.clone());
+        Some(known)
+    }
+
+    /// Whether it was answered by OK. Where nobody was to be waited for, nothing is promised.
+    pub(crate) async fn revoke(&self, fleet: &Fleet, at: usize, known: &Known, wait: pb::RevokeWait) -> bool {
+        let (request, sent) = (caller::revoke(&known.key, wait), self.now());
+        let answer =
+            fleet.clients[at].signed::<pb::RevokeKeyResponse>("KeyService/RevokeKey", &request, MUTATION).await;
+        let outcome = match &answer {
+            Ok(_) if wait == pb::RevokeWait::None => Outcome::Unknown,
+            Ok(_) => Outcome::Ok,
+            Err(status) => outcome_of(status),
+        };
+        self.write(&known.id, sent, What::Revoke(outcome));
+        answer.inspect_err(|status| self.failed("Revoke", status)).is_ok()
+    }
+
+    pub(crate) async fn verify(&self, fleet: &Fleet, at: usize, known: &Known) -> Option<Verdict> {
+        let (request, sent, run) = (caller::verify(&known.secret), self.now(), fleet.replicas[at].run());
+        let answer = fleet.clients[at].by_token("KeyService/VerifyKey", &request, QUESTION).await;
+        let answer: pb::VerifyKeyResponse = answer.inspect_err(|status| self.failed("Verify", status)).ok()?;
+        let verdict = match answer.verdict() {
+            pb::Verdict::Valid => Verdict::Valid,
+            pb::Verdict::Revoked => Verdict::Revoked,
+            pb::Verdict::NotFound => Verdict::NotFound,
+            other => panic!("{other:?} of a key that has nothing but a secret"),
+        };
+        let replica = u32::try_from(at).expect("few");
+        let process = if run == fleet.replicas[at].run() {
+            Process { replica, start: run }
+        } else {
+            // It was replaced meanwhile, and either may have answered.
+            Process { replica: replica + 1000, start: self.unsure.fetch_add(1, Ordering::SeqCst) }
+        };
+        self.write(&known.id, sent, What::Verify(process, verdict));
+        Some(verdict)
+    }
+
+    /// The keys whose revocation was answered by OK.
+    pub(crate) fn revoked(&self) -> Vec<String> {
+        let calls = self.calls.lock().expect("lock");
+        let done = calls.iter().filter(|call| call.what == What::Revoke(Outcome::Ok));
+        done.map(|call| call.key.to_string()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Says what was seen, and what of it cannot be. All had settled at `settled`.
+    pub(crate) fn judge(&self, settled: Moment) -> Vec<String> {
+        let calls = self.calls.lock().expect("lock");
+        let judgement = judge(&calls);
+        println!("{} calls, {} keys: {judgement}", calls.len(), self.keys.lock().expect("lock").len());
+        self.errors.lock().expect("lock").iter().for_each(|(error, times)| println!("  {times:6} {error}"));
+        let wrong = judgement.violations.iter().map(ToString::to_string);
+        wrong.chain(undone(&calls, settled)).collect()
+    }
+}
+
+/// What each refusal says of what was done: the words of `error_reason.proto`.
+fn outcome_of(status: &Status) -> Outcome {
+    match reason(status).as_str() {
+        "STORE_UNAVAILABLE" | "FRESHNESS_UNPROVEN" | "SHUTTING_DOWN" | "OVERLOADED" => Outcome::Refused,
+        _ => Outcome::Unknown,
+    }
+}
+
+/// What was REVOKED to anybody, and VALID when all had settled: whoever was told, and nobody
+/// promised them anything, was told what did not stick.
+fn undone(calls: &[Call], settled: Moment) -> Vec<String> {
+    let verdict = |call: &Call| match call.what {
+        What::Verify(_, verdict) => Some(verdict),
+        _ => None,
+    };
+    let told = calls.iter().filter(|call| verdict(call) == Some(Verdict::Revoked)).map(|call| &call.key);
+    let told: BTreeSet<_> = told.collect();
+    let valid = calls.iter().filter(|call| call.sent >= settled && verdict(call) == Some(Verdict::Valid));
+    valid
+        .filter(|call| told.contains(&call.key))
+        .map(|call| format!("{}: REVOKED, and VALID again", call.key))
+        .collect()
+}

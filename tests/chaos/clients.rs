@@ -1,0 +1,82 @@
+//! The clients of a run: each goes on through every fault, until the book is closed.
+
+use std::{sync::Arc, time::Duration};
+
+use portcullis::pb;
+use tokio::task::JoinSet;
+
+use crate::{book::Book, dice::Dice, fleet::Fleet};
+
+/// Of each replica: four that make and revoke, since most of their time they wait, and two that ask.
+pub(crate) fn begin(fleet: &Arc<Fleet>, book: &Arc<Book>, seed: u64, tasks: &mut JoinSet<()>) {
+    for at in 0..fleet.replicas.len() {
+        let part = 100 + 10 * at as u64;
+        for n in 0..4 {
+            tasks.spawn(author(Arc::clone(fleet), Arc::clone(book), Dice::new(seed, part + n), at));
+        }
+        for n in 4..6 {
+            tasks.spawn(asker(Arc::clone(fleet), Arc::clone(book), Dice::new(seed, part + n), at));
+        }
+    }
+    tasks.spawn(keeper(Arc::clone(fleet), Arc::clone(book)));
+}
+
+/// Makes keys, asks everybody about them, revokes most, and asks everybody again at once.
+async fn author(fleet: Arc<Fleet>, book: Arc<Book>, mut dice: Dice, home: usize) {
+    let all = fleet.replicas.len();
+    while !book.is_over() {
+        let Some(known) = book.create(&fleet, home).await else {
+            tokio::time::sleep(dice.millis(20, 200)).await;
+            continue;
+        };
+        ask_all(&fleet, &book, &known).await;
+        if dice.below(5) == 0 {
+            continue;
+        }
+        let wait = dice.one_of(&[pb::RevokeWait::Unspecified, pb::RevokeWait::Replicas, pb::RevokeWait::None]);
+        // Mostly where it was made, else at another; and again until somebody says that it is done.
+        let mut at = if dice.below(3) == 0 { dice.below(all) } else { home };
+        for _ in 0..20 {
+            if book.revoke(&fleet, at, &known, wait).await || book.is_over() {
+                break;
+            }
+            at = dice.below(all);
+            tokio::time::sleep(dice.millis(10, 300)).await;
+        }
+        ask_all(&fleet, &book, &known).await;
+        tokio::time::sleep(dice.millis(0, 30)).await;
+    }
+}
+
+/// At the same time, so that each is asked at the first moment.
+async fn ask_all(fleet: &Arc<Fleet>, book: &Arc<Book>, known: &crate::book::Known) {
+    let mut asked = JoinSet::new();
+    for at in 0..fleet.replicas.len() {
+        let (fleet, book, known) = (Arc::clone(fleet), Arc::clone(book), known.clone());
+        asked.spawn(async move { book.verify(&fleet, at, &known).await });
+    }
+    asked.join_all().await;
+}
+
+/// Asks about the newest keys most.
+async fn asker(fleet: Arc<Fleet>, book: Arc<Book>, mut dice: Dice, at: usize) {
+    while !book.is_over() {
+        let among = dice.one_of(&[2, 4, 8, 1000]);
+        if let Some(known) = book.recent(dice.below(among)) {
+            book.verify(&fleet, at, &known).await;
+        }
+        tokio::time::sleep(dice.millis(2, 12)).await;
+    }
+}
+
+/// Replaces processes that end by themselves.
+async fn keeper(fleet: Arc<Fleet>, book: Arc<Book>) {
+    while !book.is_over() {
+        for replica in &fleet.replicas {
+            if let Some(ended) = replica.tend() {
+                println!("replica {} ended by itself, {ended}:\n{}", replica.number, replica.said(3));
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}

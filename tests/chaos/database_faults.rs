@@ -1,0 +1,134 @@
+//! What goes wrong with the database and its standby.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::block_in_place;
+
+use crate::{
+    dice::Dice,
+    fleet::Fleet,
+    postgres::{Backend, Sync},
+    schedule::Length,
+};
+
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    PauseBackend,
+    PauseSender,
+    Pause,
+    PauseStandby,
+    /// The server ends all its backends, and recovers.
+    KillBackend,
+    /// All at once, then a start.
+    Kill,
+    KillStandby,
+    /// Fast, and a start.
+    Stop,
+    /// All sessions of the replicas.
+    Terminate,
+    /// Somebody holds the row that all mutations need.
+    Lock,
+    /// The primary dies, and the standby takes its place.
+    Failover,
+    /// The standby takes its place while the primary lives, and a replica stays with that one.
+    SplitBrain,
+}
+
+const FAULTS: [Fault; 14] = [
+    Fault::PauseBackend,
+    Fault::PauseBackend,
+    Fault::PauseSender,
+    Fault::PauseSender,
+    Fault::Pause,
+    Fault::PauseStandby,
+    Fault::KillBackend,
+    Fault::Kill,
+    Fault::KillStandby,
+    Fault::Stop,
+    Fault::Terminate,
+    Fault::Lock,
+    Fault::Failover,
+    Fault::SplitBrain,
+];
+
+/// One after the other, until the time is over. All is well when it returns.
+pub(crate) async fn run(fleet: &Arc<Fleet>, length: Length, mut dice: Dice) {
+    // Faults of two kinds, one beside the other, and not always.
+    tokio::time::sleep(dice.millis(0, 3000)).await;
+    while !length.is_over() {
+        let fault = dice.one_of(&FAULTS);
+        let hold = length.hold(&mut dice);
+        println!("{:7.2} s  database: {fault:?}, {hold:?}", length.elapsed().as_secs_f64());
+        happen(fleet, fault, hold, &mut dice).await;
+        // Long enough that there is something to lose.
+        tokio::time::sleep(dice.millis(500, 4000)).await;
+    }
+}
+
+async fn happen(fleet: &Arc<Fleet>, fault: Fault, hold: Duration, dice: &mut Dice) {
+    let (primary, standby) = (fleet.primary(), fleet.standby().expect("a standby"));
+    match fault {
+        Fault::PauseBackend | Fault::PauseSender | Fault::Pause | Fault::PauseStandby => {
+            let which = Backend::Client(dice.below(30));
+            let _paused = block_in_place(|| match fault {
+                Fault::PauseBackend => primary.pause_backend(which),
+                Fault::PauseSender => primary.pause_backend(Backend::WalSender),
+                Fault::PauseStandby => Some(standby.pause()),
+                _ => Some(primary.pause()),
+            });
+            tokio::time::sleep(hold).await;
+        }
+        Fault::KillBackend => {
+            let which = Backend::Client(dice.below(30));
+            block_in_place(|| primary.kill_backend(which));
+        }
+        Fault::Kill | Fault::Stop => {
+            block_in_place(|| if matches!(fault, Fault::Kill) { primary.kill9() } else { primary.stop() });
+            tokio::time::sleep(dice.one_of(&[Duration::ZERO, hold])).await;
+            block_in_place(|| primary.start());
+        }
+        Fault::KillStandby => {
+            block_in_place(|| standby.kill9());
+            tokio::time::sleep(hold).await;
+            block_in_place(|| standby.start());
+        }
+        Fault::Terminate => {
+            block_in_place(|| primary.terminate_backends());
+        }
+        Fault::Lock => {
+            let sql = format!("BEGIN; SELECT 1 FROM log_head FOR UPDATE; SELECT pg_sleep({})", hold.as_secs_f64());
+            // Faults beside it may end it early.
+            let _ = block_in_place(|| fleet.try_psql(&sql));
+        }
+        Fault::Failover | Fault::SplitBrain => {
+            let stays = matches!(fault, Fault::SplitBrain).then(|| dice.below(fleet.replicas.len()));
+            fail_over(fleet, stays, hold).await;
+        }
+    }
+    block_in_place(|| fleet.is_followed());
+}
+
+/// With a replica that stays with what was the primary, for some time.
+async fn fail_over(fleet: &Arc<Fleet>, stays: Option<usize>, hold: Duration) {
+    let old = fleet.primary();
+    block_in_place(|| {
+        if stays.is_none() {
+            old.kill9();
+        }
+        let new = fleet.promote();
+        for replica in fleet.replicas.iter().filter(|replica| Some(replica.number) != stays) {
+            replica.proxy.lead_to(new.port);
+        }
+    });
+    if stays.is_some() {
+        tokio::time::sleep(hold).await;
+    }
+    block_in_place(|| {
+        fleet.lead_to(&fleet.primary());
+        if stays.is_some() {
+            old.kill9();
+        }
+        old.remove();
+        fleet.follow(Sync::Yes);
+    });
+}

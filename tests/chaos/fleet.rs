@@ -1,0 +1,288 @@
+//! A deployment: three replicas over a database with a synchronous standby.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use portcullis::pb;
+use tonic::Status;
+
+use crate::{
+    caller::{self, Caller, Client},
+    postgres::{Cluster, Node, Options, Sync},
+    program::{Replica, Settings, portcullis},
+};
+
+/// The shortest lease that the server takes: what waits for it is soon over.
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
+/// How long a mutation waits at most for a replica that is silent.
+pub(crate) const WAIT: Duration = LEASE.saturating_mul(21).checked_div(20).expect("not by zero");
+const DATABASE: &str = "portcullis";
+
+/// What a test wants of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Wish {
+    pub(crate) replicas: usize,
+    pub(crate) standby: Option<Sync>,
+    pub(crate) settings: Settings,
+    pub(crate) database: Options,
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        let settings = Settings { lease: LEASE, more: Vec::new() };
+        Self { replicas: 3, standby: Some(Sync::Yes), settings, database: Options::default() }
+    }
+}
+
+impl Wish {
+    /// Two replicas are enough to see it.
+    pub(crate) fn pair() -> Self {
+        Self { replicas: 2, ..Self::default() }
+    }
+
+    pub(crate) fn with(mut self, more: &[&str]) -> Self {
+        self.settings.more.extend(more.iter().map(ToString::to_string));
+        self
+    }
+
+    /// Settings of the database's servers.
+    pub(crate) fn database(mut self, settings: &[&str]) -> Self {
+        self.database.settings.extend(settings.iter().map(ToString::to_string));
+        self
+    }
+
+    pub(crate) fn lease(mut self, lease: Duration) -> Self {
+        self.settings.lease = lease;
+        self
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    pub(crate) replicas: Vec<Arc<Replica>>,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) application: String,
+    nodes: Mutex<Nodes>,
+    /// These two go last: all others use them.
+    _folder: tempfile::TempDir,
+    _cluster: Cluster,
+}
+
+/// The database's servers as of now.
+#[derive(Debug, Clone)]
+struct Nodes {
+    primary: Node,
+    standby: Option<Node>,
+    /// Names for the next standbys.
+    made: usize,
+}
+
+impl Fleet {
+    pub(crate) async fn start(wish: &Wish) -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let credentials = folder.path().join("admin.json");
+        let (wants, out, options) = (wish.standby, credentials.clone(), wish.database.clone());
+        let options = Options { logs: kept_logs(), ..options };
+        let work = move || {
+            let cluster = Cluster::start(&options);
+            cluster.create_named(DATABASE);
+            let standby = wants.map(|sync| cluster.standby("standby0", sync));
+            let url = cluster.url(DATABASE);
+            let out = out.display().to_string();
+            for arguments in
+                [&["migrate", "--database-url", &url][..], &["bootstrap", "--database-url", &url, "--out", &out]]
+            {
+                let ended = portcullis(arguments).output().expect("it runs");
+                assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
+            }
+            (cluster, standby)
+        };
+        let (cluster, standby) = tokio::task::spawn_blocking(work).await.expect("a database");
+        let primary = (*cluster).clone();
+        let logs = kept_logs().unwrap_or_else(|| folder.path().to_owned());
+        let mut replicas = Vec::new();
+        for number in 0..wish.replicas {
+            let replica = Replica::new(number, &primary, DATABASE, &wish.settings, &logs).await;
+            replicas.push(Arc::new(replica));
+        }
+        replicas.iter().for_each(|replica| replica.start());
+        let caller = Caller::read(&credentials);
+        let clients = replicas.iter().map(|replica| caller.client(replica.port)).collect();
+        let nodes = Mutex::new(Nodes { primary, standby, made: 1 });
+        let application = String::new();
+        let mut fleet = Self { replicas, clients, caller, application, nodes, _folder: folder, _cluster: cluster };
+        fleet.application = fleet.make_application().await;
+        for number in 0..wish.replicas {
+            fleet.answers(number).await;
+        }
+        fleet
+    }
+
+    async fn make_application(&self) -> String {
+        let application = Some(pb::Application { name: "demo".to_owned(), ..Default::default() });
+        let request = pb::CreateApplicationRequest { application, ..Default::default() };
+        let mut last = None;
+        for _ in 0..300 {
+            let method = "ApplicationService/CreateApplication";
+            match self.clients[0].signed::<pb::CreateApplicationResponse>(method, &request, PATIENCE).await {
+                Ok(made) => return made.application.expect("application").application_id,
+                Err(status) => last = Some(status),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("no application: {last:?}\n{}", self.replicas[0].said(30));
+    }
+
+    /// Waits until a replica answers from its index.
+    pub(crate) async fn answers(&self, number: usize) {
+        let begun = Instant::now();
+        loop {
+            match self.verdict(number, "sk_live_nobody").await {
+                Ok(_) => return,
+                Err(status) if begun.elapsed() > Duration::from_secs(60) => {
+                    panic!("replica {number} never answers: {status}\n{}", self.replicas[number].said(30));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    pub(crate) async fn create(&self, at: usize, name: &str) -> Result<pb::CreateKeyResponse, Status> {
+        self.clients[at].signed("KeyService/CreateKey", &caller::create(&self.application, name), PATIENCE).await
+    }
+
+    /// A key that all replicas know: Create waits for that.
+    pub(crate) async fn key(&self) -> (pb::Key, String) {
+        let made = again(async || self.create(0, "key").await).await.expect("create");
+        (made.key.expect("key"), made.secret)
+    }
+
+    /// Waits until a replica answers that a key is VALID.
+    pub(crate) async fn knows(&self, at: usize, secret: &str) {
+        for _ in 0..400 {
+            if matches!(self.verdict(at, secret).await, Ok(pb::Verdict::Valid)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("replica {at} never knows the key");
+    }
+
+    /// Waits for the replicas, or for a minute.
+    pub(crate) async fn revoke(&self, at: usize, key: &pb::Key) -> Result<pb::RevokeKeyResponse, Status> {
+        again(async || self.revoke_within(at, key, Duration::from_mins(1)).await).await
+    }
+
+    pub(crate) async fn revoke_within(
+        &self,
+        at: usize,
+        key: &pb::Key,
+        within: Duration,
+    ) -> Result<pb::RevokeKeyResponse, Status> {
+        let request = caller::revoke(key, pb::RevokeWait::Unspecified);
+        self.clients[at].signed("KeyService/RevokeKey", &request, within).await
+    }
+
+    pub(crate) async fn verdict(&self, at: usize, secret: &str) -> Result<pb::Verdict, Status> {
+        let within = Duration::from_secs(5);
+        let answer: Result<pb::VerifyKeyResponse, _> =
+            self.clients[at].by_token("KeyService/VerifyKey", &caller::verify(secret), within).await;
+        answer.map(|answer| answer.verdict())
+    }
+
+    pub(crate) fn primary(&self) -> Node {
+        self.nodes.lock().expect("lock").primary.clone()
+    }
+
+    pub(crate) fn standby(&self) -> Option<Node> {
+        self.nodes.lock().expect("lock").standby.clone()
+    }
+
+    /// What the application's database answers.
+    pub(crate) fn psql(&self, sql: &str) -> String {
+        self.try_psql(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    pub(crate) fn try_psql(&self, sql: &str) -> Result<String, String> {
+        self.primary().try_psql(DATABASE, sql)
+    }
+
+    /// The rows of those that serve.
+    pub(crate) fn members(&self) -> Vec<String> {
+        self.psql("SELECT id FROM replica ORDER BY id").lines().map(str::to_owned).collect()
+    }
+
+    /// Waits until the primary's commits wait for a standby that is there.
+    pub(crate) fn is_followed(&self) {
+        self.primary().until("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'");
+    }
+
+    /// What is wrong with the history in the database: it is dense, and each revision audited.
+    pub(crate) fn history_is_whole(&self) -> Vec<String> {
+        let asked = [
+            ("SELECT (SELECT seq FROM log_head) - max(seq) FROM event_log", "0"),
+            ("SELECT max(seq) - min(seq) + 1 - count(*) FROM event_log", "0"),
+            (
+                "SELECT count(*) FROM event_log e WHERE seq > 0 AND NOT EXISTS \
+                 (SELECT 1 FROM audit_event a WHERE a.revision = e.seq AND a.outcome = 'OK')",
+                "0",
+            ),
+        ];
+        let wrong = asked.into_iter().map(|(sql, expected)| (sql, self.psql(sql), expected));
+        wrong.filter(|(_, is, expected)| is != expected).map(|(sql, is, _)| format!("{is}: {sql}")).collect()
+    }
+
+    /// The standby becomes the primary. The replicas go on with the one before until they are
+    /// led to it.
+    pub(crate) fn promote(&self) -> Node {
+        let mut nodes = self.nodes.lock().expect("lock");
+        let standby = nodes.standby.take().expect("a standby");
+        standby.promote();
+        // Nobody follows it yet, so that it would wait for ever.
+        standby.set("synchronous_standby_names", "");
+        nodes.primary = standby.clone();
+        standby
+    }
+
+    pub(crate) fn lead_to(&self, node: &Node) {
+        self.replicas.iter().for_each(|replica| replica.proxy.lead_to(node.port));
+    }
+
+    /// A new standby of what is the primary now.
+    pub(crate) fn follow(&self, sync: Sync) {
+        let mut nodes = self.nodes.lock().expect("lock");
+        let name = format!("standby{}", nodes.made);
+        nodes.made += 1;
+        nodes.standby = Some(nodes.primary.standby(&name, sync));
+    }
+
+    pub(crate) fn heal(&self) {
+        self.replicas.iter().for_each(|replica| replica.proxy.heal());
+    }
+}
+
+/// Where logs go that somebody wants to keep.
+fn kept_logs() -> Option<PathBuf> {
+    std::env::var_os("PORTCULLIS_CHAOS_LOGS").map(PathBuf::from)
+}
+
+/// As a client does with what says that it was not done: a connection to a database that is gone
+/// is found out when it is used.
+async fn again<T>(call: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
+    for _ in 0..20 {
+        match call().await {
+            Err(status) if caller::reason(&status) == "STORE_UNAVAILABLE" => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            answer => return answer,
+        }
+    }
+    call().await
+}
+
+/// How long a call may take that nothing disturbs: a debug build on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,145 @@
+//! `portcullis serve` as a process, with its own way to the database: killed, stopped for a
+//! while, ended, started again.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    postgres::{Node, Paused, free_port, signal},
+    proxy::Proxy,
+};
+
+/// How the replicas of a test are started.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) lease: Duration,
+    pub(crate) more: Vec<String>,
+}
+
+/// One replica: its place, which outlives its processes.
+#[derive(Debug)]
+pub(crate) struct Replica {
+    pub(crate) number: usize,
+    pub(crate) port: u16,
+    pub(crate) proxy: Proxy,
+    settings: Settings,
+    database: String,
+    log: PathBuf,
+    process: Mutex<Option<Child>>,
+    /// Counts its processes: an answer of one says nothing about the next.
+    runs: AtomicU32,
+    /// Whether a process that ended by itself is to be replaced.
+    wanted: AtomicBool,
+}
+
+/// The program, without what the developer's own shell sets; but a guard that is to be off is.
+/// `PORTCULLIS_CHAOS_PROGRAM` names another one than this build's.
+pub(crate) fn portcullis(arguments: &[&str]) -> Command {
+    let program = std::env::var_os("PORTCULLIS_CHAOS_PROGRAM");
+    let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_portcullis").into()));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("PORTCULLIS_") && name != "PORTCULLIS_GUARD_OFF" {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+impl Replica {
+    pub(crate) async fn new(number: usize, node: &Node, database: &str, settings: &Settings, logs: &Path) -> Self {
+        Self {
+            number,
+            port: free_port(),
+            proxy: Proxy::to(node.port).await,
+            settings: settings.clone(),
+            database: database.to_owned(),
+            log: logs.join(format!("replica-{number}.log")),
+            process: Mutex::default(),
+            runs: AtomicU32::new(0),
+            wanted: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn start(&self) {
+        let url = Node::url_by(self.proxy.port, &self.database);
+        let lease = humantime::format_duration(self.settings.lease).to_string();
+        let listen = format!("127.0.0.1:{}", self.port);
+        let fixed = ["serve", "--database-url", &url, "--listen", &listen, "--lease", &lease];
+        let log = File::options().create(true).append(true).open(&self.log).expect("a log");
+        let mut command = portcullis(&fixed);
+        command.args(["--signed-calls-per-second", "100000", "--drain", "1s"]).args(&self.settings.more);
+        let mut process = self.process.lock().expect("lock");
+        self.runs.fetch_add(1, Ordering::SeqCst);
+        *process = Some(command.stderr(log).spawn().expect("it starts"));
+        self.wanted.store(true, Ordering::SeqCst);
+    }
+
+    /// As a power cut would. It stays away until it is started.
+    pub(crate) fn kill(&self) {
+        self.wanted.store(false, Ordering::SeqCst);
+        if let Some(mut process) = self.process.lock().expect("lock").take() {
+            process.kill().expect("kill -9");
+            process.wait().expect("its end");
+        }
+    }
+
+    /// As an operator does; killed if it does not end in time. It stays away until it is started.
+    pub(crate) fn end(&self) -> Option<ExitStatus> {
+        self.wanted.store(false, Ordering::SeqCst);
+        let mut process = self.process.lock().expect("lock").take()?;
+        signal("TERM", &[process.id()]);
+        for _ in 0..200 {
+            if let Some(status) = process.try_wait().expect("a child") {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        process.kill().expect("kill -9");
+        process.wait().ok()
+    }
+
+    /// It stands still until this is dropped.
+    pub(crate) fn pause(&self) -> Paused {
+        Paused::these(self.process.lock().expect("lock").iter().map(Child::id).collect())
+    }
+
+    pub(crate) fn run(&self) -> u32 {
+        self.runs.load(Ordering::SeqCst)
+    }
+
+    /// Starts another process where one ended by itself, as every deployment does. Says how it
+    /// ended.
+    pub(crate) fn tend(&self) -> Option<ExitStatus> {
+        let ended = {
+            let mut process = self.process.lock().expect("lock");
+            process.as_mut()?.try_wait().expect("a child")?
+        };
+        if self.wanted.load(Ordering::SeqCst) {
+            self.start();
+        }
+        Some(ended)
+    }
+
+    /// The last lines of what it said.
+    pub(crate) fn said(&self, lines: usize) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let all: Vec<_> = text.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,134 @@
+//! What goes wrong with replicas, and with their ways to the database.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::block_in_place;
+
+use crate::{dice::Dice, fleet::Fleet, proxy::Flow, schedule::Length};
+
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// One, or all, stands still.
+    Pause,
+    PauseAll,
+    /// One, or all, dies and comes back.
+    Kill,
+    KillAll,
+    /// An orderly end.
+    End,
+    Hold,
+    HoldUp,
+    HoldDown,
+    Cut,
+    CloseUp,
+    CloseDown,
+    Delay,
+    /// No replica reaches the database.
+    HoldAll,
+    CutAll,
+    /// As those, for a minute.
+    Away,
+}
+
+const FAULTS: [Fault; 20] = [
+    Fault::Pause,
+    Fault::Pause,
+    Fault::Pause,
+    Fault::PauseAll,
+    Fault::Kill,
+    Fault::Kill,
+    Fault::Kill,
+    Fault::KillAll,
+    Fault::End,
+    Fault::Hold,
+    Fault::Hold,
+    Fault::HoldUp,
+    Fault::HoldDown,
+    Fault::Cut,
+    Fault::CloseUp,
+    Fault::CloseDown,
+    Fault::Delay,
+    Fault::HoldAll,
+    Fault::CutAll,
+    Fault::Away,
+];
+
+/// One after the other, until the time is over. All is well when it returns.
+pub(crate) async fn run(fleet: &Arc<Fleet>, length: Length, mut dice: Dice) {
+    let mut away = false;
+    while !length.is_over() {
+        let fault = dice.one_of(&FAULTS);
+        let (at, hold) = (dice.below(fleet.replicas.len()), length.hold(&mut dice));
+        // Once is enough: nothing else can be seen meanwhile.
+        if matches!(fault, Fault::Away) && std::mem::replace(&mut away, true) {
+            continue;
+        }
+        println!("{:7.2} s  replica {at}: {fault:?}, {hold:?}", length.elapsed().as_secs_f64());
+        happen(fleet, fault, at, hold, length, &mut dice).await;
+        fleet.heal();
+        tokio::time::sleep(dice.millis(100, 2500)).await;
+    }
+}
+
+async fn happen(fleet: &Fleet, fault: Fault, at: usize, hold: Duration, length: Length, dice: &mut Dice) {
+    let replica = &fleet.replicas[at];
+    match fault {
+        Fault::Pause => {
+            let _paused = replica.pause();
+            tokio::time::sleep(hold).await;
+        }
+        Fault::PauseAll => {
+            let _paused: Vec<_> = fleet.replicas.iter().map(|replica| replica.pause()).collect();
+            tokio::time::sleep(hold).await;
+        }
+        Fault::Kill => {
+            block_in_place(|| replica.kill());
+            tokio::time::sleep(dice.one_of(&[Duration::ZERO, hold])).await;
+            replica.start();
+        }
+        Fault::KillAll => {
+            block_in_place(|| fleet.replicas.iter().for_each(|replica| replica.kill()));
+            fleet.replicas.iter().for_each(|replica| replica.start());
+        }
+        Fault::End => {
+            block_in_place(|| replica.end());
+            replica.start();
+        }
+        Fault::Hold | Fault::HoldUp | Fault::HoldDown | Fault::CloseUp | Fault::CloseDown => {
+            let (up, down) = match fault {
+                Fault::HoldUp => (Flow::Hold, Flow::Pass),
+                Fault::HoldDown => (Flow::Pass, Flow::Hold),
+                Fault::CloseUp => (Flow::Close, Flow::Pass),
+                Fault::CloseDown => (Flow::Pass, Flow::Close),
+                _ => (Flow::Hold, Flow::Hold),
+            };
+            replica.proxy.flow(up, down);
+            tokio::time::sleep(hold).await;
+            // What was held may be lost, or arrive late.
+            if dice.below(2) == 0 {
+                replica.proxy.cut();
+            }
+        }
+        Fault::Delay => {
+            let by = dice.millis(20, 500);
+            replica.proxy.flow(Flow::Delay(by), Flow::Delay(by / 2));
+            tokio::time::sleep(hold).await;
+        }
+        Fault::Cut => {
+            replica.proxy.cut();
+            tokio::time::sleep(hold).await;
+        }
+        Fault::HoldAll | Fault::CutAll | Fault::Away => {
+            let is_cut = matches!(fault, Fault::CutAll) || dice.below(2) == 0;
+            for replica in &fleet.replicas {
+                if is_cut { replica.proxy.cut() } else { replica.proxy.hold() }
+            }
+            tokio::time::sleep(if matches!(fault, Fault::Away) { length.long() } else { hold }).await;
+            if dice.below(2) == 0 {
+                // One comes back before the others.
+                replica.proxy.heal();
+                tokio::time::sleep(dice.millis(50, 3000)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Watchers that go from replica to replica with their tokens.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use portcullis::pb::{self, watch_revocations_response::Item};
+use prost::Message as _;
+use tonic::Status;
+
+use crate::{book::Book, dice::Dice, fleet::Fleet};
+
+/// What one watcher was told.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Revisions and keys, in the order in which they came.
+    items: Vec<(i64, String)>,
+    /// The last bookmark or item.
+    at: i64,
+    token: String,
+    moves: usize,
+    wrong: Vec<String>,
+}
+
+impl Told {
+    /// Opens the first stream before anything is revoked.
+    pub(crate) async fn begin(fleet: &Fleet, at: usize) -> Arc<Self> {
+        let told = Arc::new(Self::default());
+        for _ in 0..100 {
+            // Its first item is a bookmark.
+            if told.follow(fleet, at, |inner| !inner.token.is_empty()).await.is_ok() {
+                return told;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("no watch at replica {at}");
+    }
+
+    /// Goes on until the book is closed, and after some moments always at another replica.
+    pub(crate) async fn run(self: Arc<Self>, fleet: Arc<Fleet>, book: Arc<Book>, mut dice: Dice) {
+        while !book.is_over() {
+            let (at, until) = (dice.below(fleet.replicas.len()), tokio::time::Instant::now() + dice.millis(200, 4000));
+            let moved = tokio::time::timeout_at(until, self.follow(&fleet, at, |_| book.is_over())).await;
+            self.inner.lock().expect("lock").moves += 1;
+            if let Ok(Err(status)) = moved {
+                book.failed("Watch", &status);
+                if matches!(status.code(), tonic::Code::OutOfRange | tonic::Code::InvalidArgument) {
+                    self.inner.lock().expect("lock").wrong.push(format!("a token was refused: {status}"));
+                    return;
+                }
+                tokio::time::sleep(dice.millis(20, 200)).await;
+            }
+        }
+    }
+
+    /// Watches to the end of all: a bookmark at `head`.
+    pub(crate) async fn finish(&self, fleet: &Fleet, at: usize, head: i64) {
+        let reached = self.follow(fleet, at, |inner| inner.at >= head);
+        let ended = tokio::time::timeout(Duration::from_secs(20), reached).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            self.inner.lock().expect("lock").wrong.push(format!("never told up to {head}: {ended:?}"));
+        }
+    }
+
+    async fn follow(&self, fleet: &Fleet, at: usize, is_done: impl Fn(&Inner) -> bool) -> Result<(), Status> {
+        let resume_token = self.inner.lock().expect("lock").token.clone();
+        let request = pb::WatchRevocationsRequest { resume_token, ..Default::default() };
+        let mut stream = fleet.clients[at].stream("KeyService/WatchRevocations", &request).await?;
+        while let Some(bytes) = stream.message().await? {
+            let item = pb::WatchRevocationsResponse::decode(bytes).map_err(|e| Status::internal(e.to_string()))?;
+            let mut inner = self.inner.lock().expect("lock");
+            inner.take(item);
+            if is_done(&inner) {
+                return Ok(());
+            }
+        }
+        Err(Status::unavailable("the stream ended"))
+    }
+
+    /// Everything revoked and acknowledged was told, once, in order.
+    pub(crate) fn judge(&self, acknowledged: &[String]) -> Vec<String> {
+        let inner = self.inner.lock().expect("lock");
+        println!("a watcher at {} replicas one after the other: {} items", inner.moves, inner.items.len());
+        let keys: BTreeSet<_> = inner.items.iter().map(|(_, key)| key).collect();
+        let missing = acknowledged.iter().filter(|key| !keys.contains(key)).map(|key| format!("never told: {key}"));
+        inner.wrong.iter().cloned().chain(missing).collect()
+    }
+
+    /// What it was told, by revision.
+    pub(crate) fn items(&self) -> BTreeMap<i64, String> {
+        self.inner.lock().expect("lock").items.iter().cloned().collect()
+    }
+}
+
+impl Inner {
+    fn take(&mut self, response: pb::WatchRevocationsResponse) {
+        match response.item {
+            Some(Item::Revocation(revocation)) => {
+                if revocation.revision <= self.at {
+                    self.wrong.push(format!("{} after {}", revocation.revision, self.at));
+                }
+                self.at = revocation.revision;
+                self.items.push((revocation.revision, revocation.key_id));
+            }
+            Some(Item::Bookmark(bookmark)) => {
+                if bookmark.revision < self.at {
+                    self.wrong.push(format!("a bookmark at {} after {}", bookmark.revision, self.at));
+                }
+                self.at = self.at.max(bookmark.revision);
+            }
+            None => self.wrong.push("an item without content".to_owned()),
+        }
+        self.token = response.resume_token;
+    }
+}
