@@ -31,8 +31,9 @@ pub struct Patience {
     pub until: Instant,
 }
 
-/// How often others are asked again, while this replica has done its part.
-const ASK_AGAIN: Duration = Duration::from_millis(5);
+/// After how long others are asked again first, while this replica has done its part: they do theirs
+/// at the same time, and it takes them as long as it took this one. Then each time twice as long.
+const ASK_AGAIN: Duration = Duration::from_millis(2);
 
 /// What is waited for.
 struct Wanted {

@@ -62,13 +62,18 @@ impl SyncLoop {
         let doorbell = self.replica.clone();
         let store = self.store.clone();
         let listening = tokio::spawn(async move {
-            if doorbell.shared.pace.doorbell {
+            if doorbell.shared.pace.doorbell && doorbell.shared.pace.listen {
                 store.listen(|| doorbell.shared.bell.notify_one()).await;
             }
         });
         let ended = loop {
             let pause = match self.turn().await {
-                Ok(true) => continue,
+                // Whoever is told to stop stops, however much there is to read.
+                Ok(true) => tokio::select! {
+                    biased;
+                    () = &mut stop => break Ok(()),
+                    () = std::future::ready(()) => continue,
+                },
                 Ok(false) => self.rest(),
                 Err(stopped) => match self.go_on_after(stopped).await {
                     Ok(pause) => pause,
@@ -156,6 +161,7 @@ impl SyncLoop {
         // With what is said to be applied: where nothing is cached they are the same.
         self.turn.edge = self.edge.at(asked_at);
         let synced = self.store.sync(self.turn, shared.pace.unanswered()).await?;
+        let answered_at = shared.clock.boottime();
         self.turn.page = (2 * self.turn.page).min(LOG_PAGE);
         self.tell_durability(&synced);
         let acked = self.turn.applied;
@@ -187,9 +193,13 @@ impl SyncLoop {
             complete,
             time,
         });
-        for (id, beat) in self.silence.of(&members, self.turn.replica, asked_at, lapsed) {
-            if self.store.remove_silent(id, beat, shared.pace.unanswered()).await? {
-                tracing::warn!(replica = %id, "it was silent for longer than its lease, and is taken for dead");
+        let silent = self.silence.of(&members, self.turn.replica, (asked_at, answered_at), lapsed);
+        // One a turn: the lease comes first.
+        if let Some((id, beat)) = silent.into_iter().next() {
+            match self.store.remove_silent(id, beat, shared.pace.unanswered()).await {
+                Ok(true) => tracing::warn!(replica = %id, "silent for longer than its lease, and taken for dead"),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(replica = %id, %error, "a silent replica cannot be taken out yet"),
             }
         }
         Ok(any || more)
@@ -198,15 +208,26 @@ impl SyncLoop {
     /// Once, and whenever it changes.
     fn tell_durability(&mut self, synced: &Synced) {
         let found = (synced.weakness, synced.standbys);
-        if self.told.replace(found) == Some(found) {
+        let before = self.told.replace(found);
+        if before == Some(found) {
             return;
         }
-        if let Some(weakness) = synced.weakness {
+        let (weakness, standbys) = found;
+        if let Some(weakness) = weakness {
             tracing::warn!(%weakness, "revocations may be lost by the database: what this service promises does not hold then");
-        } else if synced.standbys.hang_on_one() {
+        } else if before.is_some_and(|(_, before)| before.synchronous) && !standbys.synchronous {
+            tracing::warn!("commits wait for no standby any more: promote none of those that were there");
+        } else if standbys.hang_on_one() {
             tracing::warn!(
-                "one synchronous standby streams: when it stops, every commit waits for it, and replicas stop answering; \
-                 let two of three be a quorum"
+                waited_for = standbys.waited_for,
+                "less than two standbys are there that commits may wait for: when the last one stops, commits wait, and \
+                 replicas stop answering; let one of two be enough"
+            );
+        }
+        if standbys.synchronous && !standbys.sees {
+            tracing::warn!(
+                "the role may not see the standbys, so that nobody notices when a commit's wait for them is cancelled; \
+                 grant it pg_read_all_stats"
             );
         }
     }

@@ -7,8 +7,9 @@ use tokio::task::{JoinHandle, block_in_place};
 use tonic::Status;
 
 use crate::{
-    fleet::{Fleet, LEASE, Wish},
+    fleet::Fleet,
     postgres::{Backend, Node},
+    wish::{LEASE, Wish},
 };
 
 /// Far longer than anything in here.
@@ -46,6 +47,24 @@ async fn told_until_now(revoking: Revoking) -> Option<Result<pb::RevokeKeyRespon
 /// Commits that wait for the standby.
 fn waiting(primary: &Node) {
     primary.until("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+}
+
+/// An operator who wants a database back that hangs cancels whatever waits, the syncs as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_that_are_all_cancelled_confirm_nothing_where_the_role_may_see_the_standbys() {
+    let fleet = Arc::new(Fleet::start(&Wish::pair()).await);
+    block_in_place(|| fleet.psql("GRANT pg_read_all_stats TO portcullis"));
+    let (key, _) = fleet.key().await;
+    let _paused = block_in_place(|| fleet.primary().pause_backend(Backend::WalSender)).expect("a walsender");
+    let revoking = cancelled(&fleet, &key);
+    for _ in 0..20 {
+        block_in_place(|| {
+            fleet.psql("SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+        });
+        tokio::time::sleep(LEASE / 10).await;
+    }
+    let answer = told_until_now(revoking).await;
+    assert!(!matches!(answer, Some(Ok(_))), "no standby has it");
 }
 
 /// The revocation is gone with its database, and its number is another mutation's.

@@ -15,6 +15,7 @@ use regex::Regex;
 use crate::{
     clients::source,
     harness::{
+        Rows, Server, Setup,
         dev::Dev,
         program::{Checkout, run, tool},
     },
@@ -248,7 +249,60 @@ fn the_tests_files_and_flags_that_it_names_exist() {
     let checkout = Checkout::new();
     let help: String =
         ["serve", "bootstrap", "call", "health"].map(|command| checkout.run(&[command, "--help"]).good()).concat();
-    for flag in Regex::new("--[a-z][a-z-]+").expect("regex").find_iter(part("Operating")) {
-        assert!(help.contains(flag.as_str()), "{}", flag.as_str());
+    let flags = Regex::new("--[a-z][a-z-]+").expect("regex");
+    for text in
+        [part("Operating"), part("Several replicas on PostgreSQL"), &POSTGRESQL.replace("cargo bench --bench", "")]
+    {
+        for flag in flags.find_iter(text) {
+            assert!(help.contains(flag.as_str()), "{}", flag.as_str());
+        }
     }
+}
+
+static POSTGRESQL: LazyLock<String> =
+    LazyLock::new(|| fs::read_to_string(source("docs/postgresql.md")).expect("docs/postgresql.md"));
+
+/// All of `src`, with texts that go over several lines in one.
+fn sources() -> String {
+    fn read(folder: std::path::PathBuf, all: &mut String) {
+        for entry in fs::read_dir(folder).expect("folder") {
+            let path = entry.expect("entry").path();
+            if path.is_dir() {
+                read(path, all);
+            } else {
+                all.push_str(&fs::read_to_string(path).expect("source"));
+            }
+        }
+    }
+    let mut all = String::new();
+    read(source("src").into(), &mut all);
+    Regex::new(r"\\\n\s*").expect("regex").replace_all(&all, "").into()
+}
+
+#[test]
+fn what_the_log_says_as_the_document_on_postgresql_has_it_is_what_the_program_says() {
+    let (_, table) = POSTGRESQL.split_once("| In the log |").expect("the table");
+    let quoted = Regex::new("`([a-z][^`…]+)").expect("regex");
+    let (sources, mut said) = (sources(), 0);
+    for row in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
+        let cell = row.split(" | ").next().expect("a cell");
+        for text in quoted.captures_iter(cell) {
+            let text = text[1].trim_end_matches([' ', ':', ',']);
+            assert!(sources.contains(text), "{text}");
+            said += 1;
+        }
+    }
+    assert!(said > 10, "{said}");
+}
+
+#[tokio::test]
+async fn the_looks_at_the_database_that_the_document_on_postgresql_names_are_understood() {
+    let Some(server) = Server::start_at_server(Setup::default()).await else { return };
+    let (_, after) = POSTGRESQL.split_once("\n## Looking at it\n").expect("the section");
+    let (_, after) = after.split_once("```sql\n").expect("the looks");
+    let looks = after.split("```").next().expect("their end");
+    for look in looks.lines() {
+        Rows::of(&server).await.script(look).await;
+    }
+    assert_eq!(looks.lines().count(), 4);
 }

@@ -13,8 +13,9 @@ use crate::{
 pub(super) async fn measure(setting: &Setting) {
     for (lease, seconds) in setting.full_or(&[("2s", 2), ("10s", 10)][..], &[("2s", 2)][..]) {
         let lease_time = Duration::from_secs(*seconds);
-        cut(setting, lease, lease_time, Way::Silent).await;
-        cut(setting, lease, lease_time, Way::Closed).await;
+        for way in setting.full_or(&[Way::Silent, Way::Closed][..], &[Way::Silent][..]) {
+            cut(setting, lease, lease_time, *way).await;
+        }
     }
 }
 
@@ -36,10 +37,10 @@ async fn cut(setting: &Setting, lease: &str, lease_time: Duration, way: Way) {
     let (first, others) = keys.split_first().expect("keys");
     let slow = revoke_each(caller, &application, std::slice::from_ref(first)).await.max();
     let then = revoke_each(caller, &application, others).await;
-    tokio::time::sleep(lease_time + Duration::from_secs(3)).await;
+    tokio::time::sleep((cut + lease_time + Duration::from_secs(2)).saturating_duration_since(Instant::now())).await;
     proxy.set(Way::Open);
     let healed = Instant::now();
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let asked = watching.end().await;
     let lapse = lapse(&asked, cut, healed);
     let how = if way == Way::Silent { "without a word" } else { "and its connections end" };

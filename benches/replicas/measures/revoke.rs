@@ -20,7 +20,7 @@ pub(super) async fn with_a_standby(setting: &Setting) {
 }
 
 async fn by_replicas(setting: &Setting, beside: &str) {
-    let samples = setting.full_or(400, 60);
+    let samples = setting.full_or(300, 50);
     let deployment = Deployment::make(&setting.cluster).await;
     let mut replicas = Vec::new();
     let mut application = None;
