@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use portcullis::pb::{self, watch_revocations_response::Item};
 use prost::Message as _;
+use tokio::task::block_in_place;
 use tonic::Code;
 
 use crate::{
     caller::{self, reason},
-    fleet::{Fleet, LEASE, PATIENCE, WAIT, Wish},
+    fleet::{Fleet, PATIENCE},
+    wish::{LEASE, WAIT, Wish},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,6 +86,19 @@ async fn a_watcher_goes_on_at_a_replica_that_is_a_little_behind() {
     let mut resumed = resumed.await.expect("a task").expect("it is the same history");
     let (item, _) = next(&mut resumed).await;
     assert!(matches!(item, Item::Bookmark(mark) if mark.revision >= told.revision), "what was told is not told again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_told_to_end_before_it_has_begun_ends_at_once() {
+    let fleet = Fleet::start(&Wish { replicas: 1, standby: None, ..Wish::default() }).await;
+    let replica = &fleet.replicas[0];
+    block_in_place(|| replica.kill());
+    replica.proxy.hold();
+    replica.start();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let begun = Instant::now();
+    let ended = block_in_place(|| replica.end()).expect("it was there");
+    assert!(ended.success() && begun.elapsed() < Duration::from_secs(5), "{ended}, {:?}", begun.elapsed());
 }
 
 fn from(resume_token: &str) -> pb::WatchRevocationsRequest {

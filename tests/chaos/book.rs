@@ -37,6 +37,7 @@ pub(crate) struct Book {
     keys: Mutex<Vec<Known>>,
     /// How often what failed, and why.
     errors: Mutex<BTreeMap<String, usize>>,
+    calm: AtomicBool,
     over: AtomicBool,
     /// Numbers for processes of which it is not certain which they were.
     unsure: AtomicU32,
@@ -49,6 +50,7 @@ impl Book {
             calls: Mutex::default(),
             keys: Mutex::default(),
             errors: Mutex::default(),
+            calm: AtomicBool::new(false),
             over: AtomicBool::new(false),
             unsure: AtomicU32::new(0),
         }
@@ -56,6 +58,16 @@ impl Book {
 
     pub(crate) fn now(&self) -> Moment {
         Moment::try_from(self.begun.elapsed().as_nanos()).expect("not so long")
+    }
+
+    /// Nothing goes wrong any more: who made and revoked as fast as they could make room, so that it
+    /// shows how long one of them takes.
+    pub(crate) fn calm_down(&self) {
+        self.calm.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_calm(&self) -> bool {
+        self.calm.load(Ordering::SeqCst)
     }
 
     /// The clients are to come to their ends.

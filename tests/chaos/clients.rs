@@ -24,7 +24,7 @@ pub(crate) fn begin(fleet: &Arc<Fleet>, book: &Arc<Book>, seed: u64, tasks: &mut
 /// Makes keys, asks everybody about them, revokes most, and asks everybody again at once.
 async fn author(fleet: Arc<Fleet>, book: Arc<Book>, mut dice: Dice, home: usize) {
     let all = fleet.replicas.len();
-    while !book.is_over() {
+    while !book.is_calm() {
         let Some(known) = book.create(&fleet, home).await else {
             tokio::time::sleep(dice.millis(20, 200)).await;
             continue;
@@ -37,7 +37,7 @@ async fn author(fleet: Arc<Fleet>, book: Arc<Book>, mut dice: Dice, home: usize)
         // Mostly where it was made, else at another; and again until somebody says that it is done.
         let mut at = if dice.below(3) == 0 { dice.below(all) } else { home };
         for _ in 0..20 {
-            if book.revoke(&fleet, at, &known, wait).await || book.is_over() {
+            if book.revoke(&fleet, at, &known, wait).await || book.is_calm() {
                 break;
             }
             at = dice.below(all);

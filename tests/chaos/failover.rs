@@ -6,8 +6,9 @@ use portcullis::pb;
 use tokio::task::block_in_place;
 
 use crate::{
-    fleet::{Fleet, LEASE, WAIT, Wish},
+    fleet::Fleet,
     postgres::{Backend, Paused, Sync},
+    wish::{LEASE, WAIT, Wish},
 };
 
 /// The primary is lost, and what its standby has is all there is.

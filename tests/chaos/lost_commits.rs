@@ -7,8 +7,9 @@ use tokio::task::{JoinHandle, block_in_place};
 use tonic::Status;
 
 use crate::{
-    fleet::{Fleet, LEASE, Wish},
+    fleet::Fleet,
     postgres::{Backend, Node},
+    wish::{LEASE, Wish},
 };
 
 /// Far longer than anything in here.

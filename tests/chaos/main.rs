@@ -32,3 +32,4 @@ mod replica_faults;
 mod schedule;
 mod spenders;
 mod watchers;
+mod wish;

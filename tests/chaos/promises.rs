@@ -8,8 +8,9 @@ use tokio::task::block_in_place;
 
 use crate::{
     dice::Dice,
-    fleet::{Fleet, LEASE, WAIT, Wish},
+    fleet::Fleet,
     nonces::replay,
+    wish::{LEASE, WAIT, Wish},
 };
 
 /// What two replicas say of a key may be VALID no more.

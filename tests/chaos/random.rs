@@ -12,13 +12,14 @@ use crate::{
     book::Book,
     clients, database_faults,
     dice::{Dice, seed},
-    fleet::{Fleet, Wish},
+    fleet::Fleet,
     history::Verdict,
     nonces::Replays,
     replica_faults,
     schedule::Length,
     spenders::Spent,
     watchers::Told,
+    wish::Wish,
 };
 
 /// When all is well again, everything must work within this: a debug build on a busy machine.
@@ -44,7 +45,7 @@ async fn what_no_client_may_ever_see_is_not_seen_whatever_goes_wrong() {
     let database = ["wal_sender_timeout = '10s'", "wal_receiver_timeout = '10s'", "authentication_timeout = '5s'"];
     let wish = Wish::default().database(&database);
     // The doorbell is a hint: without it everything holds, too.
-    let wish = if seed.0 % 3 == 0 { wish.with(&["--no-doorbell"]) } else { wish };
+    let wish = if seed.0.is_multiple_of(3) { wish.with(&["--no-doorbell"]) } else { wish };
     let fleet = Arc::new(Fleet::start(&wish).await);
     let length = Length::new();
     let book = Arc::new(Book::new());
@@ -64,6 +65,7 @@ async fn what_no_client_may_ever_see_is_not_seen_whatever_goes_wrong() {
         database_faults::run(&fleet, length, Dice::new(seed.0, 2)),
     );
     println!("{:7.2} s  all is well", length.elapsed().as_secs_f64());
+    book.calm_down();
     works_again(&fleet, &book).await;
     book.close();
     tasks.join_all().await;

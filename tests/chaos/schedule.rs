@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{dice::Dice, fleet::LEASE};
+use crate::{dice::Dice, wish::LEASE};
 
 /// How long a run goes on, and how long a fault in it may.
 #[derive(Debug, Clone, Copy)]

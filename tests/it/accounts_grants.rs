@@ -155,8 +155,8 @@ async fn waking_an_expired_key_is_granting_what_it_holds() {
             request.expiration = Some(pb::create_key_request::Expiration::Ttl(ttl));
         })
         .await;
-    let key = made.key.expect("key");
-    server.advance(std::time::Duration::from_secs(60)).await;
+    server.pass(60).await;
+    let key = server.get(&made.key.expect("key").key_id).await;
     let wake = |paths: &[&str], permissions: &[&str]| {
         let mut wake = with_permissions(&key, permissions);
         wake.update_mask = mask(paths);

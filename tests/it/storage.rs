@@ -82,7 +82,7 @@ async fn a_restart_changes_no_verdict() {
     let request = pb::UpdateKeyRequest { key: Some(wish), update_mask, wait: 0 };
     let _: pb::UpdateKeyResponse =
         server.signed(&server.admin, "KeyService/UpdateKey", &request).await.expect("update");
-    server.advance(Duration::from_secs(6)).await;
+    server.pass(6).await;
     let expected = [
         (&valid, pb::Verdict::Valid),
         (&revoked.secret, pb::Verdict::Revoked),

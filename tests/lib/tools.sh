@@ -80,7 +80,7 @@ go_install() {
 }
 
 # postgresql: true when a PostgreSQL that the tests can start is there, or Debian's package brings it. The tests look in the same
-# places, and start servers of their own: none is wanted at its usual port.
+# places (Debian keeps its programs out of the PATH), and start servers of their own: none is wanted at its usual port.
 postgresql() {
   find_postgresql && return 0
   local settings=/etc/postgresql-common/createcluster.conf

@@ -84,7 +84,8 @@ impl Store {
     /// Answers how many there were.
     pub async fn give_up_deliveries(&self, before: Timestamp) -> Result<u64, Error> {
         let mut given_up = 0;
-        for state in codec::OPEN {
+        // What is behind others first: it would move up one by one, only to be given up then.
+        for state in [codec::QUEUED, codec::state(DeliveryState::Pending)] {
             while let Some(destination) = self.oldest(state, before).await? {
                 let rows = self.give_up_some(state, before, destination).await?;
                 given_up += rows;
@@ -112,16 +113,21 @@ impl Store {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_outbox().await?;
             webhooks::lock(&tx, &destination).await?;
-            let some = old(state, before).filter(C::Destination.eq(&destination));
-            let some = some.select_only().columns([C::DeliveryId, C::OrderKey]);
-            let some = some.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-            let rows: Vec<(String, String)> = some.into_tuple().all(&tx).await?;
-            let (mut order_keys, mut count) = (BTreeSet::new(), 0);
-            for (id, order_key) in rows {
-                give_up(&tx, id).await?;
-                order_keys.insert(order_key);
-                count += 1;
+            let some = old(state, before)
+                .filter(C::Destination.eq(&destination))
+                .select_only()
+                .columns([C::DeliveryId, C::OrderKey]);
+            // Of two that do this one has the first, and all that is behind it and in nobody's hands; the
+            // other one has come too late.
+            let first: Vec<(String, String)> = some.clone().limit(1).lock_exclusive().into_tuple().all(&tx).await?;
+            if first.is_empty() {
+                tx.rollback().await?;
+                return Ok(0);
             }
+            let some = some.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+            let some: Vec<(String, String)> = some.into_tuple().all(&tx).await?;
+            let (ids, order_keys): (Vec<_>, BTreeSet<_>) = some.into_iter().unzip();
+            let count = give_up(&tx, ids).await?;
             for order_key in order_keys {
                 queue::move_up(&tx, &destination, &order_key).await?;
             }
@@ -193,21 +199,21 @@ impl Store {
     }
 }
 
-async fn give_up(db: &impl ConnectionTrait, id: String) -> Result<(), Error> {
+async fn give_up(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<u64, Error> {
     use delivery::Column as C;
-    delivery::Entity::update_many()
+    let given_up = delivery::Entity::update_many()
         .col_expr(C::State, Expr::value(codec::state(DeliveryState::Failed)))
         .col_expr(C::ClaimedBy, Expr::value(Option::<uuid::Uuid>::None))
         .col_expr(C::ClaimedUntil, Expr::value(0_i64))
-        .filter(C::DeliveryId.eq(id.as_str()))
+        .filter(C::DeliveryId.is_in(&ids))
         .exec(db)
         .await?;
     // Why the last attempt failed says more.
     delivery::Entity::update_many()
         .col_expr(C::LastError, Expr::value(TOO_OLD))
-        .filter(C::DeliveryId.eq(id))
+        .filter(C::DeliveryId.is_in(&ids))
         .filter(C::LastError.eq(""))
         .exec(db)
         .await?;
-    Ok(())
+    Ok(given_up.rows_affected)
 }

@@ -52,7 +52,7 @@ pub(crate) struct Receiver {
 pub(crate) fn settings() -> Settings {
     let vault = Vault::read(&BASE64_STANDARD.encode([42; 32])).expect("a key");
     let reach = Reach { allowed: vec!["127.0.0.0/8".parse().expect("network")], http: true };
-    Settings { vault, reach, roots: Vec::new(), mail: None, every: Duration::from_millis(20) }
+    Settings { vault, reach, roots: Vec::new(), mail: None, every: Duration::from_millis(50) }
 }
 
 impl Receiver {

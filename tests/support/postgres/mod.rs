@@ -15,9 +15,11 @@ mod keeper;
 mod node;
 mod programs;
 mod shared;
+mod standby;
 
 pub(crate) use database::Database;
 pub(crate) use faults::{Backend, Paused, signal};
-pub(crate) use node::{Node, Options, Sync, free_port};
+pub(crate) use node::{Node, Options, free_port};
 pub(crate) use programs::Programs;
 pub(crate) use shared::Cluster;
+pub(crate) use standby::Sync;

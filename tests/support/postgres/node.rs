@@ -20,17 +20,10 @@ pub(crate) const PASSWORD: &str = "pa55-never-logged";
 pub(crate) struct Options {
     /// Lines for `postgresql.conf`.
     pub(crate) settings: Vec<String>,
-    /// On a disk, where a commit takes as long as it does there; else in memory, if there is room.
-    pub(crate) on_disk: bool,
     /// Where its servers log to, where somebody wants to read that afterwards.
     pub(crate) logs: Option<PathBuf>,
-}
-
-/// Whether a primary waits for a standby.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sync {
-    Yes,
-    No,
+    /// On a disk, where a commit takes as long as it does there; else in memory, if there is room.
+    pub(crate) on_disk: bool,
 }
 
 /// One server: a primary, or a standby of one.
@@ -38,8 +31,8 @@ pub(crate) enum Sync {
 pub(crate) struct Node {
     pub(super) programs: &'static Programs,
     /// The cluster's folder, with the sockets of all its servers.
-    folder: PathBuf,
-    logs: Option<PathBuf>,
+    pub(super) folder: PathBuf,
+    pub(super) logs: Option<PathBuf>,
     pub(crate) name: String,
     pub(crate) port: u16,
     /// A child of the test, not a daemon: not every machine's first process waits for orphans,
@@ -72,7 +65,7 @@ log_line_prefix = '%m [%p] %a '
 ";
 
 impl Node {
-    fn new(programs: &'static Programs, folder: &Path, logs: Option<PathBuf>, name: &str) -> Self {
+    pub(super) fn new(programs: &'static Programs, folder: &Path, logs: Option<PathBuf>, name: &str) -> Self {
         let (folder, name) = (folder.to_owned(), name.to_owned());
         Self { programs, folder, logs, name, port: free_port(), server: Arc::default() }
     }
@@ -94,49 +87,6 @@ impl Node {
         node.start();
         node.psql(&format!("CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{PASSWORD}'"));
         node
-    }
-
-    /// A copy of this server that follows it. Waits until it streams and, where the primary
-    /// shall wait for it, until that does.
-    pub(crate) fn standby(&self, name: &str, sync: Sync) -> Self {
-        let standby = Self::new(self.programs, &self.folder, self.logs.clone(), name);
-        let mut command = standby.command("pg_basebackup");
-        command.args(["--checkpoint=fast", "--no-sync", "--wal-method=stream", "--username=postgres"]);
-        command.arg("--host").arg(&self.folder).arg("--port").arg(self.port.to_string());
-        good(command.arg("--pgdata").arg(standby.data()), &self.log());
-        standby.listen();
-        let (host, port) = (self.folder.display(), self.port);
-        standby.configure(&format!(
-            "primary_conninfo = 'host={host} port={port} user=postgres application_name={name}'\n\
-             wal_receiver_status_interval = '1s'\n"
-        ));
-        good(standby.command("touch").arg(standby.data().join("standby.signal")), &standby.log());
-        standby.start();
-        self.until(&format!(
-            "SELECT 1 FROM pg_stat_replication WHERE application_name = '{name}' AND state = 'streaming'"
-        ));
-        if sync == Sync::Yes {
-            self.wait_for_standby(name);
-        }
-        standby
-    }
-
-    /// From here on a commit waits until the standby has it on disk; what was committed before
-    /// is there, too.
-    pub(crate) fn wait_for_standby(&self, name: &str) {
-        self.set("synchronous_standby_names", name);
-        self.until(&format!(
-            "SELECT 1 FROM pg_stat_replication WHERE application_name = '{name}' AND sync_state = 'sync'"
-        ));
-        // The log is one line: when this commit is there, all before it are.
-        self.psql("CREATE TABLE IF NOT EXISTS mark (x int)");
-        self.psql("DROP TABLE mark");
-    }
-
-    /// Waits until this standby has written all that its primary has now.
-    pub(crate) fn has_all_of(&self, primary: &Self) {
-        let at = primary.psql("SELECT pg_current_wal_flush_lsn()");
-        self.until(&format!("SELECT 1 WHERE pg_last_wal_replay_lsn() >= '{at}'"));
     }
 
     /// Changes a setting while it runs, and waits until it counts.
@@ -186,12 +136,6 @@ impl Node {
     /// Its files; it must have ended.
     pub(crate) fn remove(&self) {
         fs::remove_dir_all(self.data()).expect("its own files");
-    }
-
-    /// A standby becomes a primary, on a timeline of its own.
-    pub(crate) fn promote(&self) {
-        let mut command = self.command("pg_ctl");
-        good(command.args(["promote", "--wait", "--silent", "--pgdata"]).arg(self.data()), &self.log());
     }
 
     /// What an SQL statement answers to the superuser: a line a row, without spaces.
@@ -246,19 +190,19 @@ impl Node {
         self.logs.as_ref().unwrap_or(&self.folder).join(format!("{}.log", self.name))
     }
 
-    fn command(&self, program: &str) -> Command {
+    pub(super) fn command(&self, program: &str) -> Command {
         match program {
             "touch" => self.programs.as_user(program, &self.folder),
             _ => self.programs.command(program, &self.folder),
         }
     }
 
-    fn listen(&self) {
+    pub(super) fn listen(&self) {
         self.configure(&format!("port = {}\nunix_socket_directories = '{}'\n", self.port, self.folder.display()));
     }
 
     /// The last line of a name counts.
-    fn configure(&self, lines: &str) {
+    pub(super) fn configure(&self, lines: &str) {
         use std::io::Write as _;
 
         let path = self.data().join("postgresql.conf");
@@ -267,7 +211,7 @@ impl Node {
     }
 }
 
-fn good(command: &mut Command, log: &Path) {
+pub(super) fn good(command: &mut Command, log: &Path) {
     let output = command.output().expect("it runs");
     let (said, log) = (String::from_utf8_lossy(&output.stderr), fs::read_to_string(log).unwrap_or_default());
     assert!(output.status.success(), "{command:?} {}: {said}\n{log}", output.status);
