@@ -85,6 +85,11 @@ impl Index {
     }
 
     #[must_use]
+    pub fn account(&self, id: ServiceAccountId) -> Option<Arc<ServiceAccount>> {
+        self.accounts.pin().get(&id).cloned()
+    }
+
+    #[must_use]
     pub fn key_count(&self) -> usize {
         self.keys.len()
     }

@@ -45,6 +45,8 @@ pub struct Pace {
     /// Whether a writer rings for the loop. A hint only: without it everything holds, a
     /// period later.
     pub doorbell: bool,
+    /// Whether other replicas' writers are listened for. A hint as well.
+    pub listen: bool,
     /// Whether nothing is answered from a database that may lose what it acknowledges.
     pub strict: bool,
 }
@@ -59,7 +61,13 @@ impl Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(10), every: Duration::from_secs(1), doorbell: true, strict: true }
+        Self {
+            lease: Duration::from_secs(10),
+            every: Duration::from_secs(1),
+            doorbell: true,
+            listen: true,
+            strict: true,
+        }
     }
 }
 

@@ -4,6 +4,21 @@
 //! choice between engines. Only [`Store::write`] changes what callers see, and it always
 //! writes the event, the audit row and the spent nonce in the same transaction.
 //!
+//! # The order of locks
+//!
+//! Where an engine lets several write at once, whoever holds a lock of this list takes only those
+//! behind it, so that nobody waits in a circle; rows of one table are taken in the order of their
+//! keys, and what is forgotten takes no row that somebody else has (`forget::delete_unlocked`).
+//!
+//! ```text
+//! replica (its own row; another's only if nobody has it) → log_head → nonce → rows of keys, accounts, …
+//!     → key_network → alert → alert_hour → notice_head → webhook → delivery → audit_head
+//! budget, usage, last_use: in transactions of their own
+//! ```
+//!
+//! Every mutation begins with `log_head`: it is alone from there on, and reads what holds until its
+//! commit. Each replica's tests run against several stores at once (`postgres_stores`).
+//!
 //! Architecture invariant: no type of sea-orm leaves this room.
 
 mod accounts;
@@ -46,7 +61,7 @@ pub use deliveries::{Channel, Claimed, Destination, Marked, Slots};
 pub use error::{Error, OpenError};
 pub use keys::KeyFilter;
 pub use log::{LogPage, PAGE as LOG_PAGE, Resume};
-pub use members::{LeftBehind, Member, Newcomer};
+pub use members::{LONGEST_LEASE, LeftBehind, Member, Newcomer};
 pub use read::{Loaded, Snapshot};
 pub use requests::CreateRequest;
 pub use server::{Incarnation, Standbys, SynchronousCommit, Weakness};

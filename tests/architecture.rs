@@ -86,6 +86,9 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     ("OsRng", &["signing/private_key"], "only entropy draws, but for the rsa crate's own kind"),
     ("Act {", &["auth", "domain/act"], "only auth says who acts"),
     ("unbounded_channel", &[], "no queue without a bound"),
+    (".alone()", &["bootstrap", "replica/fork", "store/write"], "what callers hear of waits at the barrier"),
+    ("Committed::alone", &["bootstrap", "replica/fork"], "what callers hear of waits at the barrier"),
+    (".announce(", &["jobs", "notify/disable", "replica"], "what callers hear of waits at the barrier"),
     ("private_key::", &["signing"], "the server handles public keys"),
 ];
 

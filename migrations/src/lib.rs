@@ -23,6 +23,10 @@ mod m20261127_000006_timers;
 mod m20261127_000007_signals;
 mod m20261128_000008_replicas;
 
+/// The oldest program, by the number of its last migration, that the schema of today serves. A migration
+/// that takes away what an older one needs raises it, here and in `log_head.serves_from`.
+pub const SERVES_FROM: i64 = 8;
+
 /// Every migration, oldest first.
 #[derive(Debug)]
 pub struct Migrator;

@@ -1,4 +1,4 @@
-use std::{future::Future, process::ExitCode};
+use std::{future::Future, process::ExitCode, time::Duration};
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,6 +37,9 @@ pub(super) struct Serve {
     telemetry: telemetry::Settings,
 }
 
+/// Between two tries to begin anew.
+const AGAIN: Duration = Duration::from_secs(1);
+
 impl Serve {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let Self { database, listen, serve, notify, telemetry } = self;
@@ -58,12 +61,22 @@ impl Serve {
         block_on(async {
             let stop = asked_to_stop()?;
             tokio::pin!(stop);
+            let mut begun = false;
             loop {
-                // A database that does not answer is waited for, and whoever is told to end must not be.
-                let running = tokio::select! {
-                    running = serve::start(options.clone()) => running?,
+                let started = tokio::select! {
+                    started = serve::start(options.clone()) => started,
                     () = &mut stop => return Ok(()),
                 };
+                let running = match started {
+                    // The database may still be on its way back.
+                    Err(ServeError::Open(error)) if begun => {
+                        tracing::error!(%error, "cannot begin anew yet");
+                        tokio::time::sleep(AGAIN).await;
+                        continue;
+                    }
+                    started => started?,
+                };
+                begun = true;
                 match until(running, &mut stop).await {
                     Err(ServeError::Stopped(stopped)) if stopped.may_begin_anew() => {
                         tracing::error!(%stopped, "beginning anew, from what the database holds now");

@@ -5,6 +5,7 @@ use crate::{
     grpc::{Listen, Tls},
     replica::Pace,
     signing::DEFAULT_AUDIENCE,
+    store::LONGEST_LEASE,
     watch::Limits,
 };
 
@@ -114,7 +115,7 @@ impl ServeArgs {
     #[must_use]
     pub fn pace(&self) -> Pace {
         let strict = self.durability == Durability::Strict;
-        Pace { lease: self.lease, doorbell: !self.no_doorbell, strict, ..Pace::default() }
+        Pace { lease: self.lease, listen: !self.no_doorbell, strict, ..Pace::default() }
     }
 
     #[must_use]
@@ -124,7 +125,7 @@ impl ServeArgs {
 }
 
 fn lease(text: &str) -> Result<Duration, String> {
-    between(text, Duration::from_secs(2), Duration::from_secs(60))
+    between(text, Duration::from_secs(2), LONGEST_LEASE)
 }
 
 fn age(text: &str) -> Result<Duration, String> {

@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Replica, by_any_clock};
+use super::{Proof, Replica, by_any_clock};
 use crate::{
     domain::{
         id::{Revision, Versioned},
         refusal::Refusal,
     },
     guard::{self, Guard},
-    store::Committed,
+    store::{Committed, Incarnation},
 };
 
 /// Who must answer by a mutation before it returns.
@@ -34,6 +34,32 @@ pub struct Patience {
 /// How often others are asked again, while this replica has done its part.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
 
+/// What is waited for.
+struct Wanted {
+    revision: Revision,
+    /// When its commit was acknowledged, on the clock since boot.
+    at: Duration,
+    incarnation: Incarnation,
+    everywhere: bool,
+}
+
+impl Wanted {
+    /// Whether this replica's own sync says that it will not be lost: one that began after the commit
+    /// was acknowledged, which may have been told too early, and in the same run of the server: one
+    /// that took over may have given its number to another mutation. Time never stands in for it.
+    fn is_durable(&self, proof: &Proof) -> bool {
+        let is_same = proof.incarnation == self.incarnation || !guard::on(Guard::Run);
+        let is_later = proof.asked_at >= self.at && proof.acked.revision >= self.revision;
+        is_later && is_same || !guard::on(Guard::Acked)
+    }
+
+    /// Whether every member has said that it answers by it.
+    fn is_said_by_all(&self, proof: &Proof) -> bool {
+        let by_all = if self.everywhere { proof.edge_by_all } else { proof.acked_by_all };
+        proof.settled && by_all >= self.revision
+    }
+}
+
 impl Replica {
     /// Waits at the barrier. OK only when this replica's own later sync was durable, and
     /// every member has applied the mutation, and has it at its edge where that is asked
@@ -43,25 +69,16 @@ impl Replica {
         if patience.wait == Wait::None || !guard::on(Guard::Barrier) {
             return Ok((value, revision));
         }
+        let everywhere = patience.wait == Wait::Everywhere && narrows;
+        let wanted = Wanted { revision, at, incarnation, everywhere };
         let mut proofs = self.proofs();
         let mut ask_again = ASK_AGAIN;
-        let everywhere = patience.wait == Wait::Everywhere && narrows;
         let mut ring = true;
         loop {
             let proof = *proofs.borrow_and_update();
-            // In the same run of the server: one that took over may have lost it, and given its number
-            // to another mutation.
-            let by_us = proof.asked_at >= at
-                && proof.acked.revision >= revision
-                && (proof.incarnation == incarnation || !guard::on(Guard::Run));
-            let by_all = if everywhere { proof.edge_by_all } else { proof.acked_by_all };
-            let all_said_so = proof.settled && by_all >= revision;
-            // No lease from before the commit holds then, nor an answer that was cached inside one.
-            let kept_until = if everywhere { self.shared.kept_until } else { Duration::ZERO };
-            let over_at = (at + by_any_clock(proof.longest_lease)).max(kept_until);
-            let over_in = over_at.saturating_sub(self.shared.clock.boottime());
-            let lapsed = over_in.is_zero();
-            if (by_us || !guard::on(Guard::Acked)) && (all_said_so || lapsed) {
+            let by_us = wanted.is_durable(&proof);
+            let over_in = self.over(&wanted, &proof).saturating_sub(self.shared.clock.boottime());
+            if by_us && (wanted.is_said_by_all(&proof) || over_in.is_zero()) {
                 return Ok((value, revision));
             }
             if Instant::now() >= patience.until {
@@ -71,7 +88,7 @@ impl Replica {
                 self.shared.bell.notify_one();
             }
             ring = false;
-            let rest = if lapsed { ask_again } else { ask_again.min(over_in) };
+            let rest = if over_in.is_zero() { ask_again } else { ask_again.min(over_in) };
             tokio::select! {
                 changed = proofs.changed() => changed.map_err(|_| Refusal::CommittedNotConfirmed(revision))?,
                 () = tokio::time::sleep(rest) => {
@@ -81,6 +98,12 @@ impl Replica {
                 () = tokio::time::sleep_until(patience.until) => {}
             }
         }
+    }
+
+    /// When no lease from before the commit holds any more, nor an answer that was cached inside one.
+    fn over(&self, wanted: &Wanted, proof: &Proof) -> Duration {
+        let kept_until = if wanted.everywhere { self.shared.kept_until } else { Duration::ZERO };
+        (wanted.at + by_any_clock(proof.longest_lease)).max(kept_until)
     }
 
     /// Rings for the loop, and waits for nobody: of what the service does by itself. Nobody is

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     domain::{
+        account::ServiceAccount,
         act::Act,
         event::Cause,
         id::{ApplicationId, KeyId},
@@ -47,17 +48,34 @@ pub(super) async fn rescue(store: &Store, index: &Arc<Index>) {
 
 async fn again(store: &Store, index: &Arc<Index>) -> Result<usize, Error> {
     let mut lost = Vec::new();
-    store
+    let loaded = store
         .load(|keys| {
             let was_revoked = |key: &Key| index.key(&key.hash).is_some_and(|known| known.revoked);
             let risen = keys.into_iter().filter(|key| key.revoked.is_none() && was_revoked(key));
             lost.extend(risen.map(|key| (key.application_id, key.id)));
         })
         .await?;
+    for account in &loaded.accounts {
+        tell_of_risen(index, account);
+    }
     for keys in lost.chunks(KEYS) {
         revoke(store, keys.to_vec()).await.map_err(Box::new)?;
     }
     Ok(lost.len())
+}
+
+/// Only a key of callers' callers is revoked for ever. A caller's own may be let in again by whoever
+/// took it out, so that it is for people to say.
+fn tell_of_risen(index: &Index, account: &ServiceAccount) {
+    let Some(known) = index.account(account.id) else { return };
+    let is_enabled = known.disabled && !account.disabled;
+    let kids: Vec<_> = account.keys.iter().filter(|key| known.key(&key.kid).is_none()).map(|key| &key.kid).collect();
+    if is_enabled || !kids.is_empty() {
+        tracing::error!(
+            service_account = %account.id, enabled = is_enabled, ?kids,
+            "the fork lost that this account was disabled, or that these keys of it were removed; do it again"
+        );
+    }
 }
 
 /// Nobody waits at a barrier for it: nobody was told that it is in effect again.

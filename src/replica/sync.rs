@@ -62,7 +62,7 @@ impl SyncLoop {
         let doorbell = self.replica.clone();
         let store = self.store.clone();
         let listening = tokio::spawn(async move {
-            if doorbell.shared.pace.doorbell {
+            if doorbell.shared.pace.doorbell && doorbell.shared.pace.listen {
                 store.listen(|| doorbell.shared.bell.notify_one()).await;
             }
         });
@@ -156,6 +156,7 @@ impl SyncLoop {
         // With what is said to be applied: where nothing is cached they are the same.
         self.turn.edge = self.edge.at(asked_at);
         let synced = self.store.sync(self.turn, shared.pace.unanswered()).await?;
+        let answered_at = shared.clock.boottime();
         self.turn.page = (2 * self.turn.page).min(LOG_PAGE);
         self.tell_durability(&synced);
         let acked = self.turn.applied;
@@ -187,9 +188,13 @@ impl SyncLoop {
             complete,
             time,
         });
-        for (id, beat) in self.silence.of(&members, self.turn.replica, asked_at, lapsed) {
-            if self.store.remove_silent(id, beat, shared.pace.unanswered()).await? {
-                tracing::warn!(replica = %id, "it was silent for longer than its lease, and is taken for dead");
+        let silent = self.silence.of(&members, self.turn.replica, (asked_at, answered_at), lapsed);
+        // One a turn: the lease comes first.
+        if let Some((id, beat)) = silent.into_iter().next() {
+            match self.store.remove_silent(id, beat, shared.pace.unanswered()).await {
+                Ok(true) => tracing::warn!(replica = %id, "silent for longer than its lease, and taken for dead"),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(replica = %id, %error, "a silent replica cannot be taken out yet"),
             }
         }
         Ok(any || more)
@@ -205,8 +210,9 @@ impl SyncLoop {
             tracing::warn!(%weakness, "revocations may be lost by the database: what this service promises does not hold then");
         } else if synced.standbys.hang_on_one() {
             tracing::warn!(
-                "one synchronous standby streams: when it stops, every commit waits for it, and replicas stop answering; \
-                 let two of three be a quorum"
+                waited_for = synced.standbys.waited_for,
+                "less than two standbys are there that commits may wait for: when the last one stops, commits wait, and \
+                 replicas stop answering; let one of two be enough"
             );
         }
     }

@@ -23,6 +23,11 @@ pub enum Error {
     /// A replica that has applied less than the log still holds.
     #[error("what was applied has been compacted away")]
     Behind,
+    /// An event that this program does not read as a whole.
+    #[error(
+        "event {seq} is of a newer version of portcullis, or none that any version wrote ({what}); use that version"
+    )]
+    UnknownEvent { seq: i64, what: String },
     /// The log holds, or may hold, events of a newer program.
     #[error("the log holds events of a newer version of portcullis; use that version")]
     NewerEvents,
@@ -71,7 +76,7 @@ impl From<Error> for Refusal {
             | Error::SourceForgotten => Self::StoreUnavailable,
             Error::CommitUnknown(_) | Error::Unanswered(_) | Error::TaskLost(_) => Self::CommitUnknown,
             Error::Overloaded => Self::Overloaded,
-            Error::Corrupt(_) | Error::NoEntropy(_) => Self::Internal,
+            Error::Corrupt(_) | Error::UnknownEvent { .. } | Error::NoEntropy(_) => Self::Internal,
             Error::Forked | Error::Behind => Self::FreshnessUnproven,
             Error::Refused(refusal) => *refusal,
         }

@@ -1,3 +1,4 @@
+use portcullis_migrations::SERVES_FROM;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
     IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _,
@@ -38,8 +39,6 @@ pub enum Resume {
 
 /// Events that are read at once, at most.
 pub const PAGE: u64 = 512;
-/// The number of the first migration behind which programs of one schema may serve side by side.
-const SCHEMA: i64 = 8;
 pub(super) const HEAD: i16 = 1;
 
 /// Writes the head without moving it. The row's lock is held to the end of the transaction: what
@@ -143,8 +142,8 @@ pub(super) async fn place_of(db: &impl ConnectionTrait, position: Position) -> R
 }
 
 fn read(row: event_log::Model) -> Result<Event, Error> {
-    let changes: Vec<codec::ChangeRow> =
-        serde_json::from_value(row.changes).map_err(|error| Error::Corrupt(format!("event {}: {error}", row.seq)))?;
+    let changes: Vec<codec::ChangeRow> = serde_json::from_value(row.changes)
+        .map_err(|error| Error::UnknownEvent { seq: row.seq, what: error.to_string() })?;
     Ok(Event {
         revision: Revision::new(row.seq),
         event_id: row.event_id,
@@ -166,7 +165,7 @@ impl Store {
             incarnation: String::new(),
             since: 0,
             version: event::FIRST,
-            serves_from: SCHEMA,
+            serves_from: SERVES_FROM,
         };
         // Of several replicas that begin at once, one does.
         let there = OnConflict::column(log_head::Column::Id).do_nothing().to_owned();

@@ -4,14 +4,15 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _, sea_query::Expr,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    sea_query::{Expr, ExprTrait as _},
 };
 use uuid::Uuid;
 
 use super::{
     Error, Store, codec, deliveries,
     entity::{job_claim, log_head, replica},
-    log,
+    forget, log,
 };
 use crate::domain::{event, event::Position, id::Revision};
 
@@ -41,8 +42,8 @@ pub struct Newcomer {
 /// Of a replica that answers nothing any more: it is in nobody's way.
 const EVERYTHING: i64 = i64::MAX;
 
-/// Of a program that said nothing of its lease: the longest that there is.
-const LONGEST: Duration = Duration::from_secs(60);
+/// The longest lease that a replica may have; of one that said nothing of it.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(60);
 
 pub(super) fn read(row: replica::Model) -> Member {
     let lease = u64::try_from(row.lease).ok().filter(|lease| *lease > 0).map(Duration::from_micros);
@@ -51,7 +52,7 @@ pub(super) fn read(row: replica::Model) -> Member {
         beat: row.beat,
         acked: Revision::new(row.acked_seq),
         edge: Revision::new(row.edge_seq),
-        lease: lease.unwrap_or(LONGEST),
+        lease: lease.unwrap_or(LONGEST_LEASE),
     }
 }
 
@@ -86,7 +87,9 @@ impl Store {
     pub async fn join(&self, newcomer: Newcomer) -> Result<Uuid, Error> {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_write().await?;
-            // A newer program may have written what this one could not read.
+            // A newer program may have written what this one could not read, and whoever is about to
+            // looks at the members behind the same lock.
+            log::take_head(&tx).await?;
             let version = log_head::Entity::find_by_id(log::HEAD).all(&tx).await?.pop().map(|head| head.version);
             if version.is_some_and(|version| version > event::READS) {
                 return Err(Error::NewerEvents);
@@ -119,9 +122,11 @@ impl Store {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_write().await?;
             if kept > Duration::ZERO {
+                // A beat more: silence is counted from it on, and so is what is kept.
                 replica::Entity::update_many()
+                    .col_expr(replica::Column::Beat, Expr::col(replica::Column::Beat).add(1))
                     .col_expr(replica::Column::AckedSeq, Expr::value(EVERYTHING))
-                    .col_expr(replica::Column::Lease, Expr::value(codec::micros(kept).max(1)))
+                    .col_expr(replica::Column::Lease, Expr::value(Ord::max(codec::micros(kept), 1)))
                     .filter(replica::Column::Id.eq(id))
                     .exec(&tx)
                     .await?;
@@ -136,12 +141,13 @@ impl Store {
 
     /// Takes a member out that has been silent for so long that its lease is over, unless it spoke
     /// meanwhile: `false` then. Whoever is taken out finds its row gone at its next sync, and joins
-    /// anew. On the sync loop's own connection, and given up after `within`: it waits for nobody.
+    /// anew. On the sync loop's own connection, and given up after `within`; a row that is locked stays,
+    /// since whoever locks it is alive.
     pub async fn remove_silent(&self, id: Uuid, beat: i64, within: Duration) -> Result<bool, Error> {
         self.detached_within(within, async move |store| {
             let (_turn, tx) = store.begin_sync().await?;
-            let silent = replica::Entity::delete_many().filter(replica::Column::Id.eq(id));
-            let removed = silent.filter(replica::Column::Beat.eq(beat)).exec(&tx).await?.rows_affected;
+            let silent = Condition::all().add(replica::Column::Id.eq(id)).add(replica::Column::Beat.eq(beat));
+            let removed = forget::delete_unlocked::<replica::Entity>(&tx, silent).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
             Ok(removed == 1)
         })

@@ -70,7 +70,11 @@ impl Store {
                 }
                 read(Snapshot { tx, revision: head.revision }).await
             };
-            store.answered(UNANSWERED, work).await
+            match store.answered(UNANSWERED, work).await {
+                // Nothing was to be written.
+                Err(Refusal::CommitUnknown) => Err(Refusal::StoreUnavailable),
+                answer => answer,
+            }
         });
         match task.await {
             Ok(answer) => answer,
@@ -89,7 +93,7 @@ impl Store {
         let (log_id, position) = log::head(&tx).await?;
         let mut after = String::new();
         loop {
-            let page = keys::load(&tx, &after, LOAD_PAGE).await?;
+            let page = self.answered(UNANSWERED, keys::load(&tx, &after, LOAD_PAGE)).await?;
             let Some(last) = page.last() else { break };
             after = last.id.to_string();
             each(page);

@@ -55,7 +55,8 @@ current_setting('synchronous_standby_names') <> '' AS synchronous,
 (SELECT count(*) FROM pg_stat_replication AS sender
  WHERE coalesce(sender.application_name, '') NOT IN ('pg_basebackup', 'pg_receivewal')
    AND NOT EXISTS (SELECT 1 FROM pg_replication_slots AS slot
-                   WHERE slot.active_pid = sender.pid AND slot.slot_type = 'logical')) AS streaming";
+                   WHERE slot.active_pid = sender.pid AND slot.slot_type = 'logical')) AS streaming,
+(SELECT count(*) FROM pg_stat_replication WHERE coalesce(sync_state, 'sync') IN ('sync', 'quorum')) AS waited_for";
 
 impl Store {
     /// Asks within a transaction, so that the answer is of the server which commits it.
@@ -71,7 +72,8 @@ impl Store {
             return Err(Error::Unavailable(DbErr::Custom("it is a standby; connect to the primary".to_owned())));
         }
         let streaming = u32::try_from(read::<i64>(&row, "streaming")?).unwrap_or(u32::MAX);
-        let standbys = Standbys { streaming, synchronous: read(&row, "synchronous")? };
+        let waited_for = u32::try_from(read::<i64>(&row, "waited_for")?).unwrap_or(u32::MAX);
+        let standbys = Standbys { streaming, waited_for, synchronous: read(&row, "synchronous")? };
         let fsync = read::<String>(&row, "fsync")? == "on";
         let weakness = Weakness::of(fsync, &read::<String>(&row, "synchronous_commit")?, standbys);
         let time = self.not_before(Timestamp::from_micros(read(&row, "micros")?));

@@ -44,7 +44,7 @@ async fn a_replica_that_meets_what_it_does_not_know_stops_rather_than_skip_it() 
         Rows::of(&one).await.script(unknown).await;
         for server in [one, two] {
             let why = ended_by_itself(server).await;
-            assert!(matches!(why, ServeError::Stopped(Stopped::Store(Error::Corrupt(_)))), "{why}");
+            assert!(matches!(why, ServeError::Stopped(Stopped::Store(Error::UnknownEvent { .. }))), "{why}");
         }
     }
 }

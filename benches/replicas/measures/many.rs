@@ -16,7 +16,7 @@ struct Call {
 }
 
 enum What {
-    Create(Request<portcullis::pb::CreateKeyRequest>),
+    Create(Box<Request<portcullis::pb::CreateKeyRequest>>),
     Revoke(Request<portcullis::pb::RevokeKeyRequest>),
 }
 
@@ -76,7 +76,7 @@ async fn sign(wanted: Vec<(usize, Caller, Option<String>)>, application: &str) -
             let sign = |(at, caller, key): (usize, Caller, Option<String>)| {
                 let what = match key {
                     Some(key) => What::Revoke(caller.revocation(&application, &key)),
-                    None => What::Create(caller.creation(&application)),
+                    None => What::Create(Box::new(caller.creation(&application))),
                 };
                 Call { at, what }
             };
@@ -108,7 +108,7 @@ async fn run(callers: &[Caller], calls: Vec<Call>, at_once: usize) -> (Duration,
                 let Some(Call { at, what }) = next else { return (samples, refused) };
                 let begun = Instant::now();
                 let answer = match what {
-                    What::Create(request) => callers[at].create(request).await.map(drop),
+                    What::Create(request) => callers[at].create(*request).await.map(drop),
                     What::Revoke(request) => callers[at].revoke(request).await,
                 };
                 match answer {

@@ -27,7 +27,8 @@ pub(super) fn lock_existing(path: &Path) -> Result<FileLock, OpenError> {
 }
 
 /// Whether a file is on a file system where a lock can be granted twice: to somebody new while the
-/// one who has it is cut off and does not know. What is not known to be local is not.
+/// one who has it is cut off and does not know. What is of a kind that is not known to be local is not; where
+/// the system does not say, it is.
 pub(super) fn is_networked(path: &Path) -> bool {
     #[cfg(target_os = "linux")]
     {

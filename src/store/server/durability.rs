@@ -27,14 +27,16 @@ pub enum SynchronousCommit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standbys {
     pub streaming: u32,
+    /// Those that commits may wait for; where the role may not see who is, all of them.
+    pub waited_for: u32,
     pub synchronous: bool,
 }
 
 impl Standbys {
-    /// Whether one of them alone can stop every commit.
+    /// Whether one that stops, stops every commit.
     #[must_use]
     pub fn hang_on_one(self) -> bool {
-        self.synchronous && self.streaming < 2
+        self.synchronous && self.waited_for < 2
     }
 }
 
@@ -80,14 +82,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn commits_hang_on_one_where_less_than_two_are_waited_for() {
+        let hang = |streaming, waited_for, synchronous| Standbys { streaming, waited_for, synchronous }.hang_on_one();
+        assert_eq!([hang(1, 0, false), hang(0, 0, true), hang(1, 1, true)], [false, true, true]);
+        assert_eq!([hang(2, 1, true), hang(2, 2, true)], [true, false], "one that nobody waits for helps nobody");
+    }
+
+    #[test]
     fn what_may_lose_an_acknowledged_commit_is_told_and_nothing_else() {
         let alone = Standbys::default();
-        let followed = |synchronous| Standbys { streaming: 1, synchronous };
+        let followed = |synchronous| Standbys { streaming: 1, waited_for: 1, synchronous };
         let weak = |level| Some(Weakness::AsynchronousCommit(level));
         for (fsync, level, standbys, expected) in [
             (true, "on", alone, None),
             (true, "remote_apply", followed(true), None),
-            (true, "on", Standbys { streaming: 0, synchronous: true }, None),
+            (true, "on", Standbys { synchronous: true, ..alone }, None),
             (false, "on", alone, Some(Weakness::NoFsync)),
             (true, "off", alone, weak(SynchronousCommit::Off)),
             (true, "local", followed(true), weak(SynchronousCommit::Local)),
