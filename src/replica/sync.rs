@@ -68,7 +68,12 @@ impl SyncLoop {
         });
         let ended = loop {
             let pause = match self.turn().await {
-                Ok(true) => continue,
+                // Whoever is told to stop stops, however much there is to read.
+                Ok(true) => tokio::select! {
+                    biased;
+                    () = &mut stop => break Ok(()),
+                    () = std::future::ready(()) => continue,
+                },
                 Ok(false) => self.rest(),
                 Err(stopped) => match self.go_on_after(stopped).await {
                     Ok(pause) => pause,
@@ -203,16 +208,26 @@ impl SyncLoop {
     /// Once, and whenever it changes.
     fn tell_durability(&mut self, synced: &Synced) {
         let found = (synced.weakness, synced.standbys);
-        if self.told.replace(found) == Some(found) {
+        let before = self.told.replace(found);
+        if before == Some(found) {
             return;
         }
-        if let Some(weakness) = synced.weakness {
+        let (weakness, standbys) = found;
+        if let Some(weakness) = weakness {
             tracing::warn!(%weakness, "revocations may be lost by the database: what this service promises does not hold then");
-        } else if synced.standbys.hang_on_one() {
+        } else if before.is_some_and(|(_, before)| before.synchronous) && !standbys.synchronous {
+            tracing::warn!("commits wait for no standby any more: promote none of those that were there");
+        } else if standbys.hang_on_one() {
             tracing::warn!(
-                waited_for = synced.standbys.waited_for,
+                waited_for = standbys.waited_for,
                 "less than two standbys are there that commits may wait for: when the last one stops, commits wait, and \
                  replicas stop answering; let one of two be enough"
+            );
+        }
+        if standbys.synchronous && !standbys.sees {
+            tracing::warn!(
+                "the role may not see the standbys, so that nobody notices when a commit's wait for them is cancelled; \
+                 grant it pg_read_all_stats"
             );
         }
     }

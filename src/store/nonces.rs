@@ -31,8 +31,12 @@ impl Store {
         .await
     }
 
-    /// Forgets what no replay could use any more. Answers how many there were.
+    /// Forgets what no replay could use any more. Answers how many there were. By the database's clock
+    /// as it is, if that is behind: where it was ahead and was set back, a replica that did not see it
+    /// ahead takes what is dated now.
     pub async fn forget_nonces(&self, before: Timestamp) -> Result<u64, Error> {
+        let present = self.detached(async move |store| store.present(&store.looks()).await).await?;
+        let before = before.min(present);
         self.forget::<nonce::Entity>(
             nonce::Column::ExpireTime,
             Condition::all().add(nonce::Column::ExpireTime.lt(before.micros())),

@@ -82,7 +82,7 @@ impl Store {
             let settled_for = settle(&tx, &look).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
             if turn.strict && look.standbys.synchronous && guard::on(Guard::Settings) {
-                store.settings_are_still(&look.settings).await?;
+                store.standby_has_it(&look).await?;
             }
             Ok(Synced {
                 events: page.events,

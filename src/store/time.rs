@@ -49,12 +49,17 @@ impl Store {
     /// The database's time: the server's, where there is one; the engine in the same process has
     /// this process's clock.
     pub(super) async fn time(&self, db: &impl ConnectionTrait) -> Result<Timestamp, Error> {
+        Ok(self.not_before(self.present(db).await?))
+    }
+
+    /// What the database's clock shows, also where it was set back.
+    pub(super) async fn present(&self, db: &impl ConnectionTrait) -> Result<Timestamp, Error> {
         if db.get_database_backend() != DbBackend::Postgres || self.inner.clock.is_manual() {
-            return Ok(self.not_before(self.inner.clock.now()));
+            return Ok(self.inner.clock.now());
         }
         let rows = db.query_all_raw(Statement::from_string(DbBackend::Postgres, CLOCK)).await?;
         let row = rows.first().ok_or_else(|| Error::Corrupt("the server tells no time".to_owned()))?;
-        Ok(self.not_before(Timestamp::from_micros(i64::try_get_by(row, "micros").map_err(DbErr::from)?)))
+        Ok(Timestamp::from_micros(i64::try_get_by(row, "micros").map_err(DbErr::from)?))
     }
 
     /// A clock that is set back takes the time of what is written not back with it. One that a test

@@ -49,6 +49,24 @@ fn waiting(primary: &Node) {
     primary.until("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
 }
 
+/// An operator who wants a database back that hangs cancels whatever waits, the syncs as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_that_are_all_cancelled_confirm_nothing_where_the_role_may_see_the_standbys() {
+    let fleet = Arc::new(Fleet::start(&Wish::pair()).await);
+    block_in_place(|| fleet.psql("GRANT pg_read_all_stats TO portcullis"));
+    let (key, _) = fleet.key().await;
+    let _paused = block_in_place(|| fleet.primary().pause_backend(Backend::WalSender)).expect("a walsender");
+    let revoking = cancelled(&fleet, &key);
+    for _ in 0..20 {
+        block_in_place(|| {
+            fleet.psql("SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+        });
+        tokio::time::sleep(LEASE / 10).await;
+    }
+    let answer = told_until_now(revoking).await;
+    assert!(!matches!(answer, Some(Ok(_))), "no standby has it");
+}
+
 /// The revocation is gone with its database, and its number is another mutation's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revision_of_another_run_of_the_database_confirms_nothing() {

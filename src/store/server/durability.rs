@@ -12,6 +12,11 @@ pub enum Weakness {
          set synchronous_standby_names"
     )]
     AsynchronousStandby,
+    #[error(
+        "commits wait for a consumer of logical replication, which keeps no copy of the database: name the standbys in \
+         synchronous_standby_names"
+    )]
+    LogicalStandby,
 }
 
 /// A level of `synchronous_commit` that is too weak.
@@ -29,7 +34,12 @@ pub struct Standbys {
     pub streaming: u32,
     /// Those that commits may wait for; where the role may not see who is, all of them.
     pub waited_for: u32,
+    /// Whether there is a list of those that commits wait for.
     pub synchronous: bool,
+    /// Whether one of them follows by a logical slot: what it has is no copy of the database.
+    pub logical: bool,
+    /// Whether the role may see them. Else nobody notices that a wait was cancelled.
+    pub sees: bool,
 }
 
 impl Standbys {
@@ -49,6 +59,9 @@ impl Weakness {
         }
         if let Some(level) = SynchronousCommit::weak(synchronous_commit) {
             return Some(Self::AsynchronousCommit(level));
+        }
+        if standbys.logical {
+            return Some(Self::LogicalStandby);
         }
         (standbys.streaming > 0 && !standbys.synchronous).then_some(Self::AsynchronousStandby)
     }
@@ -83,7 +96,9 @@ mod tests {
 
     #[test]
     fn commits_hang_on_one_where_less_than_two_are_waited_for() {
-        let hang = |streaming, waited_for, synchronous| Standbys { streaming, waited_for, synchronous }.hang_on_one();
+        let hang = |streaming, waited_for, synchronous| {
+            Standbys { streaming, waited_for, synchronous, ..Standbys::default() }.hang_on_one()
+        };
         assert_eq!([hang(1, 0, false), hang(0, 0, true), hang(1, 1, true)], [false, true, true]);
         assert_eq!([hang(2, 1, true), hang(2, 2, true)], [true, false], "one that nobody waits for helps nobody");
     }
@@ -91,7 +106,7 @@ mod tests {
     #[test]
     fn what_may_lose_an_acknowledged_commit_is_told_and_nothing_else() {
         let alone = Standbys::default();
-        let followed = |synchronous| Standbys { streaming: 1, waited_for: 1, synchronous };
+        let followed = |synchronous| Standbys { streaming: 1, waited_for: 1, synchronous, ..alone };
         let weak = |level| Some(Weakness::AsynchronousCommit(level));
         for (fsync, level, standbys, expected) in [
             (true, "on", alone, None),
@@ -103,6 +118,7 @@ mod tests {
             (true, "remote_write", followed(true), weak(SynchronousCommit::RemoteWrite)),
             (true, "of tomorrow", alone, weak(SynchronousCommit::Unknown)),
             (true, "on", followed(false), Some(Weakness::AsynchronousStandby)),
+            (true, "on", Standbys { logical: true, ..followed(true) }, Some(Weakness::LogicalStandby)),
         ] {
             assert_eq!(Weakness::of(fsync, level, standbys), expected, "{fsync} {level} {standbys:?}");
         }
