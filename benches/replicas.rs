@@ -39,7 +39,10 @@ mod samples;
 #[path = "replicas/watching.rs"]
 mod watching;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use clap::Parser as _;
 
@@ -73,7 +76,7 @@ struct Args {
 
 /// What every part gets.
 struct Setting {
-    cluster: Cluster,
+    cluster: Arc<Cluster>,
     report: Report,
     quick: bool,
 }
@@ -93,18 +96,30 @@ fn main() {
     runtime.shutdown_timeout(Duration::from_secs(1));
 }
 
+async fn start(on_disk: bool) -> Cluster {
+    let started = tokio::task::spawn_blocking(move || Cluster::start(&Options { on_disk, ..Options::default() }));
+    started.await.expect("a PostgreSQL")
+}
+
 async fn run(args: &Args) {
     let begun = Instant::now();
     let report = Report::new(args.json);
     report.say(&machine::describe(args.memory));
+    let mut shared = None;
     for measure in MEASURES {
         if !args.only.is_empty() && !args.only.iter().any(|name| name == measure.name) {
             continue;
         }
-        // Each has a server of its own, so that none is measured on what another left behind.
-        let on_disk = !args.memory;
-        let cluster = tokio::task::spawn_blocking(move || Cluster::start(&Options { on_disk, ..Options::default() }));
-        let setting = Setting { cluster: cluster.await.expect("a PostgreSQL"), report, quick: args.quick };
+        // Each has a server of its own, so that none is measured on what another left behind; but to
+        // start one takes longer than a quick look.
+        let cluster = match shared.take().filter(|_| args.quick && !measure.changes_the_server) {
+            Some(cluster) => cluster,
+            None => Arc::new(start(!args.memory).await),
+        };
+        if !measure.changes_the_server {
+            shared = Some(Arc::clone(&cluster));
+        }
+        let setting = Setting { cluster, report, quick: args.quick };
         report.head(measure.name, measure.what);
         measure.run(&setting).await;
     }

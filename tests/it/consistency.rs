@@ -110,6 +110,7 @@ async fn an_answer_rests_on_min_revision_or_a_later_one() {
     let answer = verify_from(&server, &made.secret, made.revision).await.expect("verify");
     assert_eq!((answer.verdict(), answer.revision), (pb::Verdict::Valid, made.revision));
 
+    at_rest(&server).await;
     let revoked = revoke(&server, &key, pb::RevokeWait::None).await.expect("revoke");
     let answer = verify_from(&server, &made.secret, 0).await.expect("verify");
     assert_eq!(

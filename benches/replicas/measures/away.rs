@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(super) async fn measure(setting: &Setting) {
-    for (lease, pause) in setting.full_or(&[("2s", 8), ("10s", 20)][..], &[("2s", 4)][..]) {
+    for (lease, pause) in setting.full_or(&[("2s", 8), ("10s", 20)][..], &[("2s", 3)][..]) {
         paused(setting, lease, Duration::from_secs(*pause)).await;
     }
 }
@@ -31,7 +31,7 @@ async fn paused(setting: &Setting, lease: &str, pause: Duration) {
     let mut key = || keys.next().expect("keys enough").clone();
     let watching = Watching::start(caller.clone(), good.secret.into(), Duration::from_millis(5));
 
-    let node = (*setting.cluster).clone();
+    let node = (**setting.cluster).clone();
     let stopped = spawn_blocking(move || node.pause()).await.expect("a thread");
     let away = Instant::now();
     let hurried = revoking(caller, &application, &key(), Duration::from_secs(3));

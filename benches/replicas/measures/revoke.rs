@@ -13,7 +13,7 @@ pub(super) async fn alone(setting: &Setting) {
 }
 
 pub(super) async fn with_a_standby(setting: &Setting) {
-    let primary = (*setting.cluster).clone();
+    let primary = (**setting.cluster).clone();
     let standby = tokio::task::spawn_blocking(move || primary.standby("standby", Sync::Yes)).await;
     let _standby = standby.expect("a standby");
     by_replicas(setting, ", a synchronous standby").await;
