@@ -22,7 +22,7 @@ use super::{
 };
 use crate::domain::{
     account::Role,
-    event::{ApplicationChange, Cause, Change, KeyChange},
+    event::{self, ApplicationChange, Cause, Change, KeyChange},
     id::KeyId,
     key::{KeyEnvironment, KeyType, RevokeReason},
     limit::QuotaPeriod,
@@ -60,6 +60,16 @@ pub(super) enum ChangeRow {
 }
 
 impl ChangeRow {
+    /// The first version of events that reads all of it. A field that is added to a row stands in events
+    /// only where it says more than its default does, and then its version is named here.
+    pub(super) fn version(&self) -> Result<i64, Error> {
+        let cause = match self {
+            Self::Key { row: _, cause } | Self::Application { row: _, cause } => cause.clone(),
+            Self::ServiceAccount { row: _, keys: _ } => None,
+        };
+        Ok(read_cause(cause)?.map_or(event::FIRST, Cause::since))
+    }
+
     pub(super) fn read(self) -> Result<Change, Error> {
         Ok(match self {
             Self::Key { row, cause } => {

@@ -23,6 +23,9 @@ pub enum Error {
     /// A replica that has applied less than the log still holds.
     #[error("what was applied has been compacted away")]
     Behind,
+    /// It may be written when every replica reads it.
+    #[error("events of version {version} are not read by every replica yet; upgrade all of them")]
+    OlderReplica { version: i64 },
     /// An event that this program does not read as a whole.
     #[error(
         "event {seq} is of a newer version of portcullis, or none that any version wrote ({what}); use that version"
@@ -70,6 +73,7 @@ impl From<Error> for Refusal {
         tracing::error!(%error, "store: {error}");
         match error {
             Error::Unavailable(_)
+            | Error::OlderReplica { .. }
             | Error::Weak(_)
             | Error::NewerEvents
             | Error::NotRegistered

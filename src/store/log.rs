@@ -129,6 +129,17 @@ pub(super) async fn after(db: &impl ConnectionTrait, revision: Revision, page: u
     Ok(LogPage { events, more })
 }
 
+/// Refuses an event that a replica of an older version would stop at.
+pub(super) async fn must_be_read(db: &impl ConnectionTrait, changes: &[codec::ChangeRow]) -> Result<(), Error> {
+    for change in changes {
+        let version = change.version()?;
+        if version > event::FIRST && !admit(db, version).await? {
+            return Err(Error::OlderReplica { version });
+        }
+    }
+    Ok(())
+}
+
 /// Whether a place is in this history.
 pub(super) async fn place_of(db: &impl ConnectionTrait, position: Position) -> Result<Resume, Error> {
     let row = event_log::Entity::find_by_id(position.revision.number()).all(db).await?.pop();

@@ -112,6 +112,7 @@ impl Store {
                 report.add(at, written.before, written.after);
                 changes.extend(written.change);
             }
+            log::must_be_read(&db, &changes).await?;
             let event_id = self.inner.entropy.uuid(now)?;
             log::append(&db, tx::event_row(revision, event_id, now, &changes)?).await?;
             revision

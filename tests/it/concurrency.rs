@@ -55,12 +55,15 @@ pub(crate) fn held() -> Setup {
     Setup { pace: Pace { every: Duration::from_hours(1), doorbell: false, ..Pace::default() }, ..Setup::default() }
 }
 
-/// Lets the loop turn until the call is answered.
+/// Lets the loop turn until the call is answered; afterwards it stands still again.
 pub(crate) async fn while_ringing<T>(server: &Server, call: impl Future<Output = T>) -> T {
     tokio::pin!(call);
     for _ in 0..300 {
         tokio::select! {
-            answer = &mut call => return answer,
+            answer = &mut call => {
+                server.at_rest().await;
+                return answer;
+            }
             _ = tokio::time::timeout(Duration::from_millis(30), server.running().replica().sync_pass()) => {}
         }
     }

@@ -81,23 +81,6 @@ fn revoking(server: &Arc<Server>, key: &pb::Key) -> tokio::task::JoinHandle<Resu
     tokio::spawn(async move { revoke(&server, &key, pb::RevokeWait::Everywhere).await })
 }
 
-async fn syncs(server: &Server) -> i64 {
-    Rows::of(&server).await.number("SELECT beat FROM replica").await
-}
-
-/// Waits until no turn is under way: the one that says what was applied may still be. Answers how many
-/// there were.
-async fn at_rest(server: &Server) -> i64 {
-    let mut before = syncs(server).await;
-    loop {
-        tokio::time::sleep(TURNS).await;
-        match syncs(server).await {
-            same if same == before => return same,
-            more => before = more,
-        }
-    }
-}
-
 const SOON: Duration = Duration::from_secs(5);
 /// Some turns of the quick loop.
 const TURNS: Duration = Duration::from_millis(300);
@@ -110,6 +93,7 @@ async fn an_answer_rests_on_min_revision_or_a_later_one() {
     let answer = verify_from(&server, &made.secret, made.revision).await.expect("verify");
     assert_eq!((answer.verdict(), answer.revision), (pb::Verdict::Valid, made.revision));
 
+    server.at_rest().await;
     let revoked = revoke(&server, &key, pb::RevokeWait::None).await.expect("revoke");
     let answer = verify_from(&server, &made.secret, 0).await.expect("verify");
     assert_eq!(
@@ -209,7 +193,7 @@ async fn a_valid_may_be_kept_as_long_as_application_lease_and_key_allow() {
         async move { cache_ttl(server, &secret).await }
     };
     assert_eq!(kept(&made.secret).await, Some(Duration::from_millis(1500)), "as long as the application lets it");
-    at_rest(&server).await;
+    server.at_rest().await;
     // The loop is held, the clock stands still: the lease of 10 s is what was moved less than that.
     server.setup.clock.advance(Duration::from_millis(9_250));
     assert_eq!(kept(&made.secret).await, Some(Duration::from_millis(750)), "the rest of the lease");
@@ -439,7 +423,7 @@ async fn where_nothing_is_kept_a_revocation_takes_no_more_syncs_than_it_did() {
     let made = create_unconfirmed(&server).await;
     verify_from(&server, &made.secret, made.revision).await.expect("applied");
     let rows = Rows::of(&server).await;
-    let before = at_rest(&server).await;
+    let before = server.at_rest().await;
     let everywhere = revoking(&server, &made.key.expect("key"));
     while rows.number("SELECT seq FROM log_head").await == made.revision {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -447,7 +431,7 @@ async fn where_nothing_is_kept_a_revocation_takes_no_more_syncs_than_it_did() {
     // One ring: the sync that reads it, and at once the one that says so.
     server.turn().await;
     timeout(SOON, everywhere).await.expect("no later sync is needed").expect("task").expect("revoke");
-    assert_eq!(syncs(&server).await - before, 2);
+    assert_eq!(server.turns().await - before, 2);
 }
 
 #[tokio::test]
@@ -456,9 +440,9 @@ async fn a_revocation_that_waits_does_not_drive_the_loop() {
     let_cache(&server, Duration::from_secs(1)).await;
     let made = server.key().await;
     assert_eq!(cache_ttl(&server, &made.secret).await, Some(Duration::from_secs(1)));
-    let (begun, before) = (Instant::now(), syncs(&server).await);
+    let (begun, before) = (Instant::now(), server.turns().await);
     server.revoke(&made.key.expect("key")).await;
-    let (waited, made) = (begun.elapsed(), syncs(&server).await - before);
+    let (waited, made) = (begun.elapsed(), server.turns().await - before);
     assert!(
         (Duration::from_millis(900)..Duration::from_secs(3)).contains(&waited),
         "as soon as it is over: {waited:?}"

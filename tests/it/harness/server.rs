@@ -21,7 +21,7 @@ use portcullis::{
 use prost::Message;
 use tonic::{Status, Streaming, transport::Channel};
 
-use super::{Data, Headers, Persona, call, test_key};
+use super::{Data, Headers, Persona, Rows, call, test_key};
 
 /// What a test wants of its server.
 #[derive(Debug, Clone)]
@@ -247,6 +247,24 @@ impl Server {
             turned = proofs.changed() => turned.expect("a living replica"),
             // Rings for it, and waits its whole time on a clock that stands still.
             () = replica.sync_pass() => {}
+        }
+    }
+
+    /// How often the sync loop has turned.
+    pub(crate) async fn turns(&self) -> i64 {
+        Rows::of(self).await.number("SELECT beat FROM replica").await
+    }
+
+    /// Waits until no turn is under way: the one that says what was applied may still be. Answers how
+    /// many there were.
+    pub(crate) async fn at_rest(&self) -> i64 {
+        let mut before = self.turns().await;
+        loop {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            match self.turns().await {
+                same if same == before => return same,
+                more => before = more,
+            }
         }
     }
 
