@@ -4,9 +4,6 @@ use tokio::task::JoinSet;
 
 use crate::{Setting, deployment::Deployment, figure::Figure};
 
-/// Enough for a few looks at them.
-const EACH: usize = 10;
-
 pub(super) async fn measure(setting: &Setting) {
     let deployment = Deployment::make(&setting.cluster).await;
     let replica = deployment.replica(&["--lease", "10s"]).await;
@@ -20,10 +17,12 @@ pub(super) async fn measure(setting: &Setting) {
     setting.report.print(&Figure::new("idle").with("sessions", sessions()));
 
     let mut busy = JoinSet::new();
+    // Enough for a few looks at them.
+    let each = setting.full_or(10, 2);
     for _ in 0..64 {
         let (caller, application) = (caller.clone(), application.clone());
         busy.spawn(async move {
-            for _ in 0..EACH {
+            for _ in 0..each {
                 let _ = caller.create(caller.creation(&application)).await;
                 let _ = caller.list(&application).await;
             }

@@ -10,6 +10,10 @@ use crate::{
     watching::{Watching, back, lapse},
 };
 
+/// How long it stays cut off beyond its lease, and is watched afterwards.
+const LONG: Duration = Duration::from_secs(3);
+const SHORT: Duration = Duration::from_secs(1);
+
 pub(super) async fn measure(setting: &Setting) {
     for (lease, seconds) in setting.full_or(&[("2s", 2), ("10s", 10)][..], &[("2s", 2)][..]) {
         let lease_time = Duration::from_secs(*seconds);
@@ -37,10 +41,11 @@ async fn cut(setting: &Setting, lease: &str, lease_time: Duration, way: Way) {
     let (first, others) = keys.split_first().expect("keys");
     let slow = revoke_each(caller, &application, std::slice::from_ref(first)).await.max();
     let then = revoke_each(caller, &application, others).await;
-    tokio::time::sleep((cut + lease_time + Duration::from_secs(2)).saturating_duration_since(Instant::now())).await;
+    tokio::time::sleep((cut + lease_time + setting.full_or(LONG, SHORT)).saturating_duration_since(Instant::now()))
+        .await;
     proxy.set(Way::Open);
     let healed = Instant::now();
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(setting.full_or(LONG, SHORT)).await;
     let asked = watching.end().await;
     let lapse = lapse(&asked, cut, healed);
     let how = if way == Way::Silent { "without a word" } else { "and its connections end" };

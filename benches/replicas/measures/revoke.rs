@@ -9,22 +9,22 @@ use crate::{
 const REST: Duration = Duration::from_millis(1500);
 
 pub(super) async fn alone(setting: &Setting) {
-    by_replicas(setting, "").await;
+    by_replicas(setting, setting.full_or(&[1, 3, 5], &[1, 3]), "").await;
 }
 
 pub(super) async fn with_a_standby(setting: &Setting) {
     let primary = (**setting.cluster).clone();
     let standby = tokio::task::spawn_blocking(move || primary.standby("standby", Sync::Yes)).await;
     let _standby = standby.expect("a standby");
-    by_replicas(setting, ", a synchronous standby").await;
+    by_replicas(setting, setting.full_or(&[1, 3, 5], &[3]), ", a synchronous standby").await;
 }
 
-async fn by_replicas(setting: &Setting, beside: &str) {
+async fn by_replicas(setting: &Setting, counts: &[usize], beside: &str) {
     let samples = setting.full_or(300, 50);
     let deployment = Deployment::make(&setting.cluster).await;
     let mut replicas = Vec::new();
     let mut application = None;
-    for many in setting.full_or(&[1, 3, 5][..], &[1, 3][..]) {
+    for many in counts {
         replicas.extend(deployment.replicas(many - replicas.len(), "10s").await);
         let caller = &replicas.first().expect("a replica").caller;
         if application.is_none() {
