@@ -1,4 +1,4 @@
-use sea_orm::DbErr;
+use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 use crate::{domain::refusal::Refusal, entropy::NoEntropy};
 
@@ -61,9 +61,15 @@ impl From<DbErr> for Error {
         match error {
             DbErr::Type(what) | DbErr::Json(what) => Self::Corrupt(what),
             DbErr::TryIntoErr { .. } => Self::Corrupt(error.to_string()),
+            // It was read, and is not what its column says.
+            DbErr::Query(RuntimeErr::SqlxError(ref what)) if is_of_a_value(what) => Self::Corrupt(error.to_string()),
             other => Self::Unavailable(other),
         }
     }
+}
+
+fn is_of_a_value(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))
 }
 
 /// The one place where the inside of a database error stops: it is logged here and goes
