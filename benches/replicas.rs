@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! cargo bench --bench replicas                       # all of it, in less than ten minutes
-//! cargo bench --bench replicas -- --quick            # a little of each, in less than one
-//! cargo bench --bench replicas -- --memory --json revoke killed
+//! cargo bench --bench replicas -- --quick            # a little of each, in about one
+//! cargo bench --bench replicas -- --memory --json revoke dead
 //! ```
 
 #![allow(
@@ -53,7 +53,7 @@ use postgres::{Cluster, Options};
 /// Measure several replicas on one PostgreSQL
 #[derive(Debug, Clone, clap::Parser)]
 struct Args {
-    /// A little of each, in less than a minute
+    /// A little of each, in about a minute
     #[arg(long)]
     quick: bool,
 

@@ -26,7 +26,7 @@ async fn paused(setting: &Setting, lease: &str, pause: Duration) {
     let caller = &replicas.first().expect("a replica").caller;
     let application = caller.application().await;
     let good = caller.create(caller.creation(&application)).await.expect("a key");
-    let keys = make_keys(caller, &application, 300).await;
+    let keys = make_keys(caller, &application, setting.full_or(300, 100)).await;
     let mut keys = keys.iter();
     let mut key = || keys.next().expect("keys enough").clone();
     let watching = Watching::start(caller.clone(), good.secret.into(), Duration::from_millis(5));

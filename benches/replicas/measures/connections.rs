@@ -9,7 +9,7 @@ pub(super) async fn measure(setting: &Setting) {
     let replica = deployment.replica(&["--lease", "10s"]).await;
     let caller = &replica.caller;
     let application = caller.application().await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(setting.full_or(Duration::from_secs(3), Duration::from_secs(1))).await;
     let sessions = || {
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'portcullis'";
         deployment.database.psql(sql)

@@ -36,7 +36,7 @@ pub(super) async fn measure(setting: &Setting) {
     for (name, revoke) in [("CreateKey", false), ("RevokeKey", true)] {
         for (at_once, over) in setting.full_or(&[(1, 1), (8, 1), (64, 1), (8, 3), (64, 3)][..], &[(1, 1), (8, 3)][..]) {
             let (at_once, over) = (*at_once, *over);
-            let calls = setting.full_or(1000, 120).min(at_once * setting.full_or(300, 50));
+            let calls = setting.full_or(1000, 120).min(at_once * setting.full_or(300, 40));
             let prepared = (0..calls).map(|n| {
                 let at = n % over;
                 let caller = callers[at].clone();

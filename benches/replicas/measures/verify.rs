@@ -17,7 +17,7 @@ pub(super) async fn measure(setting: &Setting) {
     let good = first.caller.create(first.caller.creation(&application)).await.expect("a key");
     let secret: Arc<str> = good.secret.into();
     let keys = make_keys(&first.caller, &application, many).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(setting.full_or(Duration::from_secs(1), Duration::from_millis(300))).await;
 
     let watching = Watching::start(second.caller.clone(), Arc::clone(&secret), Duration::ZERO);
     tokio::time::sleep(setting.full_or(Duration::from_secs(3), Duration::from_millis(500))).await;
