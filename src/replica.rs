@@ -176,7 +176,7 @@ impl Replica {
             strict: pace.strict,
         };
         let sync = SyncLoop::new(store.clone(), replica.clone(), Arc::clone(&index), Arc::clone(&tail), edge, turn);
-        Ok(Joined { replica, index, tail, sync, log_id: loaded.log_id })
+        Ok(Joined { id, replica, index, tail, sync, log_id: loaded.log_id })
     }
 
     /// Whether an answer from the index may be given now.
@@ -287,6 +287,8 @@ pub fn by_any_clock(duration: Duration) -> Duration {
 /// A replica that has joined.
 #[derive(Debug)]
 pub struct Joined {
+    /// Of its row, until it is taken out and joins anew.
+    pub id: uuid::Uuid,
     pub replica: Replica,
     pub index: Arc<Index>,
     pub tail: Arc<Tail>,

@@ -168,7 +168,7 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     if let (true, Some(weakness)) = (pace.strict && guard::on(Guard::Durability), weakness) {
         return Err(ServeError::Weak(weakness));
     }
-    let Joined { replica, index, tail, sync, log_id } = Replica::join(&store, &clock, pace).await?;
+    let Joined { id, replica, index, tail, sync, log_id } = Replica::join(&store, &clock, pace).await?;
 
     let (stop_sync, stopped) = watch::channel(false);
     let sync = tokio::spawn(sync.run(said(stopped)));
@@ -244,7 +244,7 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
         drain,
     };
     let ended = tokio::spawn(tasks.run(told));
-    tracing::info!(%address, tls = has_tls, keys = index.key_count(), "serving");
+    tracing::info!(%address, tls = has_tls, keys = index.key_count(), replica = %id, "serving");
     Ok(Running { address, has_tls, store, replica, usage, signals, jobs: handles, stop, ended })
 }
 

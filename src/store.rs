@@ -56,7 +56,7 @@ mod write;
 
 pub use audit::{AuditFilter, Order as AuditOrder};
 pub use budgets::{Ask, AskSpan, Grant, HandedOut, Unspent};
-pub use connect::Store;
+pub use connect::{Store, Unreached};
 pub use deliveries::{Channel, Claimed, Destination, Marked, Slots};
 pub use error::{Error, OpenError};
 pub use keys::KeyFilter;

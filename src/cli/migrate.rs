@@ -12,7 +12,9 @@ use crate::{config::DatabaseArgs, store::Store};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  portcullis migrate --database-url sqlite:///var/lib/portcullis/portcullis.db")]
+  portcullis migrate --database-url sqlite:///var/lib/portcullis/portcullis.db
+
+On PostgreSQL the owner of the schema does it; PORTCULLIS_DATABASE_URL keeps the password to yourself.")]
 pub(super) struct Migrate {
     #[command(flatten)]
     database: DatabaseArgs,

@@ -19,6 +19,8 @@ pub struct SyncLoop {
     turn: Turn,
     silence: Silence,
     told: Option<(Option<Weakness>, Standbys)>,
+    /// Why nothing is answered, as it was said.
+    refused: Option<Weakness>,
 }
 
 /// Why a replica must not serve any more.
@@ -52,7 +54,7 @@ impl SyncLoop {
         edge: Edge,
         turn: Turn,
     ) -> Self {
-        Self { store, replica, index, tail, edge, turn, silence: Silence::default(), told: None }
+        Self { store, replica, index, tail, edge, turn, silence: Silence::default(), told: None, refused: None }
     }
 
     /// Runs until `stop` is done, then takes the replica's row away; or until the replica
@@ -114,7 +116,9 @@ impl SyncLoop {
             }
             Stopped::Store(Error::Weak(weakness)) => {
                 self.replica.shared.lease.void();
-                tracing::error!(%weakness, "no answer rests on a database that may lose what it acknowledges");
+                if self.refused.replace(weakness) != Some(weakness) {
+                    tracing::error!(%weakness, "no answer rests on a database that may lose what it acknowledges");
+                }
                 Ok(RETRY)
             }
             Stopped::Store(error @ Error::Unanswered(_)) => {
@@ -137,6 +141,7 @@ impl SyncLoop {
         let edge = self.edge.at(shared.clock.boottime());
         let newcomer = Newcomer { loaded: self.turn.applied, edge, lease: shared.pace.lease };
         self.turn.replica = self.store.join(newcomer).await?;
+        tracing::info!(replica = %self.turn.replica, "joined anew");
         Ok(())
     }
 
@@ -207,6 +212,9 @@ impl SyncLoop {
 
     /// Once, and whenever it changes.
     fn tell_durability(&mut self, synced: &Synced) {
+        if self.refused.take().is_some() {
+            tracing::info!("the database loses nothing that it acknowledges any more: answering again");
+        }
         let found = (synced.weakness, synced.standbys);
         let before = self.told.replace(found);
         if before == Some(found) {

@@ -22,6 +22,7 @@ use super::{DatabaseUrl, Error, OpenError, lock::FileLock, url::Place};
 use crate::{clock::Clock, entropy::Entropy};
 use connections::Connections;
 pub(super) use detached::UNANSWERED;
+pub use postgres::Unreached;
 pub(super) use postgres::doorbell;
 pub(super) use sqlite::immediate;
 use turns::{Turns, WriteTurn};
@@ -63,12 +64,16 @@ impl Store {
     pub async fn open(url: &DatabaseUrl, clock: Clock, entropy: Entropy) -> Result<Self, OpenError> {
         let lock = match &url.0 {
             Place::Sqlite(path) => Some(sqlite::lock_existing(path)?),
-            Place::Postgres(_) => None,
+            Place::Postgres(server) => {
+                let unreached = |error| OpenError::Unreached { url: url.clone(), error };
+                postgres::reach(server).await.map_err(unreached)?;
+                None
+            }
         };
         let statements = Arc::new(AtomicU64::new(0));
         // Boxed, as below: whoever starts a server would carry all of it.
         let connections = Box::pin(Connections::open(url, &statements, false)).await?;
-        schema::check(&connections.pool).await?;
+        schema::check(&connections.pool, url.is_shared()).await?;
         let inner = Inner {
             url: url.clone(),
             connections: RwLock::new(connections),
@@ -98,8 +103,10 @@ impl Store {
                 let _lock = sqlite::make(path).await?;
                 Box::pin(schema::migrate(sqlite::connect(path, 1, &Arc::default()).await?)).await
             }
-            Place::Postgres(url) => {
-                let database = postgres::connect_one(url).await?;
+            Place::Postgres(server) => {
+                let unreached = |error| OpenError::Unreached { url: url.clone(), error };
+                postgres::reach(server).await.map_err(unreached)?;
+                let database = postgres::connect_one(server).await?;
                 postgres::lock_migrations(&database).await?;
                 Box::pin(schema::migrate(database)).await
             }

@@ -94,6 +94,13 @@ pub enum OpenError {
     InUse { path: String, lock: String },
     #[error("{path}: {error}")]
     Io { path: String, error: std::io::Error },
+    #[error("{url}: {error}")]
+    Unreached { url: super::DatabaseUrl, error: super::Unreached },
+    #[error(
+        "there is no schema here that this role may see: run `portcullis migrate` as the owner of the database, or let \
+         this role use what it has made"
+    )]
+    NoSchema,
     #[error("there is no database at {0}; make it with `portcullis migrate`")]
     Missing(String),
     #[error("the schema is older than this program ({pending} migrations to apply); run `portcullis migrate`")]

@@ -8,7 +8,7 @@ use std::{
 use sea_orm::{
     ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbErr, Statement,
     sqlx::{
-        ConnectOptions as _, PgPool,
+        ConnectOptions as _, Connection as _, PgConnection, PgPool,
         postgres::{PgConnectOptions, PgPoolOptions},
     },
 };
@@ -77,6 +77,27 @@ impl Pool<'_> {
             .map_sqlx_postgres_opts(move |_| postgres.clone());
         Ok(count_statements(Database::connect(options).await?, statements))
     }
+}
+
+/// Whether the server answers, and lets this role in: a pool only says that it waited.
+pub(super) async fn reach(url: &SecretString) -> Result<(), Unreached> {
+    let options = session(url)?;
+    match tokio::time::timeout(BUSY, PgConnection::connect_with(&options)).await {
+        Ok(Ok(connection)) => Ok(connection.close().await?),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Unreached::Silent(BUSY)),
+    }
+}
+
+/// Why a server was not reached.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreached {
+    #[error(transparent)]
+    Url(#[from] DbErr),
+    #[error("{0}")]
+    Refused(#[from] sea_orm::sqlx::Error),
+    #[error("no answer within {0:?}")]
+    Silent(Duration),
 }
 
 /// The only connection of a pool: what it does to its session lasts until it is closed.

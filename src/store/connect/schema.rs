@@ -24,8 +24,11 @@ pub(super) async fn migrate(database: DatabaseConnection) -> Result<usize, OpenE
 
 /// A schema that a newer version has made may serve this one, too: while both run side by side, or
 /// when this one must come back. It says so itself.
-pub(super) async fn check(database: &DatabaseConnection) -> Result<(), OpenError> {
+pub(super) async fn check(database: &DatabaseConnection, is_shared: bool) -> Result<(), OpenError> {
     let Standing { pending, unknown, known } = Migrator::standing(database).await?;
+    if is_shared && pending == known {
+        return Err(OpenError::NoSchema);
+    }
     if pending > 0 {
         return Err(OpenError::NotMigrated { pending });
     }
