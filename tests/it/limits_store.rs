@@ -65,6 +65,7 @@ async fn what_a_spender_that_stops_gives_back_the_others_spend() {
     let at_hand = u64::try_from(before - 10).expect("no less than was spent");
     assert!(at_hand > 0, "{before} were granted");
     assert_eq!(other.all(&key).await, 90 - at_hand, "all but what the first has in hand");
+    one.settled().await;
     one.budgets.give_back().await.expect("given back");
     one.budgets.give_back().await.expect("a repeat finds nothing");
     assert_eq!(other.all(&key).await, 0, "it was told that there is nothing a moment ago");
@@ -112,6 +113,8 @@ async fn no_window_sees_more_than_its_limit_whatever_becomes_of_limits_and_spend
                     is_whole = false;
                 }
                 1 => {
+                    // What comes for it afterwards would be lost.
+                    spenders[who].settled().await;
                     spenders[who].budgets.give_back().await.expect("given back");
                     spenders[who] = shop.spender();
                 }

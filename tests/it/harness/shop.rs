@@ -117,9 +117,13 @@ impl Spender {
     /// again, and does not wait for the answer.
     pub(crate) async fn all_again(&self, key: &Key) -> u64 {
         let first = u64::from(self.call(key, 1).await);
-        // Answered behind it, since one loop asks for all.
-        self.look(&self::key(&[(1, 1)])).await;
+        self.settled().await;
         first + self.all(key).await
+    }
+
+    /// Waits until all that it has asked for is answered: one loop asks for all, one after the other.
+    pub(crate) async fn settled(&self) {
+        self.look(&self::key(&[(1, 1)])).await;
     }
 
     pub(crate) async fn look(&self, key: &Key) -> Vec<Balance> {
