@@ -91,10 +91,6 @@ const WAITING: usize = 4096;
 /// How long a call waits for one to be answered.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A second in all, in which a chunk that was asked for arrives, or never does.
-const ON_ITS_WAY: usize = 100;
-const A_MOMENT: Duration = Duration::from_millis(10);
-
 impl Budgets {
     /// And the loop that fills them.
     #[must_use]
@@ -185,23 +181,12 @@ impl Budgets {
     /// Gives back what was not spent, once, at the end: whoever spends afterwards finds
     /// nothing at hand.
     pub async fn give_back(&self) -> Result<(), Error> {
-        // What is on its way is had first: it would come too late to be given back.
-        for _ in 0..ON_ITS_WAY {
-            if !self.is_refilling() {
-                break;
-            }
-            tokio::time::sleep(A_MOMENT).await;
-        }
         let boottime = self.clock.boottime();
         let unspent: Vec<_> = {
             let keys = self.keys.pin();
             keys.values().flat_map(|purses| purses.lock().empty(purses.key, boottime)).collect()
         };
         if unspent.is_empty() { Ok(()) } else { self.store.give_back(unspent).await }
-    }
-
-    fn is_refilling(&self) -> bool {
-        self.keys.pin().values().any(|purses| purses.refilling.load(Ordering::Acquire))
     }
 
     /// Forgets keys whose windows are all over, and that nobody asked about since the last
