@@ -16,6 +16,7 @@ use std::{
 };
 
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _};
+use secrecy::SecretString;
 use tokio::sync::{Mutex, Notify, Semaphore};
 
 use super::{DatabaseUrl, Error, OpenError, lock::FileLock, url::Place};
@@ -65,8 +66,7 @@ impl Store {
         let lock = match &url.0 {
             Place::Sqlite(path) => Some(sqlite::lock_existing(path)?),
             Place::Postgres(server) => {
-                let unreached = |error| OpenError::Unreached { url: url.clone(), error };
-                postgres::reach(server).await.map_err(unreached)?;
+                reach(url, server).await?;
                 None
             }
         };
@@ -104,8 +104,7 @@ impl Store {
                 Box::pin(schema::migrate(sqlite::connect(path, 1, &Arc::default()).await?)).await
             }
             Place::Postgres(server) => {
-                let unreached = |error| OpenError::Unreached { url: url.clone(), error };
-                postgres::reach(server).await.map_err(unreached)?;
+                reach(url, server).await?;
                 let database = postgres::connect_one(server).await?;
                 postgres::lock_migrations(&database).await?;
                 Box::pin(schema::migrate(database)).await
@@ -203,4 +202,8 @@ impl Store {
     pub(super) async fn begin_read(&self) -> Result<DatabaseTransaction, DbErr> {
         self.connections().pool.begin().await
     }
+}
+
+async fn reach(url: &DatabaseUrl, server: &SecretString) -> Result<(), OpenError> {
+    postgres::reach(server).await.map_err(|error| OpenError::Unreached { url: url.clone(), error })
 }

@@ -16,34 +16,32 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 const AGAIN: usize = 2;
 
 impl Store {
-    /// The database's time, and the clock since boot from before it was asked for: who carries it on by
-    /// that clock is ahead by what the answer took, never behind; and stays so until the database has
-    /// caught up. What a machine has slept through is asked again.
+    /// The database's time, and when it was asked for: see [`Store::asked_at_once`].
     pub(super) async fn time_and_at(&self, db: &impl ConnectionTrait) -> Result<(Duration, Timestamp), Error> {
-        let mut again = 0..AGAIN;
-        loop {
-            let at = self.inner.clock.boottime();
-            let time = self.time(db).await?;
-            if self.is_at_once(at) || again.next().is_none() {
-                return Ok((at, time));
-            }
-        }
+        self.asked_at_once(|| self.time(db)).await
     }
 
     /// As [`Store::time_and_at`], with all that the server says of itself.
     pub(super) async fn look_and_at(&self, db: &impl ConnectionTrait) -> Result<(Duration, ServerLook), Error> {
+        self.asked_at_once(|| self.look_at_server(db)).await
+    }
+
+    /// An answer that says what time it is, and the clock since boot from before it was asked for: who
+    /// carries it on by that clock is ahead by what the answer took, never behind; and stays so until
+    /// the database has caught up. What a machine has slept through is asked again.
+    async fn asked_at_once<T, Asked>(&self, ask: impl Fn() -> Asked) -> Result<(Duration, T), Error>
+    where
+        Asked: Future<Output = Result<T, Error>>,
+    {
         let mut again = 0..AGAIN;
         loop {
             let at = self.inner.clock.boottime();
-            let look = self.look_at_server(db).await?;
-            if self.is_at_once(at) || again.next().is_none() {
-                return Ok((at, look));
+            let answer = ask().await?;
+            let took = self.inner.clock.boottime().saturating_sub(at);
+            if took <= AT_ONCE || again.next().is_none() {
+                return Ok((at, answer));
             }
         }
-    }
-
-    fn is_at_once(&self, at: Duration) -> bool {
-        self.inner.clock.boottime().saturating_sub(at) <= AT_ONCE
     }
 
     /// The database's time: the server's, where there is one; the engine in the same process has
