@@ -70,11 +70,8 @@ impl Store {
                 }
                 read(Snapshot { tx, revision: head.revision }).await
             };
-            match store.answered(UNANSWERED, work).await {
-                // Nothing was to be written.
-                Err(Refusal::CommitUnknown) => Err(Refusal::StoreUnavailable),
-                answer => answer,
-            }
+            // Nothing was to be written: it is known not to be.
+            store.in_time(UNANSWERED, work).await.unwrap_or(Err(Refusal::StoreUnavailable))
         });
         match task.await {
             Ok(answer) => answer,

@@ -35,28 +35,31 @@ impl Store {
         }
     }
 
-    /// Gives work up that a server does not answer: nothing tells a connection whose other end is
-    /// gone without a word from one that is slow, and it would be waited for until the system's
-    /// own patience ends. Every connection is made anew then; whoever still has an old one keeps it.
+    /// Work that may have been done when it was not answered in time.
     pub(in crate::store) async fn answered<T, E: From<Error>>(
         &self,
         within: Duration,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
+        self.in_time(within, work).await.unwrap_or_else(|| Err(Error::Unanswered(within).into()))
+    }
+
+    /// Gives work up that a server does not answer: nothing tells a connection whose other end is
+    /// gone without a word from one that is slow, and it would be waited for until the system's
+    /// own patience ends. Every connection is made anew then; whoever still has an old one keeps it.
+    pub(in crate::store) async fn in_time<T>(&self, within: Duration, work: impl Future<Output = T>) -> Option<T> {
         if !self.is_shared() {
-            return work.await;
+            return Some(work.await);
         }
         let renewed = *self.inner.renewed.lock().await;
         tokio::pin!(work);
-        match tokio::time::timeout(within, &mut work).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                // Before the work is dropped: what it leaves of a transaction goes back to connections
-                // that nobody takes any more.
-                self.connect_anew(renewed).await;
-                Err(Error::Unanswered(within).into())
-            }
+        let answer = tokio::time::timeout(within, &mut work).await.ok();
+        if answer.is_none() {
+            // Before the work is dropped: what it leaves of a transaction goes back to connections
+            // that nobody takes any more.
+            self.connect_anew(renewed).await;
         }
+        answer
     }
 
     /// Of many that waited for the same dead connections, one makes them anew.
