@@ -83,15 +83,7 @@ async fn a_commit_that_was_cancelled_while_it_waited_for_a_standby_is_not_taken_
         let (fleet, key) = (Arc::clone(&fleet), key.clone());
         tokio::spawn(async move { fleet.revoke_within(0, &key, WAIT + 3 * LEASE).await })
     };
-    // Only the mutation's: a sync that was cancelled so would be a sync that is not there, either.
-    block_in_place(|| {
-        fleet.primary().until(
-            "SELECT pg_cancel_backend(a.pid) FROM pg_stat_activity a JOIN pg_locks l USING (pid) \
-             WHERE a.wait_event = 'SyncRep' AND l.mode = 'RowExclusiveLock' AND l.database = \
-             (SELECT oid FROM pg_database WHERE datname = 'portcullis') \
-             GROUP BY a.pid HAVING count(DISTINCT l.relation) > 8",
-        );
-    });
+    block_in_place(|| fleet.cancel_mutation());
     let answer = revoked.await.expect("a task");
     // The standby never heard of it, and now it is all there is.
     block_in_place(|| {

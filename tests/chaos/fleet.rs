@@ -152,6 +152,17 @@ impl Fleet {
         answer.map(|answer| answer.verdict())
     }
 
+    /// Cancels the commit of a mutation as soon as it waits for the standby. Only the mutation's, which has
+    /// many tables: a sync that was cancelled so would be a sync that is not there, either.
+    pub(crate) fn cancel_mutation(&self) {
+        self.primary().until(
+            "SELECT pg_cancel_backend(a.pid) FROM pg_stat_activity a JOIN pg_locks l USING (pid) \
+             WHERE a.wait_event = 'SyncRep' AND l.mode = 'RowExclusiveLock' AND l.database = \
+             (SELECT oid FROM pg_database WHERE datname = 'portcullis') \
+             GROUP BY a.pid HAVING count(DISTINCT l.relation) > 8",
+        );
+    }
+
     pub(crate) fn primary(&self) -> Node {
         self.nodes.lock().expect("lock").primary.clone()
     }

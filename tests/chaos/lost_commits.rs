@@ -24,14 +24,7 @@ fn cancelled(fleet: &Arc<Fleet>, key: &pb::Key) -> Revoking {
         let (fleet, key) = (Arc::clone(fleet), key.clone());
         tokio::spawn(async move { fleet.revoke_within(0, &key, PATIENT).await })
     };
-    block_in_place(|| {
-        fleet.primary().until(
-            "SELECT pg_cancel_backend(a.pid) FROM pg_stat_activity a JOIN pg_locks l USING (pid) \
-             WHERE a.wait_event = 'SyncRep' AND l.mode = 'RowExclusiveLock' AND l.database = \
-             (SELECT oid FROM pg_database WHERE datname = 'portcullis') \
-             GROUP BY a.pid HAVING count(DISTINCT l.relation) > 8",
-        );
-    });
+    block_in_place(|| fleet.cancel_mutation());
     revoking
 }
 

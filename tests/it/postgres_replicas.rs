@@ -32,6 +32,18 @@ async fn verdicts(replicas: &[Server], secret: &str) -> Vec<pb::Verdict> {
     verdicts
 }
 
+/// Answers its revision.
+async fn revoke_unconfirmed(at: &Server, key: pb::Key) -> i64 {
+    let request = pb::RevokeKeyRequest {
+        application_id: key.application_id,
+        key_id: key.key_id,
+        wait: pb::RevokeWait::None.into(),
+        ..Default::default()
+    };
+    let revoked: pb::RevokeKeyResponse = at.signed(&at.admin, "KeyService/RevokeKey", &request).await.expect("revoke");
+    revoked.revision
+}
+
 #[tokio::test]
 async fn every_mutation_holds_at_every_replica_when_it_returns() {
     let Some(replicas) = three(deaf()).await else { return };
@@ -75,14 +87,7 @@ async fn a_service_account_key_that_one_replica_removed_opens_no_other() {
 async fn who_waits_for_nobody_is_followed_a_moment_later() {
     let Some([one, two, _three]) = three(deaf()).await else { return };
     let made = one.key().await;
-    let key = made.key.expect("key");
-    let request = pb::RevokeKeyRequest {
-        application_id: key.application_id,
-        key_id: key.key_id,
-        wait: pb::RevokeWait::None.into(),
-        ..Default::default()
-    };
-    let _: pb::RevokeKeyResponse = one.signed(&one.admin, "KeyService/RevokeKey", &request).await.expect("revoke");
+    revoke_unconfirmed(&one, made.key.expect("key")).await;
     for _ in 0..200 {
         if two.verdict(&made.secret).await == pb::Verdict::Revoked {
             return;
@@ -260,16 +265,7 @@ async fn a_watcher_goes_on_at_another_replica_by_its_token() {
         let here = &replicas[round % 3];
         let made = here.key().await;
         // Nobody waits for the others: the next replica may be a little behind the token.
-        let key = made.key.expect("key");
-        let request = pb::RevokeKeyRequest {
-            application_id: key.application_id,
-            key_id: key.key_id,
-            wait: pb::RevokeWait::None.into(),
-            ..Default::default()
-        };
-        let revoked: pb::RevokeKeyResponse =
-            here.signed(&here.admin, "KeyService/RevokeKey", &request).await.expect("revoke");
-        expected.push(revoked.revision);
+        expected.push(revoke_unconfirmed(here, made.key.expect("key")).await);
         let mut watch = here.watch(&here.admin, &from(&token)).await.expect("resume");
         let (revocation, behind) = watch.revocation().await;
         told.push(revocation.revision);
