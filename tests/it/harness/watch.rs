@@ -1,7 +1,10 @@
-use portcullis::pb::{self, watch_revocations_response::Item};
-use tonic::Status;
+use std::time::Duration;
 
-use super::server::Watch;
+use portcullis::pb::{self, watch_revocations_response::Item};
+use prost::Message as _;
+use tonic::{Status, Streaming};
+
+use super::{Headers, Persona, Server, call};
 
 /// All that the caller may see, from a token on; from now without one.
 pub(crate) fn from(resume_token: &str) -> pb::WatchRevocationsRequest {
@@ -13,7 +16,48 @@ pub(crate) fn only(application_id: &str) -> pb::WatchRevocationsRequest {
     pb::WatchRevocationsRequest { application_ids: vec![application_id.to_owned()], ..Default::default() }
 }
 
+impl Server {
+    /// Watches as `persona`.
+    pub(crate) async fn watch(
+        &self,
+        persona: &Persona,
+        request: &pb::WatchRevocationsRequest,
+    ) -> Result<Watch, Status> {
+        let headers = Headers::bearer(&persona.token(self));
+        Ok(Watch(call::stream(self, "KeyService/WatchRevocations", request, &headers).await?))
+    }
+}
+
+/// An open watch.
+#[derive(Debug)]
+pub(crate) struct Watch(Streaming<bytes::Bytes>);
+
 impl Watch {
+    /// The next item; `None` at a clean end. Fails the test after 15 seconds of silence.
+    pub(crate) async fn next(&mut self) -> Result<Option<pb::WatchRevocationsResponse>, Status> {
+        let item = tokio::time::timeout(Duration::from_secs(15), self.0.message()).await.expect("silence");
+        Ok(item?.map(|bytes| pb::WatchRevocationsResponse::decode(bytes).expect("item")))
+    }
+
+    /// The next revocation, bookmarks passed over.
+    pub(crate) async fn revocation(&mut self) -> (pb::Revocation, String) {
+        loop {
+            let item = self.next().await.expect("a living stream").expect("not ended");
+            if let Some(pb::watch_revocations_response::Item::Revocation(revocation)) = item.item {
+                return (revocation, item.resume_token);
+            }
+        }
+    }
+
+    /// The next bookmark, which must come before any revocation.
+    pub(crate) async fn bookmark(&mut self) -> (pb::Bookmark, String) {
+        let item = self.next().await.expect("a living stream").expect("not ended");
+        match item.item {
+            Some(pb::watch_revocations_response::Item::Bookmark(bookmark)) => (bookmark, item.resume_token),
+            other => panic!("a bookmark, not {other:?}"),
+        }
+    }
+
     /// What is told up to the first bookmark at `revision` or behind it, which must come
     /// within 500 items.
     pub(crate) async fn up_to(&mut self, revision: i64) -> Vec<pb::Revocation> {
