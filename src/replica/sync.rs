@@ -186,6 +186,7 @@ impl SyncLoop {
             shared.lease.grant(asked_at + shared.pace.lease);
         }
         let longest_lease = members.iter().map(|member| member.lease).max().unwrap_or_default().max(shared.pace.lease);
+        // Of those that are known. In `strict` none is forgotten that was granted a lease.
         let settled = settled_for >= by_any_clock(longest_lease) || !guard::on(Guard::Incarnation);
         shared.proof.send_replace(Proof {
             asked_at,
