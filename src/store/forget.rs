@@ -1,8 +1,8 @@
 use std::sync::atomic::Ordering;
 
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, Iterable as _,
-    PrimaryKeyToColumn as _, PrimaryKeyTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait, Iterable as _, PrimaryKeyToColumn as _, PrimaryKeyTrait,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
     sea_query::{
         Alias, Asterisk, Expr, ExprTrait as _, IntoValueTuple as _, LockBehavior, LockType, Query, ValueTuple,
     },
@@ -84,7 +84,7 @@ impl Store {
                 // Of several that delete the same, one does these, and the others what is behind them.
                 E::find().filter(first).lock_exclusive().all(&tx).await?;
             }
-            let rows = delete_unlocked::<E>(&tx, these).await?;
+            let rows = delete_unlocked(&tx, E::find().filter(these)).await?;
             tx.commit().await?;
             store.inner.forgotten_at_once.fetch_max(rows, Ordering::SeqCst);
             Ok(rows)
@@ -108,21 +108,10 @@ fn one_of<E: EntityTrait>(keys: impl IntoIterator<Item = ValueTuple>) -> Conditi
 
 /// What somebody else has locked is in use, and stays: to wait for rows in the order in which they are
 /// found could be to wait in a circle.
-pub(super) async fn delete_unlocked<E: EntityTrait>(tx: &DatabaseTransaction, these: Condition) -> Result<u64, Error> {
-    if tx.get_database_backend() == DbBackend::Sqlite {
-        return Ok(E::delete_many().filter(these).exec(tx).await?.rows_affected);
-    }
-    delete_some_unlocked::<E>(tx, E::find().filter(these)).await
-}
-
-/// As [`delete_unlocked`], of a query that says how many at most.
-pub(super) async fn delete_some_unlocked<E: EntityTrait>(
-    tx: &impl ConnectionTrait,
-    some: Select<E>,
-) -> Result<u64, Error> {
+pub(super) async fn delete_unlocked<E: EntityTrait>(tx: &impl ConnectionTrait, these: Select<E>) -> Result<u64, Error> {
     let columns = E::PrimaryKey::iter().map(|key| key.into_column());
-    let some = some.select_only().columns(columns).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-    let found = some.into_tuple::<KeyOf<E>>().all(tx).await?;
+    let these = these.select_only().columns(columns).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    let found = these.into_tuple::<KeyOf<E>>().all(tx).await?;
     if found.is_empty() {
         return Ok(0);
     }

@@ -65,12 +65,10 @@ pub(super) struct Head {
 /// Gives the next revision to whoever has taken the head,
 /// and rings, at the commit, for the other replicas.
 pub(super) async fn next_revision(db: &impl ConnectionTrait) -> Result<Revision, Error> {
+    const NEXT: &str = "UPDATE log_head SET seq = seq + 1 WHERE id = 1 RETURNING seq";
     match db.get_database_backend() {
-        DbBackend::Postgres => {
-            let ring = format!("pg_notify('{CHANNEL}', '')");
-            bump(db, &format!("UPDATE log_head SET seq = seq + 1 WHERE id = 1 RETURNING seq, {ring}")).await
-        }
-        _ => bump(db, "UPDATE log_head SET seq = seq + 1 WHERE id = 1 RETURNING seq").await,
+        DbBackend::Postgres => bump(db, &format!("{NEXT}, pg_notify('{CHANNEL}', '')")).await,
+        _ => bump(db, NEXT).await,
     }
 }
 

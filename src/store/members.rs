@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
     QuerySelect as _,
     sea_query::{Expr, ExprTrait as _},
 };
@@ -147,8 +147,8 @@ impl Store {
     pub async fn remove_silent(&self, id: Uuid, beat: i64, within: Duration) -> Result<bool, Error> {
         self.detached_within(within, async move |store| {
             let (_turn, tx) = store.begin_sync().await?;
-            let silent = Condition::all().add(replica::Column::Id.eq(id)).add(replica::Column::Beat.eq(beat));
-            let removed = forget::delete_unlocked::<replica::Entity>(&tx, silent).await?;
+            let silent = replica::Entity::find_by_id(id).filter(replica::Column::Beat.eq(beat));
+            let removed = forget::delete_unlocked(&tx, silent).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
             Ok(removed == 1)
         })

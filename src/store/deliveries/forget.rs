@@ -12,7 +12,7 @@ use crate::{
     store::{
         Error, Store, codec,
         entity::{delivery, notice},
-        forget::delete_some_unlocked,
+        forget::delete_unlocked,
         webhooks,
     },
 };
@@ -53,7 +53,7 @@ pub(in crate::store) async fn forget_some_of(db: &impl ConnectionTrait, webhook:
         .filter(C::Destination.eq(webhook))
         .order_by_asc(C::Seq)
         .limit(FORGOTTEN);
-    delete_some_unlocked(db, some).await
+    delete_unlocked(db, some).await
 }
 
 fn told_and_old(before: Timestamp) -> Select<notice::Entity> {
@@ -143,7 +143,7 @@ impl Store {
             let rows = self
                 .detached(async move |store| {
                     let (_turn, tx) = store.begin_outbox().await?;
-                    let rows = delete_some_unlocked(&tx, old(state, before)).await?;
+                    let rows = delete_unlocked(&tx, old(state, before)).await?;
                     tx.commit().await?;
                     Ok::<_, Error>(rows)
                 })
@@ -186,7 +186,7 @@ impl Store {
             let rows = self
                 .detached(async move |store| {
                     let (_turn, tx) = store.begin_outbox().await?;
-                    let rows = delete_some_unlocked(&tx, told_and_old(before)).await?;
+                    let rows = delete_unlocked(&tx, told_and_old(before)).await?;
                     tx.commit().await?;
                     Ok::<_, Error>(rows)
                 })

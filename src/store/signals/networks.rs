@@ -8,7 +8,7 @@ use sea_orm::{
 
 use crate::{
     domain::{id::KeyId, subnet::Subnet, time::Timestamp},
-    store::{Error, entity::key_network, forget::delete_some_unlocked},
+    store::{Error, entity::key_network, forget::delete_unlocked},
 };
 
 /// How many of a chain are known. Beyond them those are forgotten that were not seen for the
@@ -44,7 +44,7 @@ pub(super) async fn meet(
     let known = of_chain().count(db).await?;
     if known >= MOST {
         // One that another is about is not among the oldest any more.
-        delete_some_unlocked(db, of_chain().order_by_asc(C::LastTime).limit(known - MOST + 1)).await?;
+        delete_unlocked(db, of_chain().order_by_asc(C::LastTime).limit(known - MOST + 1)).await?;
     }
     // Where another replica meets it at the same time, one of the two is told that it is new.
     let row = key_network::Model { chain, network, first_time: time, last_time: time };

@@ -159,7 +159,7 @@ impl Server {
 /// The lock of the server before may be let go of a moment after its tasks ended.
 async fn open_again(options: Options) -> Running {
     for _ in 0..100 {
-        match serve::start(options.clone()).await {
+        match Box::pin(serve::start(options.clone())).await {
             Ok(running) => return running,
             Err(serve::ServeError::Open(portcullis::store::OpenError::InUse { .. })) => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
