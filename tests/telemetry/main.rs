@@ -230,7 +230,8 @@ fn tool(variable: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os(variable).map(std::path::PathBuf::from);
     assert!(path.is_some() || std::env::var_os("CI").is_none(), "{variable} is not set, and CI skips nothing");
     if path.is_none() {
-        eprintln!("skipped: {variable} is not set; tests/run sets it");
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), "skipped: {variable} is not set; tests/run sets it");
     }
     path
 }
