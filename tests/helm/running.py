@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 import unittest
+import urllib.request
 
 from chart import DATA
 from cryptography import x509
@@ -49,6 +50,12 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def knows(flag):
+    """Whether this version of the server has the flag."""
+    said = subprocess.run([os.environ["PORTCULLIS"], "serve", "--help"], capture_output=True, text=True, check=True)
+    return flag in said.stdout
+
+
 class Machine(unittest.TestCase):
     """What a node is to the pods of a release."""
 
@@ -68,6 +75,7 @@ class Machine(unittest.TestCase):
             part.replace(DATA, str(self.data))
             .replace(TLS, str(self.tls))
             .replace("0.0.0.0:50051", f"127.0.0.1:{port}")
+            .replace("0.0.0.0:", "127.0.0.1:")
             .replace("https://127.0.0.1:50051", f"https://127.0.0.1:{port}")
             for part in command[1:]
         ]
@@ -92,7 +100,15 @@ class Machine(unittest.TestCase):
         return self.run_to_the_end(container["command"] + container["args"], self.env(container))
 
     def probe(self, container, kind, port):
-        """The exit code of a probe, with the container's environment, as exec probes have it."""
+        """0 if the probe is content: with the container's environment, as exec probes have it, or by HTTP."""
+        get = container[f"{kind}Probe"].get("httpGet")
+        if get:
+            (asked,) = [p["containerPort"] for p in container["ports"] if p["name"] == get["port"]]
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{asked}{get['path']}", timeout=SECONDS) as answer:
+                    return 0 if 200 <= answer.status < 400 else 1
+            except OSError:
+                return 1
         return self.run_to_the_end(container[f"{kind}Probe"]["exec"]["command"], self.env(container), port).returncode
 
     @contextlib.contextmanager

@@ -2,9 +2,10 @@
 
 import json
 import signal
+import time
 
 from chart import BASE, merged, pod, render, server
-from running import HOST, Machine, free_port, write_certificate
+from running import HOST, SECONDS, Machine, free_port, knows, write_certificate
 
 
 class OnePod(Machine):
@@ -49,6 +50,21 @@ class OnePod(Machine):
         admin.unlink()  # as the notes say
         self.run_init("bootstrap")
         self.assertFalse(admin.exists())
+
+    def test_with_the_admin_port_probes_ask_there(self):
+        if not knows("--admin-listen"):
+            self.skipTest("this version of the server has no admin port")
+        self.container = server(render(merged(BASE, {"admin": {"enabled": True, "port": free_port()}})))
+        self.run_init("migrate")
+        with self.serving(self.container, self.port) as process:
+            self.assertEqual(self.probed("liveness"), 0)
+            until = time.monotonic() + SECONDS
+            while self.probed("readiness") != 0:
+                self.assertLess(time.monotonic(), until, "it is never ready")
+                time.sleep(0.1)  # a probe's period
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(timeout=SECONDS), 0)
+        self.assertNotEqual(self.probed("liveness"), 0, "it has stopped")
 
     def test_probes_refuse_a_certificate_of_another_authority(self):
         self.run_init("migrate")

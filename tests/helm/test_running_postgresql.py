@@ -33,6 +33,10 @@ class ManyPods(Machine):
         self.objects = render(merged(SHARED, {"replicaCount": 2, "migration": {"secretName": "owner"}}))
         self.container = server(self.objects)
 
+    def serve_once(self):
+        command = self.container["command"] + self.container["args"]
+        return self.run_to_the_end(command, self.env(self.container), free_port())
+
     def migrate(self):
         """The Job, and then what a superuser grants once, by docs/postgresql.md."""
         done = self.run_container(migrating_pod(self.objects)["containers"][0])
@@ -60,9 +64,16 @@ class ManyPods(Machine):
             self.assertEqual(self.call_as(admin, ports[1]), 0)
 
     def test_a_replica_before_the_job_says_what_is_missing_and_ends(self):
-        done = self.run_to_the_end(self.container["command"] + self.container["args"], self.env(self.container), free_port())
+        done = self.serve_once()
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("portcullis migrate", done.stderr)
+
+    def test_a_replica_before_its_grants_ends(self):
+        done = self.run_container(migrating_pod(self.objects)["containers"][0])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = self.serve_once()
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("let this role use what it has made", done.stderr)
 
     def test_without_the_database_the_job_fails_and_shows_no_password(self):
         self.secrets["owner", "url"] = f"postgres://portcullis:hunter2@127.0.0.1:{free_port()}/keys"
