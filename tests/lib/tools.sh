@@ -39,7 +39,7 @@ tool() {
 
   echo "installing $name $version"
   start=$SECONDS
-  mkdir -p "$TOOLS/stamps" "$TOOLS/log"
+  mkdir -p "$TOOLS/stamps" "$TOOLS/log" "$BIN"
   rm -f "$TOOLS/stamps/$name"-*
   if ! "install_${name//-/_}" >"$TOOLS/log/$name" 2>&1; then
     tail -n 20 "$TOOLS/log/$name"
