@@ -31,11 +31,11 @@ struct Inner {
 
 impl Told {
     /// Opens the first stream before anything is revoked.
-    pub(crate) async fn begin(fleet: &Fleet, at: usize) -> Arc<Self> {
+    pub(crate) async fn begin(fleet: &Fleet, book: &Book, at: usize) -> Arc<Self> {
         let told = Arc::new(Self::default());
         for _ in 0..100 {
             // Its first item is a bookmark.
-            if told.follow(fleet, at, |inner| !inner.token.is_empty()).await.is_ok() {
+            if told.follow(fleet, book, at, |inner| !inner.token.is_empty()).await.is_ok() {
                 return told;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -47,7 +47,7 @@ impl Told {
     pub(crate) async fn run(self: Arc<Self>, fleet: Arc<Fleet>, book: Arc<Book>, mut dice: Dice) {
         while !book.is_over() {
             let (at, until) = (dice.below(fleet.replicas.len()), tokio::time::Instant::now() + dice.millis(200, 4000));
-            let moved = tokio::time::timeout_at(until, self.follow(&fleet, at, |_| book.is_over())).await;
+            let moved = tokio::time::timeout_at(until, self.follow(&fleet, &book, at, |_| book.is_over())).await;
             self.inner.lock().expect("lock").moves += 1;
             if let Ok(Err(status)) = moved {
                 book.failed("Watch", &status);
@@ -61,20 +61,31 @@ impl Told {
     }
 
     /// Watches to the end of all: a bookmark at `head`.
-    pub(crate) async fn finish(&self, fleet: &Fleet, at: usize, head: i64) {
-        let reached = self.follow(fleet, at, |inner| inner.at >= head);
+    pub(crate) async fn finish(&self, fleet: &Fleet, book: &Book, at: usize, head: i64) {
+        let reached = self.follow(fleet, book, at, |inner| inner.at >= head);
         let ended = tokio::time::timeout(Duration::from_secs(20), reached).await;
         if !matches!(ended, Ok(Ok(()))) {
             self.inner.lock().expect("lock").wrong.push(format!("never told up to {head}: {ended:?}"));
         }
     }
 
-    async fn follow(&self, fleet: &Fleet, at: usize, is_done: impl Fn(&Inner) -> bool) -> Result<(), Status> {
+    async fn follow(
+        &self,
+        fleet: &Fleet,
+        book: &Book,
+        at: usize,
+        is_done: impl Fn(&Inner) -> bool,
+    ) -> Result<(), Status> {
         let resume_token = self.inner.lock().expect("lock").token.clone();
         let request = pb::WatchRevocationsRequest { resume_token, ..Default::default() };
         let mut stream = fleet.clients[at].stream("KeyService/WatchRevocations", &request).await?;
         while let Some(bytes) = stream.message().await? {
             let item = pb::WatchRevocationsResponse::decode(bytes).map_err(|e| Status::internal(e.to_string()))?;
+            if let Some(Item::Revocation(revocation)) = &item.item
+                && revocation.cause() == pb::RevocationCause::Expired
+            {
+                book.ended(&revocation.key_id);
+            }
             let mut inner = self.inner.lock().expect("lock");
             inner.take(item);
             if is_done(&inner) {
