@@ -14,7 +14,10 @@ pub(crate) struct Applications {
     pub(crate) kept: String,
 }
 
-/// Of each replica: eight that make and revoke, since most of their time they wait, and two that ask.
+/// Who make and revoke, of each replica: most of their time they wait.
+const AUTHORS: u64 = 12;
+
+/// Of each replica: those, and two that ask.
 pub(crate) fn begin(
     fleet: &Arc<Fleet>,
     book: &Arc<Book>,
@@ -23,12 +26,12 @@ pub(crate) fn begin(
     tasks: &mut JoinSet<()>,
 ) {
     for at in 0..fleet.replicas.len() {
-        let part = 100 + 10 * at as u64;
-        for n in 0..8 {
+        let part = 1000 + 100 * at as u64;
+        for n in 0..AUTHORS {
             let dice = Dice::new(seed, part + n);
             tasks.spawn(author(Arc::clone(fleet), Arc::clone(book), applications.clone(), dice, at));
         }
-        for n in 8..10 {
+        for n in AUTHORS..AUTHORS + 2 {
             tasks.spawn(asker(Arc::clone(fleet), Arc::clone(book), Dice::new(seed, part + n), at));
         }
     }

@@ -119,17 +119,25 @@ async fn a_revocation_waits_as_long_whatever_the_time_of_day_is_at_its_writer_an
     let fleet = Fleet::start(&Wish::pair()).await;
     // What a replica has heard of it does not let go back: the clients go by the latest.
     let mut latest = 0;
-    for (database, replicas) in [(5, HOUR), (HOUR, HOUR), (-100, -HOUR), (-HOUR, 0)] {
+    for (database, replicas) in [(5, HOUR), (HOUR, HOUR), (-HOUR, 0)] {
+        fleet.step_database_to(database).await;
+        latest = latest.max(database);
+        fleet.caller.step_to(latest);
         let (key, secret) = fleet.key().await;
         fleet.knows(1, &secret).await;
         fleet.replicas[1].proxy.hold();
         fleet.step_replicas_to(replicas);
-        fleet.step_database_to(database).await;
-        latest = latest.max(database);
-        fleet.caller.step_to(latest);
-        let revoked = fleet.revoke(0, &key).await;
-        never_valid(&fleet, 1, &secret).await;
+        // And both the other way while it waits.
+        let waits = async {
+            tokio::time::sleep(LEASE / 8).await;
+            fleet.step_primary_to(-database);
+            fleet.step_replicas_to(-replicas);
+        };
+        let (revoked, ()) = tokio::join!(fleet.revoke(0, &key), waits);
         revoked.unwrap_or_else(|status| panic!("{database} s, {replicas} s: {status}"));
+        never_valid(&fleet, 1, &secret).await;
+        latest = latest.max(-database);
+        fleet.caller.step_to(latest);
         fleet.heal();
         fleet.answers(1).await;
         assert_eq!(fleet.verdict(1, &secret).await.expect("verify"), pb::Verdict::Revoked);

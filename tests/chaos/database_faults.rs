@@ -63,7 +63,7 @@ pub(crate) async fn run(fleet: &Arc<Fleet>, length: Length, mut dice: Dice) {
         println!("{:7.2} s  database: {fault:?}, {hold:?}", length.elapsed().as_secs_f64());
         happen(fleet, fault, hold, &mut dice).await;
         // Long enough that there is something to lose.
-        tokio::time::sleep(dice.millis(500, 4000)).await;
+        tokio::time::sleep(dice.millis(1000, 6000)).await;
     }
 }
 

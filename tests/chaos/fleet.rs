@@ -295,7 +295,7 @@ fn kept_logs() -> Option<PathBuf> {
 
 /// As a client does with what says that it was not done: a connection to a database that is gone
 /// is found out when it is used.
-async fn again<T>(call: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
+pub(crate) async fn again<T>(call: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
     for _ in 0..20 {
         match call().await {
             Err(status) if caller::reason(&status) == "STORE_UNAVAILABLE" => {

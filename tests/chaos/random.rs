@@ -46,7 +46,12 @@ async fn what_no_client_may_ever_see_is_not_seen_whatever_goes_wrong() {
     let seed = Seed(seed());
     println!("PORTCULLIS_CHAOS_SEED={}", seed.0);
     // Who waits for a standby, or for a primary, that is gone must not do so for longer than a run.
-    let database = ["wal_sender_timeout = '10s'", "wal_receiver_timeout = '10s'", "authentication_timeout = '5s'"];
+    let database = [
+        "wal_sender_timeout = '10s'",
+        "wal_receiver_timeout = '10s'",
+        "wal_retrieve_retry_interval = '200ms'",
+        "authentication_timeout = '5s'",
+    ];
     let wish = Wish { leases: vec![LEASE, LONGER], link: true, ..Wish::default().database(&database) };
     // The doorbell is a hint: without it everything holds, too.
     let wish = if seed.0.is_multiple_of(3) { wish.with(&["--no-doorbell"]) } else { wish };
@@ -62,10 +67,10 @@ async fn what_no_client_may_ever_see_is_not_seen_whatever_goes_wrong() {
         tasks.spawn(Arc::clone(&told).run(Arc::clone(&fleet), Arc::clone(&book), Dice::new(seed.0, 300 + at as u64)));
         watchers.push(told);
     }
+    spent.begin(&fleet, &book, seed.0, &mut tasks).await;
     clients::begin(&fleet, &book, &applications, seed.0, &mut tasks);
     tasks.spawn(Arc::clone(&staff).run(Arc::clone(&fleet), Arc::clone(&book), Dice::new(seed.0, 500)));
     tasks.spawn(Arc::clone(&staff).insist(Arc::clone(&fleet), Arc::clone(&book), Dice::new(seed.0, 501)));
-    spent.begin(&fleet, &book, seed.0, &mut tasks).await;
     tasks.spawn(Arc::clone(&replays).run(Arc::clone(&fleet), Arc::clone(&book), Dice::new(seed.0, 400)));
 
     tokio::join!(

@@ -86,7 +86,7 @@ pub(crate) async fn run(fleet: &Arc<Fleet>, length: Length, mut dice: Dice) {
         println!("{:7.2} s  replica {at}: {fault:?}, {hold:?}", length.elapsed().as_secs_f64());
         happen(fleet, fault, at, hold, length, &mut dice).await;
         block_in_place(|| fleet.heal());
-        tokio::time::sleep(dice.millis(100, 2500)).await;
+        tokio::time::sleep(dice.millis(300, 4000)).await;
     }
 }
 

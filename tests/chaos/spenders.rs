@@ -13,7 +13,7 @@ use crate::{
     book::Book,
     caller,
     dice::Dice,
-    fleet::{Fleet, PATIENCE},
+    fleet::{Fleet, PATIENCE, again},
 };
 
 const LIMIT: i64 = 40;
@@ -46,8 +46,8 @@ impl Spent {
         let limit = pb::RateLimit { name: "all".to_owned(), limit: LIMIT, window: WINDOW.try_into().ok() };
         let request =
             pb::CreateKeyRequest { rate_limits: vec![limit], ..caller::create(&fleet.application, "limited") };
-        let made: pb::CreateKeyResponse =
-            fleet.clients[0].signed("KeyService/CreateKey", &request, PATIENCE).await.expect("create");
+        let create = async || fleet.clients[0].signed("KeyService/CreateKey", &request, PATIENCE).await;
+        let made: pb::CreateKeyResponse = again(create).await.expect("create");
         for at in 0..fleet.replicas.len() {
             let dice = Dice::new(seed, 200 + at as u64);
             tasks.spawn(Arc::clone(self).spend(Arc::clone(fleet), Arc::clone(book), dice, at, made.secret.clone()));
