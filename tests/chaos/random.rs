@@ -69,8 +69,11 @@ async fn what_no_client_may_ever_see_is_not_seen_whatever_goes_wrong() {
     }
     spent.begin(&fleet, &book, seed.0, &mut tasks).await;
     clients::begin(&fleet, &book, &applications, seed.0, &mut tasks);
-    tasks.spawn(Arc::clone(&staff).run(Arc::clone(&fleet), Arc::clone(&book), Dice::new(seed.0, 500)));
-    tasks.spawn(Arc::clone(&staff).insist(Arc::clone(&fleet), Arc::clone(&book), Dice::new(seed.0, 501)));
+    for n in 0..4 {
+        let dice = Dice::new(seed.0, 500 + n);
+        tasks.spawn(Arc::clone(&staff).run(Arc::clone(&fleet), Arc::clone(&book), dice));
+    }
+    tasks.spawn(Arc::clone(&staff).insist(Arc::clone(&fleet), Arc::clone(&book), Dice::new(seed.0, 510)));
     tasks.spawn(Arc::clone(&replays).run(Arc::clone(&fleet), Arc::clone(&book), Dice::new(seed.0, 400)));
 
     tokio::join!(
