@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("bootstrap", &["accounts", "applications", "clock", "domain", "entropy", "signing", "store"]),
     ("chain", &["guard"]),
     ("client", &["chain", "pb", "signing"]),
-    ("clock", &["domain"]),
+    ("clock", &["domain", "guard"]),
     ("config", &["auth", "domain", "grpc", "notify", "replica", "signing", "store", "watch"]),
     ("domain", &["guard", "signing"]),
     ("entropy", &["domain"]),
