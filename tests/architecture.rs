@@ -79,7 +79,17 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     ("SystemTime::now", &["clock", "client/fresh"], "only the clock reads a clock"),
     (
         "Instant::now",
-        &["watch", "grpc", "replica", "telemetry", "client", "limits", "keys/verify", "keys/report_leaked"],
+        &[
+            "watch",
+            "grpc",
+            "replica",
+            "telemetry",
+            "client",
+            "cli/import/progress",
+            "limits",
+            "keys/verify",
+            "keys/report_leaked",
+        ],
         "only tokio's, for waiting",
     ),
     ("rand::", &["entropy", "client/fresh"], "only entropy draws"),
