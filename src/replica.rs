@@ -11,6 +11,7 @@ mod edge;
 mod fork;
 mod lease;
 mod members;
+mod run;
 mod sync;
 mod time;
 
@@ -174,6 +175,7 @@ impl Replica {
             edge: Revision::default(),
             page: LOG_PAGE,
             strict: pace.strict,
+            outlasting: None,
         };
         let sync = SyncLoop::new(store.clone(), replica.clone(), Arc::clone(&index), Arc::clone(&tail), edge, turn);
         Ok(Joined { id, replica, index, tail, sync, log_id: loaded.log_id })

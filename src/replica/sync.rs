@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{Proof, Replica, by_any_clock, edge::Edge, fork, members::Silence};
+use super::{Proof, Replica, by_any_clock, edge::Edge, fork, members::Silence, run::Run};
 use crate::{
     guard::{self, Guard},
     index::{Inapplicable, Index},
@@ -18,6 +18,7 @@ pub struct SyncLoop {
     edge: Edge,
     turn: Turn,
     silence: Silence,
+    run: Run,
     told: Option<(Option<Weakness>, Standbys)>,
     /// Why nothing is answered, as it was said.
     refused: Option<Weakness>,
@@ -54,7 +55,8 @@ impl SyncLoop {
         edge: Edge,
         turn: Turn,
     ) -> Self {
-        Self { store, replica, index, tail, edge, turn, silence: Silence::default(), told: None, refused: None }
+        let (silence, run) = (Silence::default(), Run::default());
+        Self { store, replica, index, tail, edge, turn, silence, run, told: None, refused: None }
     }
 
     /// Runs until `stop` is done, then takes the replica's row away; or until the replica
@@ -165,12 +167,16 @@ impl SyncLoop {
         let asked_at = shared.clock.boottime();
         // With what is said to be applied: where nothing is cached they are the same.
         self.turn.edge = self.edge.at(asked_at);
+        // Of those that are known. In `strict` none is forgotten that was granted a lease.
+        let longest_lease = shared.proof.borrow().longest_lease;
+        self.turn.outlasting = self.run.outlasting(by_any_clock(longest_lease), asked_at);
         let synced = self.store.sync(self.turn, shared.pace.unanswered()).await?;
         let answered_at = shared.clock.boottime();
         self.turn.page = (2 * self.turn.page).min(LOG_PAGE);
+        self.run.saw(synced.incarnation, answered_at);
         self.tell_durability(&synced);
         let acked = self.turn.applied;
-        let Synced { events, more, time, time_at, members, settled_for, incarnation, .. } = synced;
+        let Synced { events, more, time, time_at, members, settled, incarnation, .. } = synced;
         let any = !events.is_empty();
         for event in events {
             self.index.apply(&event)?;
@@ -186,8 +192,6 @@ impl SyncLoop {
             shared.lease.grant(asked_at + shared.pace.lease);
         }
         let longest_lease = members.iter().map(|member| member.lease).max().unwrap_or_default().max(shared.pace.lease);
-        // Of those that are known. In `strict` none is forgotten that was granted a lease.
-        let settled = settled_for >= by_any_clock(longest_lease) || !guard::on(Guard::Incarnation);
         shared.proof.send_replace(Proof {
             asked_at,
             acked,
@@ -195,7 +199,7 @@ impl SyncLoop {
             edge_by_all: members.iter().map(|member| member.edge).min().unwrap_or_default(),
             longest_lease,
             incarnation,
-            settled,
+            settled: settled || !guard::on(Guard::Incarnation),
             complete,
             time,
         });
