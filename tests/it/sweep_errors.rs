@@ -181,7 +181,8 @@ fn every_refusal_has_its_code_reason_and_details() {
         let wait = details.retry_info().and_then(|info| info.retry_delay);
         assert_eq!(wait.is_some_and(|wait| wait > Duration::ZERO), may_retry, "{expected}: RetryInfo");
         let fields = details.bad_request().map_or(0, |bad| bad.field_violations.len());
-        assert_eq!(fields > 0, matches!(&refusal, Refusal::FieldInvalid(v) if v.iter().count() > 0), "{expected}");
+        let tells = matches!(&refusal, Refusal::FieldInvalid(v) | Refusal::KeysExist(v) if v.iter().count() > 0);
+        assert_eq!(fields > 0, tells, "{expected}");
     }
 }
 
