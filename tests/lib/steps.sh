@@ -111,8 +111,12 @@ step_deny() {
 
 step_helm() {
   tool helm || skip "no helm, so no test of the chart"
+  tool kubeconform || skip "no kubeconform, so no test of the chart"
+  tool crds || skip "no definitions of what Prometheus' operator adds, so no test of the chart"
   tool venv || skip "no Python packages, so no test of the chart"
+  postgresql || lack "no PostgreSQL 15 or newer, so no test of the chart's replicas"
   # The chart's commands are run as they stand, by the server itself.
   cargo build --locked --bin portcullis
-  HELM=$BIN/helm PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis "$VENV/bin/python" -B tests/helm/check.py
+  HELM=$BIN/helm KUBECONFORM=$BIN/kubeconform CRDS=$CRDS HADOLINT=$VENV/bin/hadolint \
+    PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis "$VENV/bin/python" -B tests/helm/check.py
 }

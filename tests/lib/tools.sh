@@ -5,6 +5,7 @@ TOOLS=$PWD/target/tools
 BIN=$TOOLS/bin
 VENV=$TOOLS/venv
 BUF=$TOOLS/npm/node_modules/.bin/buf
+CRDS=$TOOLS/crds
 
 CARGO_DENY_VERSION=0.20.2
 BUF_VERSION=1.75.0
@@ -12,6 +13,9 @@ GRPCURL_VERSION=v1.9.4
 HELM_VERSION=v3.22.0
 # The Kubernetes of helm's own client library; a helm built by `go install` would otherwise claim to be of 1.20.
 HELM_KUBERNETES_MINOR=37
+KUBECONFORM_VERSION=v0.8.0
+# Whose module carries the definitions of ServiceMonitor and PrometheusRule.
+PROMETHEUS_OPERATOR_VERSION=v0.85.0
 
 # tool NAME: true when NAME is there or could be installed; otherwise says why not.
 tool() {
@@ -21,6 +25,8 @@ tool() {
     buf) version=$BUF_VERSION program=$BUF ;;
     grpcurl) version=$GRPCURL_VERSION program=$BIN/grpcurl ;;
     helm) version=$HELM_VERSION program=$BIN/helm ;;
+    kubeconform) version=$KUBECONFORM_VERSION program=$BIN/kubeconform ;;
+    crds) version=$PROMETHEUS_OPERATOR_VERSION program=$CRDS ;;
     venv) version=$(cksum <tests/requirements.txt | tr ' ' '-') program=$VENV/bin/python ;;
     *) echo "no such tool: $name" && return 1 ;;
   esac
@@ -66,6 +72,21 @@ install_helm() {
   go_install -ldflags "$flags" "helm.sh/helm/v3/cmd/helm@$HELM_VERSION"
 }
 
+install_kubeconform() {
+  go_install "github.com/yannh/kubeconform/cmd/kubeconform@$KUBECONFORM_VERSION"
+}
+
+# Of the module only two files are wanted, and nothing of it is built.
+install_crds() {
+  local module=github.com/prometheus-operator/prometheus-operator folder kind
+  have_go && rm -rf "$CRDS" && mkdir -p "$CRDS" &&
+    go mod download "$module@$PROMETHEUS_OPERATOR_VERSION" &&
+    folder=$(go env GOMODCACHE)/$module@$PROMETHEUS_OPERATOR_VERSION/example/prometheus-operator-crd &&
+    for kind in servicemonitors prometheusrules; do
+      install -m 644 "$folder/monitoring.coreos.com_$kind.yaml" "$CRDS/" || return 1
+    done
+}
+
 install_venv() {
   rm -rf "$VENV"
   have_command python3 python3 &&
@@ -75,8 +96,12 @@ install_venv() {
 
 # Debian's own Go is often too old for what is built here, so it is not tried.
 go_install() {
-  command -v go || { echo "go is missing: install Go 1.21 or newer" && return 1; }
+  have_go || return 1
   GOBIN=$BIN go install "$@"
+}
+
+have_go() {
+  command -v go || { echo "go is missing: install Go 1.21 or newer" && return 1; }
 }
 
 # postgresql: true when a PostgreSQL that the tests can start is there, or Debian's package brings it. The tests look in the same
