@@ -158,7 +158,7 @@ fn begun(dev: &Dev, checkout: &Checkout) {
 
 #[test]
 fn an_import_that_was_killed_goes_on_where_it_was_when_it_is_run_again() {
-    const KEYS: usize = 12_000;
+    const KEYS: usize = 6_000;
     let checkout = Checkout::new();
     let dev = Dev::start(&checkout);
     write(&checkout, "k.csv", &csv(0..KEYS));
@@ -178,7 +178,7 @@ fn an_import_that_was_killed_goes_on_where_it_was_when_it_is_run_again() {
 fn ctrl_c_ends_it_at_once_with_what_was_done() {
     let checkout = Checkout::new();
     let dev = Dev::start(&checkout);
-    write(&checkout, "k.csv", &csv(0..12_000));
+    write(&checkout, "k.csv", &csv(0..6_000));
     let process = started(&dev, &checkout, "k.csv");
     begun(&dev, &checkout);
     process.signal("INT");
@@ -193,7 +193,7 @@ fn a_server_that_goes_away_and_comes_back_is_waited_for() {
     let checkout = Checkout::new();
     let dev = Dev::start(&checkout);
     let (address, app) = (dev.address.clone(), dev.app.clone());
-    write(&checkout, "k.csv", &csv(0..8_000));
+    write(&checkout, "k.csv", &csv(0..4_000));
     let mut process = started(&dev, &checkout, "k.csv");
     begun(&dev, &checkout);
     drop(dev);
@@ -203,7 +203,7 @@ fn a_server_that_goes_away_and_comes_back_is_waited_for() {
     let done = json(said.last().expect("a line"));
     assert_eq!(
         done["imported"].as_u64().expect("a number") + done["existing"].as_u64().expect("a number"),
-        8_000,
+        4_000,
         "{done}"
     );
     assert_eq!(process.ended().code, Some(0));
