@@ -235,12 +235,11 @@ async fn a_leak_of_an_imported_key_is_dealt_with() {
 }
 
 #[tokio::test]
-async fn a_verifier_may_keep_an_answer_about_an_imported_key_and_its_revocation_waits() {
+async fn a_verifier_may_keep_an_answer_about_an_imported_key() {
     let server = Server::start().await;
     let ttl = Some(prost_types::Duration { seconds: 1, nanos: 0 });
     server.choose(&["max_cache_ttl"], pb::Application { max_cache_ttl: ttl, ..Default::default() }).await;
     server.import_many(0..1).await;
     let answer = server.ask(&server.admin, &about(&text(0))).await.expect("verify");
     assert!(answer.cache_ttl.is_some());
-    assert_eq!(mask(&[]).map(|mask| mask.paths.len()), Some(0));
 }
