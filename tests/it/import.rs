@@ -8,7 +8,6 @@ use crate::{
     harness::{
         Rows, Server,
         import::{IMPORT, counts, old_key, text},
-        mask,
         rotate::rotation_with,
         uuid,
         verify::{about, rate_limit},

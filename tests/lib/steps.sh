@@ -57,7 +57,14 @@ clippy() {
   fi
 }
 
-step_test() { with_clients cargo test --workspace --locked; }
+step_test() { with_collectors with_clients cargo test --workspace --locked; }
+
+# As with clients: who reads what the program tells of itself.
+with_collectors() {
+  if tool promtool; then export PORTCULLIS_TEST_PROMTOOL=$BIN/promtool; else lack "no promtool, so no test of metrics and rules by it"; fi
+  if tool collector; then export PORTCULLIS_TEST_COLLECTOR=$BIN/collector; else lack "no OpenTelemetry Collector, so no test that sends to it"; fi
+  "$@"
+}
 
 # The same tests once more, on the other engine. Left out is what would only be repeated.
 step_test_postgres() {
