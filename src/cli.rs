@@ -25,6 +25,8 @@ mod failure;
 mod guide;
 #[cfg(feature = "client")]
 mod health;
+#[cfg(feature = "client")]
+mod import;
 #[cfg(feature = "server")]
 mod migrate;
 mod out;
@@ -67,6 +69,8 @@ enum Command {
     Health(health::Health),
     #[cfg(feature = "client")]
     Audit(audit::Audit),
+    #[cfg(feature = "client")]
+    Import(import::Import),
     #[cfg(all(feature = "server", feature = "client"))]
     Bench(bench::Bench),
 }
@@ -85,7 +89,10 @@ impl Command {
     /// Warnings of a command that has no log of its own, such as *others can read this file*.
     fn warn_on_stderr(&self) {
         #[cfg(feature = "client")]
-        if matches!(self, Self::Call(_) | Self::Sign(_) | Self::Token(_) | Self::Health(_) | Self::Audit(_)) {
+        if matches!(
+            self,
+            Self::Call(_) | Self::Sign(_) | Self::Token(_) | Self::Health(_) | Self::Audit(_) | Self::Import(_)
+        ) {
             // Refused only where a subscriber stands already, in a test.
             let _ = tracing_subscriber::fmt()
                 .with_max_level(tracing::Level::WARN)
@@ -116,6 +123,8 @@ impl Command {
             Self::Health(health) => health.run(out),
             #[cfg(feature = "client")]
             Self::Audit(audit) => audit.run(out),
+            #[cfg(feature = "client")]
+            Self::Import(import) => import.run(out),
             #[cfg(all(feature = "server", feature = "client"))]
             Self::Bench(bench) => bench.run(out),
         }

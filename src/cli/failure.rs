@@ -85,7 +85,7 @@ fn code_name(status: &Status) -> String {
 }
 
 /// What came from elsewhere may hold escape sequences that a terminal would obey.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 

@@ -189,7 +189,7 @@ mod tests {
     fn an_unknown_name_is_answered_with_the_known_ones() {
         let schema = Schema::new();
         let refused = |name| schema.method(name).expect_err(name).to_string();
-        assert!(refused("KeyService/Create").contains("it has CreateKey, ListKeys"));
+        assert!(refused("KeyService/Create").contains("it has CreateKey, ImportKeys"));
         assert!(refused("Keys/CreateKey").contains("portcullis.v1.KeyService"));
         assert!(refused("CreateKey").contains("name it as KeyService/CreateKey"));
     }

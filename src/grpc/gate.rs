@@ -22,7 +22,7 @@ use tracing::Instrument as _;
 use super::{
     convert::subject::subject,
     errors::{body_invalid, with_reason},
-    frame::Frame,
+    frame::{self, Frame},
     status::{reason, reason_of, status},
 };
 use crate::{
@@ -126,7 +126,7 @@ async fn prove(auth: &Authenticator, request: &mut Request<Body>) -> Result<Opti
         let deadline = Deadline(deadline(request.headers()));
         request.extensions_mut().insert(deadline);
     }
-    let body = std::mem::take(request.body_mut());
+    let (body, limit) = (std::mem::take(request.body_mut()), frame::limit(method));
     let request_id = request.extensions().get::<RequestId>().ok_or(Refusal::Internal)?;
     let (request_id, peer, subject) = (request_id.as_str(), peer(request.extensions()), subject);
     let call = Call { method, request_id, peer, subject };
@@ -134,12 +134,12 @@ async fn prove(auth: &Authenticator, request: &mut Request<Body>) -> Result<Opti
         Presented::Nothing => return Err(Refusal::SignatureMissing { token: !method.is_mutation() }),
         Presented::Token(token) => {
             // The message first: it may take its time, and the caller must be proven as of now.
-            let frame = Frame::collect(body, body_invalid).await?;
+            let frame = Frame::collect(body, limit, body_invalid).await?;
             (frame, auth.by_token(call, token).await?, None)
         }
         Presented::Signed(headers) => {
             auth.check_window(&headers)?;
-            let frame = Frame::collect(body, Refusal::SignatureMalformed).await?;
+            let frame = Frame::collect(body, limit, Refusal::SignatureMalformed).await?;
             let (caller, act) = auth.by_signature(call, &headers, frame.message()).await?;
             (frame, caller, act)
         }

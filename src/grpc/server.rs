@@ -8,9 +8,17 @@ use tonic::{
 };
 
 use super::{
-    application_service::ApplicationApi, audit_service::AuditApi, envoy::EnvoyApi, errors::ErrorsLayer,
-    frame::MAX_MESSAGE, gate::GateLayer, health, key_service::KeyApi, service_account_service::ServiceAccountApi,
-    services::Services, webhook_service::WebhookApi,
+    application_service::ApplicationApi,
+    audit_service::AuditApi,
+    envoy::EnvoyApi,
+    errors::ErrorsLayer,
+    frame::{MAX_IMPORT, MAX_MESSAGE},
+    gate::GateLayer,
+    health,
+    key_service::KeyApi,
+    service_account_service::ServiceAccountApi,
+    services::Services,
+    webhook_service::WebhookApi,
 };
 use crate::{
     accounts::Accounts,
@@ -151,7 +159,8 @@ impl Bound {
                 .add_service(reflection().build_v1().map_err(|e| service(&e))?)
                 .add_service(reflection().build_v1alpha().map_err(|e| service(&e))?);
         }
-        let keys = KeyServiceServer::new(KeyApi { keys, watches, replica }).max_decoding_message_size(MAX_MESSAGE);
+        // The gate has looked at each method's own limit.
+        let keys = KeyServiceServer::new(KeyApi { keys, watches, replica }).max_decoding_message_size(MAX_IMPORT);
         let server = builder
             .layer(RequestIdLayer::new(move || RequestId::from_random(entropy.name())))
             .layer(RpcLayer::new(known_method, sampler))

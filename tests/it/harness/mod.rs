@@ -9,6 +9,7 @@ mod database;
 pub(crate) mod dev;
 mod dialect;
 mod dice;
+pub(crate) mod import;
 mod life;
 pub(crate) mod limits;
 mod lock;
