@@ -7,9 +7,9 @@ use std::{
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
-#[cfg(feature = "client")]
-use super::flags;
 use super::{clean::clean, hint::hint};
+#[cfg(feature = "client")]
+use super::{flags, hint::unreachable};
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -21,6 +21,9 @@ pub(super) enum Failure {
     /// The same, to a command whose flags made the request. Exit code 1.
     #[cfg(feature = "client")]
     Refused(Box<Refused>),
+    /// There is no way to the server. Exit code 1.
+    #[cfg(feature = "client")]
+    Unreachable(String),
     /// It failed on this machine. Exit code 1.
     Failed(String),
     /// Whoever read standard output has seen enough, as `head` does. Exit code 0.
@@ -53,6 +56,8 @@ impl Failure {
             Self::Status(status) => (describe(status, |_| None, None), 1),
             #[cfg(feature = "client")]
             Self::Refused(refused) => (describe(&refused.status, flags::flag, refused.note.as_deref()), 1),
+            #[cfg(feature = "client")]
+            Self::Unreachable(why) => (format!("error: {}\nhint: {}\n", clean(why), unreachable(why)), 1),
             Self::Failed(why) => (format!("error: {}\n", clean(why)), 1),
             Self::ReaderGone => return ExitCode::SUCCESS,
         };

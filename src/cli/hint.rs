@@ -92,6 +92,16 @@ fn of_reason(reason: ErrorReason) -> Option<&'static str> {
     })
 }
 
+/// Of a connection that could not be made.
+#[cfg(feature = "client")]
+pub(super) fn unreachable(why: &str) -> &'static str {
+    if why.contains("certificate") {
+        "is --ca-cert the authority that signed the server's certificate, and --server-name a name that is in it?"
+    } else {
+        "is the server running, and is --endpoint (or PORTCULLIS_ENDPOINT, or the credentials file's) where it is?"
+    }
+}
+
 /// A status without a reason was made on the way, by a proxy or by this program.
 fn of_code(code: Code) -> Option<&'static str> {
     match code {

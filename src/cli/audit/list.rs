@@ -28,7 +28,7 @@ Examples:
   portcullis audit list --refused --since 2027-01-31")]
 pub(super) struct List {
     /// Only of this application
-    #[arg(long, value_name = "APP", env = "PORTCULLIS_APP", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "APP", default_value = "", hide_default_value = true)]
     app: String,
 
     /// Only of this key, application or service account

@@ -1,3 +1,5 @@
+use prost_types::Timestamp;
+
 use crate::{
     cli::people::{Cell, Column, Shown, Tint, detail, number, quota_word, rate_limit_word, shrinks, whole, word},
     pb,
@@ -15,7 +17,7 @@ impl Shown for pb::Key {
         whole("expires", |key, look| Cell::time(key.expire_time.as_ref(), look)),
         shrinks("permissions", |key, _| Cell::list(&key.permissions)),
         detail("application", |key, _| Cell::text(&key.application_id)),
-        detail("description", |key, _| Cell::text(&key.description)),
+        detail("description", |key, _| Cell::lines(&key.description)),
         detail("type", |key, _| Cell::text(&word(key.r#type().as_str_name(), "KEY_TYPE_"))),
         detail("environment", |key, _| Cell::text(&word(key.environment().as_str_name(), "KEY_ENVIRONMENT_"))),
         detail("allowed ip", |key, _| Cell::list(&key.ip_allowlist)),
@@ -38,7 +40,7 @@ impl Shown for pb::Key {
         detail("good until", |key, look| Cell::time(key.overlap_end_time.as_ref(), look).tinted(Tint::Careful)),
         detail("revoked", |key, look| Cell::time(key.revoke_time.as_ref(), look).tinted(Tint::Bad)),
         detail("reason", |key, _| reason(key)),
-        detail("comment", |key, _| Cell::text(&key.revoke_comment)),
+        detail("comment", |key, _| Cell::lines(&key.revoke_comment)),
         detail("etag", |key, _| Cell::text(&key.etag)),
     ];
 }
@@ -138,7 +140,7 @@ impl Item for pb::WatchRevocationsResponse {
 fn time(item: &pb::WatchRevocationsResponse) -> String {
     let of_bookmark = || item.bookmark().and_then(|bookmark| bookmark.time.as_ref());
     let time = item.revocation().map_or_else(of_bookmark, |revocation| revocation.time.as_ref());
-    time.map(ToString::to_string).unwrap_or_default()
+    time.map(|time| Timestamp { nanos: 0, ..*time }.to_string()).unwrap_or_default()
 }
 
 fn cause(item: &pb::WatchRevocationsResponse) -> Cell {

@@ -68,6 +68,11 @@ impl KeyArgs {
     }
 }
 
+/// A successor has the name of the key that it was rotated from: the name is the newest one's.
+fn is_named(key: &pb::Key, name: &str) -> bool {
+    key.name == name && key.rotated_to.is_empty()
+}
+
 /// Those of exactly this name.
 async fn named(session: &Session, application_id: &str, name: &str) -> Result<Vec<String>, Failure> {
     let mut request = pb::ListKeysRequest {
@@ -79,7 +84,7 @@ async fn named(session: &Session, application_id: &str, name: &str) -> Result<Ve
     let mut found = Vec::new();
     for _ in 0..PAGES {
         let page: pb::ListKeysResponse = session.read("KeyService/ListKeys", &request).await?.message;
-        found.extend(page.keys.into_iter().filter(|key| key.name == name).map(|key| key.key_id));
+        found.extend(page.keys.into_iter().filter(|key| is_named(key, name)).map(|key| key.key_id));
         if page.next_page_token.is_empty() {
             return Ok(found);
         }

@@ -94,6 +94,11 @@ impl Cell {
         Self { parts, ..Self::default() }
     }
 
+    /// A text that its writer broke into lines.
+    pub(in crate::cli) fn lines(text: &str) -> Self {
+        Self::list(text.lines().map(|line| line.replace('\t', " ")))
+    }
+
     pub(in crate::cli) fn number(number: i64) -> Self {
         Self::text(&number.to_string())
     }
@@ -105,7 +110,11 @@ impl Cell {
     pub(in crate::cli) fn time(time: Option<&Timestamp>, look: &Look) -> Self {
         let Some(time) = time else { return Self::default() };
         match &look.now {
-            None => Self::text(&time.to_string()),
+            // To the second in a table, so that times stand below each other.
+            None => {
+                let second = Timestamp { nanos: 0, ..*time };
+                Self { in_full: Some(time.to_string()), ..Self::text(&second.to_string()) }
+            }
             Some(now) => {
                 let words = when::words(time, now);
                 let in_full = Some(format!("{words} ({time})"));

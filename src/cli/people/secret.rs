@@ -1,8 +1,9 @@
 //! A secret that is given to a command: never as an argument, which every user of the machine sees
 //! in the list of processes, and a shell keeps in its history.
 
-use std::io::{self, BufRead, IsTerminal as _};
+use std::io::{self, BufRead, IsTerminal as _, Write as _};
 
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -18,15 +19,42 @@ pub(in crate::cli) const REFUSED: &str = "a secret in an argument is seen in the
 /// The first line of standard input, or what is typed at a prompt that does not show it.
 pub(in crate::cli) fn read() -> Result<SecretString, Failure> {
     let stdin = io::stdin();
-    let line = if stdin.is_terminal() {
-        rpassword::prompt_password("secret (it is not shown): ").map(Zeroizing::new)
-    } else {
-        first_line(stdin.lock())
-    };
+    let line = if stdin.is_terminal() { prompted("secret (it is not shown): ") } else { first_line(stdin.lock()) };
     let line = line.map_err(|e| Failure::Usage(format!("cannot read the secret: {e}")))?;
     match line.trim_end_matches(['\r', '\n']) {
         "" => Err(Failure::usage("no secret: standard input is empty")),
         secret => Ok(secret.into()),
+    }
+}
+
+/// Switches the echo off first: what is typed as soon as the prompt is there is not shown either.
+fn prompted(prompt: &str) -> io::Result<Zeroizing<String>> {
+    let echo = NoEcho::begin()?;
+    write!(io::stderr(), "{prompt}").and_then(|()| io::stderr().flush())?;
+    let line = first_line(io::stdin().lock());
+    drop(echo);
+    // The end of the line was not shown either.
+    writeln!(io::stderr())?;
+    line
+}
+
+/// A terminal that shows what is typed again when this is dropped.
+struct NoEcho(Termios);
+
+impl NoEcho {
+    fn begin() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Now, &silent)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for NoEcho {
+    fn drop(&mut self) {
+        // A terminal that is gone shows nothing.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
     }
 }
 
