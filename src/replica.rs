@@ -11,6 +11,7 @@ mod edge;
 mod fork;
 mod lease;
 mod members;
+mod run;
 mod sync;
 mod time;
 
@@ -174,6 +175,7 @@ impl Replica {
             edge: Revision::default(),
             page: LOG_PAGE,
             strict: pace.strict,
+            outlasting: None,
         };
         let sync = SyncLoop::new(store.clone(), replica.clone(), Arc::clone(&index), Arc::clone(&tail), edge, turn);
         Ok(Joined { id, replica, index, tail, sync, log_id: loaded.log_id })
@@ -201,13 +203,6 @@ impl Replica {
         };
         let _ = tokio::time::timeout(GRACE, renewed).await;
         if self.is_fresh() { Ok(()) } else { Err(Refusal::FreshnessUnproven) }
-    }
-
-    /// How long, from `now` on the clock since boot, an answer may be given that is looked up
-    /// after this call: a lease says nothing about what was looked up before it was granted.
-    #[must_use]
-    pub fn lease_rest(&self, now: Duration) -> Duration {
-        self.shared.lease.rest(now)
     }
 
     /// The database's time, as far as this replica can tell: never behind it.

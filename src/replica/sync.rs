@@ -1,9 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{Proof, Replica, by_any_clock, edge::Edge, fork, members::Silence};
+use super::{Proof, Replica, by_any_clock, edge::Edge, fork, members::Silence, run::Run};
 use crate::{
     guard::{self, Guard},
     index::{Inapplicable, Index},
+    meters::{self, Outcome, Weak},
     store::{Error, LOG_PAGE, Newcomer, Standbys, Store, Synced, Turn, Weakness},
     tail::Tail,
 };
@@ -18,6 +19,7 @@ pub struct SyncLoop {
     edge: Edge,
     turn: Turn,
     silence: Silence,
+    run: Run,
     told: Option<(Option<Weakness>, Standbys)>,
     /// Why nothing is answered, as it was said.
     refused: Option<Weakness>,
@@ -54,7 +56,8 @@ impl SyncLoop {
         edge: Edge,
         turn: Turn,
     ) -> Self {
-        Self { store, replica, index, tail, edge, turn, silence: Silence::default(), told: None, refused: None }
+        let (silence, run) = (Silence::default(), Run::default());
+        Self { store, replica, index, tail, edge, turn, silence, run, told: None, refused: None }
     }
 
     /// Runs until `stop` is done, then takes the replica's row away; or until the replica
@@ -69,7 +72,11 @@ impl SyncLoop {
             }
         });
         let ended = loop {
-            let pause = match self.turn().await {
+            let begun = self.replica.boottime();
+            let turned = self.turn().await;
+            let outcome = if turned.is_ok() { Outcome::Ok } else { Outcome::Failed };
+            meters::SYNC.record(outcome as usize, self.replica.boottime().saturating_sub(begun));
+            let pause = match turned {
                 // Whoever is told to stop stops, however much there is to read.
                 Ok(true) => tokio::select! {
                     biased;
@@ -115,6 +122,7 @@ impl SyncLoop {
                 }
             }
             Stopped::Store(Error::Weak(weakness)) => {
+                meters::WEAKNESS.set(Some(kind(weakness) as usize));
                 self.replica.shared.lease.void();
                 if self.refused.replace(weakness) != Some(weakness) {
                     tracing::error!(%weakness, "no answer rests on a database that may lose what it acknowledges");
@@ -165,12 +173,16 @@ impl SyncLoop {
         let asked_at = shared.clock.boottime();
         // With what is said to be applied: where nothing is cached they are the same.
         self.turn.edge = self.edge.at(asked_at);
+        // Of those that are known. In `strict` none is forgotten that was granted a lease.
+        let longest_lease = shared.proof.borrow().longest_lease;
+        self.turn.outlasting = self.run.outlasting(by_any_clock(longest_lease), asked_at);
         let synced = self.store.sync(self.turn, shared.pace.unanswered()).await?;
         let answered_at = shared.clock.boottime();
         self.turn.page = (2 * self.turn.page).min(LOG_PAGE);
+        self.run.saw(synced.incarnation, answered_at);
         self.tell_durability(&synced);
         let acked = self.turn.applied;
-        let Synced { events, more, time, time_at, members, settled_for, incarnation, .. } = synced;
+        let Synced { events, more, time, time_at, members, settled, incarnation, .. } = synced;
         let any = !events.is_empty();
         for event in events {
             self.index.apply(&event)?;
@@ -186,8 +198,6 @@ impl SyncLoop {
             shared.lease.grant(asked_at + shared.pace.lease);
         }
         let longest_lease = members.iter().map(|member| member.lease).max().unwrap_or_default().max(shared.pace.lease);
-        // Of those that are known. In `strict` none is forgotten that was granted a lease.
-        let settled = settled_for >= by_any_clock(longest_lease) || !guard::on(Guard::Incarnation);
         shared.proof.send_replace(Proof {
             asked_at,
             acked,
@@ -195,7 +205,7 @@ impl SyncLoop {
             edge_by_all: members.iter().map(|member| member.edge).min().unwrap_or_default(),
             longest_lease,
             incarnation,
-            settled,
+            settled: settled || !guard::on(Guard::Incarnation),
             complete,
             time,
         });
@@ -217,6 +227,9 @@ impl SyncLoop {
             tracing::info!("the database loses nothing that it acknowledges any more: answering again");
         }
         let found = (synced.weakness, synced.standbys);
+        meters::WEAKNESS.set(synced.weakness.map(|weakness| kind(weakness) as usize));
+        meters::STANDBYS.set(synced.standbys.waited_for.into());
+        meters::MEMBERS.set_count(synced.members.len());
         let before = self.told.replace(found);
         if before == Some(found) {
             return;
@@ -239,6 +252,16 @@ impl SyncLoop {
                  grant it pg_read_all_stats"
             );
         }
+    }
+}
+
+/// As it is counted.
+fn kind(weakness: Weakness) -> Weak {
+    match weakness {
+        Weakness::NoFsync => Weak::NoFsync,
+        Weakness::AsynchronousCommit(_) => Weak::AsynchronousCommit,
+        Weakness::AsynchronousStandby => Weak::AsynchronousStandby,
+        Weakness::LogicalStandby => Weak::LogicalStandby,
     }
 }
 

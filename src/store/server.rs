@@ -122,6 +122,11 @@ impl Store {
 }
 
 impl Incarnation {
+    #[cfg(test)]
+    pub(crate) fn of(started: i64, timeline: i64) -> Self {
+        Self { started, timeline }
+    }
+
     pub(super) fn read(row: &QueryResult) -> Result<Self, Error> {
         Ok(Self { started: read(row, "started")?, timeline: read(row, "timeline")? })
     }

@@ -37,6 +37,8 @@ pub struct Turn {
     pub page: u64,
     /// Whether it goes by a server only that loses nothing.
     pub strict: bool,
+    /// The run of the server that it has seen for longer than any lease lasts.
+    pub outlasting: Option<Incarnation>,
 }
 
 /// What it learns.
@@ -52,13 +54,16 @@ pub struct Synced {
     pub time_at: Duration,
     /// Everybody who serves, this replica among them.
     pub members: Vec<Member>,
-    /// For how long the server has been this run of it. A run that has just begun may have forgotten
-    /// who serves.
-    pub settled_for: Duration,
+    /// Whether this run of the server has been there for longer than any lease lasts. One that has just
+    /// begun may have forgotten who serves.
+    pub settled: bool,
     pub incarnation: Incarnation,
     pub weakness: Option<Weakness>,
     pub standbys: Standbys,
 }
+
+/// In place of when the run began: it does not matter any more.
+const SETTLED: i64 = 0;
 
 impl Store {
     /// One turn of the sync loop, in one durable transaction: says what was applied, proves that this
@@ -79,7 +84,7 @@ impl Store {
             if let (true, Some(weakness)) = (turn.strict && guard::on(Guard::Durability), look.weakness) {
                 return Err(Error::Weak(weakness));
             }
-            let settled_for = settle(&tx, &look).await?;
+            let settled = settle(&tx, &look, turn.outlasting).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
             if turn.strict && look.standbys.synchronous && guard::on(Guard::Settings) {
                 store.standby_has_it(&look).await?;
@@ -90,7 +95,7 @@ impl Store {
                 time: look.time,
                 time_at,
                 members: members.into_iter().map(members::read).collect(),
-                settled_for,
+                settled,
                 incarnation: look.incarnation,
                 weakness: look.weakness,
                 standbys: look.standbys,
@@ -138,23 +143,28 @@ async fn why_not(db: &impl ConnectionTrait, applied: Position) -> Result<Error, 
     })
 }
 
-/// Notes in which run of the server the log goes on, and since when.
-async fn settle(tx: &DatabaseTransaction, look: &ServerLook) -> Result<Duration, Error> {
+/// Notes in which run of the server the log goes on, and when a replica has seen it for long enough:
+/// whoever begins after that goes by it at once.
+async fn settle(tx: &DatabaseTransaction, look: &ServerLook, outlasting: Option<Incarnation>) -> Result<bool, Error> {
     let head = log_head::Entity::find_by_id(log::HEAD).all(tx).await?.pop();
     let head = head.ok_or_else(|| Error::Corrupt("no log head".to_owned()))?;
     let incarnation = look.incarnation.to_string();
-    let since = if head.incarnation == incarnation {
-        head.since
+    let is_same = head.incarnation == incarnation;
+    let since = if is_same && head.since == SETTLED {
+        return Ok(true);
+    } else if is_same && outlasting != Some(look.incarnation) {
+        return Ok(false);
+    } else if is_same || head.incarnation.is_empty() {
+        // A log that names no run is new: nobody served from it before.
+        SETTLED
     } else {
-        // A log that names none is new: nobody served from it before.
-        let since = if head.incarnation.is_empty() { 0 } else { look.time.micros() };
-        log_head::Entity::update_many()
-            .col_expr(log_head::Column::Incarnation, Expr::value(incarnation))
-            .col_expr(log_head::Column::Since, Expr::value(since))
-            .filter(log_head::Column::Id.eq(log::HEAD))
-            .exec(tx)
-            .await?;
-        since
+        look.time.micros()
     };
-    Ok(look.time.since(Timestamp::from_micros(since)))
+    log_head::Entity::update_many()
+        .col_expr(log_head::Column::Incarnation, Expr::value(incarnation))
+        .col_expr(log_head::Column::Since, Expr::value(since))
+        .filter(log_head::Column::Id.eq(log::HEAD))
+        .exec(tx)
+        .await?;
+    Ok(since == SETTLED)
 }

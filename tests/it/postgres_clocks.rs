@@ -1,10 +1,10 @@
-//! A database whose clock was ahead, and is set right.
+//! A database whose clock is ahead, or is set right.
 
 use std::time::Duration;
 
 use portcullis::pb;
 
-use crate::harness::{Headers, Server, Setup, message_bytes, nonce, path, refusal};
+use crate::harness::{Headers, Rows, Server, Setup, message_bytes, nonce, path, refusal};
 
 #[tokio::test]
 async fn a_nonce_outlives_a_clock_that_was_ahead_and_was_set_back() {
@@ -28,4 +28,39 @@ async fn a_nonce_outlives_a_clock_that_was_ahead_and_was_set_back() {
     assert_eq!(refusal(call().await).1, "NONCE_REUSED");
     old.store().forget_nonces(old.running().replica().now()).await.expect("housekeeping");
     assert_eq!(refusal(call().await).1, "NONCE_REUSED", "a replay");
+}
+
+/// After a failover nobody may know who serves. The new server's clock shows a later time than the old
+/// one's did, or somebody sets it: no lease is over sooner for that.
+#[tokio::test]
+async fn a_new_run_of_the_database_is_waited_for_by_no_clock_that_can_be_set() {
+    let Some(old) = Server::start_at_server(Setup::default()).await else { return };
+    let made = old.key().await;
+    let rows = Rows::of(&old).await;
+    let begun = old.setup.clock.boottime();
+    let server = old.beside().await;
+    old.ended().await;
+    // What a server leaves behind that was another one.
+    rows.change("UPDATE log_head SET incarnation = '1/1'").await;
+    server.setup.clock.step(3_600_000_000);
+    server.running().replica().sync_pass().await;
+    let key = made.key.expect("key");
+    let revoke = server.revoke(&key);
+    tokio::pin!(revoke);
+    let passed = || server.setup.clock.boottime() - begun;
+    loop {
+        tokio::select! {
+            _ = &mut revoke => break,
+            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+        }
+        assert!(passed() < Duration::from_secs(20), "it is never answered");
+        server.advance(Duration::from_millis(500)).await;
+    }
+    // The lease, and 5 % for clocks of other speeds.
+    assert!(passed() >= Duration::from_millis(10_500), "{:?}", passed());
+    server.advance(Duration::from_secs(1)).await;
+    server.running().replica().sync_pass().await;
+    assert_eq!(rows.number("SELECT since FROM log_head").await, 0, "whoever begins now need not wait");
+    let young = server.beside().await;
+    young.revoke(&young.key().await.key.expect("key")).await;
 }

@@ -7,7 +7,8 @@ pub(in crate::store) struct Model {
     pub id: i16,
     pub log_id: Uuid,
     pub seq: i64,
-    /// The run of the server in which it was written last, and since when.
+    /// The run of the server in which it was written last; and since when by the server's clock, which is
+    /// for people, or 0 once a replica has seen that run for longer than any lease lasts.
     pub incarnation: String,
     pub since: i64,
     /// The newest version of events that may stand in the log.
