@@ -58,6 +58,8 @@ mod limits_store;
 mod mail;
 mod open_services;
 mod peers;
+mod people;
+mod people_document;
 mod postgres_clocks;
 mod postgres_import;
 mod postgres_leaving;

@@ -81,6 +81,8 @@ SAME_ON_POSTGRES=(
   dev:: # `portcullis dev` makes a file of its own, and so do the sessions that are with it
   readme::
   audit_command::
+  people:: # the same
+  people_document::
   bench:: # and so does `portcullis bench`
   tls:: # about the program and its certificates, over a file that it is told of
 )

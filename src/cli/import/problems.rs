@@ -3,7 +3,7 @@ use std::{
     path::Path,
 };
 
-use super::super::failure::clean;
+use super::super::clean::clean;
 
 /// What is wrong with rows: the first hundred in words, and how many there are.
 #[derive(Debug, Clone, Default)]

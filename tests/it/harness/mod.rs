@@ -26,9 +26,12 @@ mod refused;
 pub(crate) mod rotate;
 mod rows;
 mod server;
+pub(crate) mod session;
 pub(crate) mod shop;
 pub(crate) mod smtp;
 mod stalled;
+#[path = "../../support/terminal.rs"]
+pub(crate) mod terminal;
 pub(crate) mod upkeep;
 mod usage;
 pub(crate) mod verify;
