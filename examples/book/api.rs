@@ -13,7 +13,7 @@ use prost_types::{
     field_descriptor_proto::{Label, Type},
 };
 
-use super::Failed;
+use super::{Failed, escaped};
 
 const PACKAGE: &str = "portcullis.v1";
 
@@ -66,7 +66,8 @@ impl<'a> File<'a> {
         let places = proto.source_code_info.iter().flat_map(|info| &info.location);
         let said = |place: &'a prost_types::source_code_info::Location| {
             let comment = [place.leading_comments(), place.trailing_comments()].map(str::trim).join("\n");
-            (place.path.as_slice(), escaped(comment.trim()))
+            let lines: Vec<_> = comment.lines().map(str::trim).collect();
+            (place.path.as_slice(), escaped(lines.join("\n").trim()))
         };
         Self { proto, comments: places.map(said).filter(|(_, comment)| !comment.is_empty()).collect() }
     }
@@ -169,12 +170,6 @@ fn linked(full: &str) -> String {
         Some(ours) => format!("[`{ours}`](#{})", ours.to_lowercase().replace('.', "")),
         None => format!("`{full}`"),
     }
-}
-
-/// Comments are plain text but for backticks.
-fn escaped(comment: &str) -> String {
-    let lines: Vec<_> = comment.lines().map(str::trim).collect();
-    lines.join("\n").replace('<', "&lt;").replace('*', "\\*")
 }
 
 fn in_a_cell(comment: &str) -> String {

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use portcullis::cli::Cli;
 
+use super::escaped;
+
 pub(super) fn page() -> String {
     let mut root = Cli::command().term_width(0);
     root.build();
@@ -58,9 +60,4 @@ fn row(arg: &Arg, text: &mut String) {
     let required = if arg.is_required_set() { " (required)" } else { "" };
     let meaning = escaped(&meaning).replace('|', "\\|").replace("\n\n", "<br>").replace('\n', " ");
     let _ = writeln!(text, "| `{flag}`{required} | {variable} | {default} | {meaning} |");
-}
-
-/// Text of a help, where nothing is markup.
-fn escaped(text: &str) -> String {
-    text.replace('<', "&lt;").replace('*', "\\*").replace("](", "]\\(")
 }

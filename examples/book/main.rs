@@ -59,3 +59,15 @@ fn mdbook(root: &Path) -> PathBuf {
     let installed = root.join("target/tools/bin/mdbook");
     if installed.exists() { installed } else { "mdbook".into() }
 }
+
+/// Text in which nothing is markup but what stands in backticks.
+fn escaped(text: &str) -> String {
+    let parts = text.split('`').enumerate().map(|(place, part)| {
+        if place % 2 == 0 {
+            part.replace('<', "&lt;").replace('*', "\\*").replace("](", "]\\(")
+        } else {
+            part.to_owned()
+        }
+    });
+    parts.collect::<Vec<_>>().join("`")
+}
