@@ -99,6 +99,7 @@ mod sweep;
 mod sweep_errors;
 mod sweep_roles;
 mod tls;
+mod tutorial;
 mod unused;
 mod usage;
 mod usage_faults;

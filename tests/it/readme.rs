@@ -119,7 +119,7 @@ fn its_table_of_verdicts_has_each_with_its_status() {
 
 #[test]
 fn its_regex_finds_every_key() {
-    let (_, rest) = part("Keys").split_once("```\n").expect("the regex");
+    let (_, rest) = part("Keys").split_once("```text\n").expect("the regex");
     let regex = Regex::new(&format!("^{}$", rest.lines().next().expect("a line"))).expect("regex");
     for first in [None, Some(KeyPrefix::parse("a0bcdefghijklmno").expect("prefix"))] {
         for environment in [KeyEnvironment::Live, KeyEnvironment::Test] {
