@@ -15,7 +15,13 @@ mod run;
 mod sync;
 mod time;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::{Notify, watch},
@@ -109,6 +115,8 @@ struct Shared {
     bell: Notify,
     pace: Pace,
     proof: watch::Sender<Proof>,
+    /// Whether the database was restored, and nobody has answered for what it lost.
+    unconfirmed: AtomicBool,
     /// Until when verifiers may keep what a process before this one told them, on the clock since boot.
     kept_until: Duration,
 }
@@ -166,6 +174,7 @@ impl Replica {
             bell: Notify::new(),
             pace,
             proof: watch::Sender::new(proof),
+            unconfirmed: AtomicBool::new(false),
             kept_until: told_before,
         });
         let replica = Self { shared };
@@ -201,8 +210,21 @@ impl Replica {
                 }
             }
         };
+        if self.is_unconfirmed() {
+            return Err(Refusal::RestoreUnconfirmed);
+        }
         let _ = tokio::time::timeout(GRACE, renewed).await;
-        if self.is_fresh() { Ok(()) } else { Err(Refusal::FreshnessUnproven) }
+        match (self.is_fresh(), self.is_unconfirmed()) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Refusal::RestoreUnconfirmed),
+            (false, false) => Err(Refusal::FreshnessUnproven),
+        }
+    }
+
+    /// Whether nothing is answered because the database was restored, and nobody has said what it lost.
+    #[must_use]
+    pub fn is_unconfirmed(&self) -> bool {
+        self.shared.unconfirmed.load(Ordering::Acquire)
     }
 
     /// How long, from `now` on the clock since boot, an answer may be given that is looked up
