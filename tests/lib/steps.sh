@@ -57,7 +57,14 @@ clippy() {
   fi
 }
 
-step_test() { with_clients cargo test --workspace --locked; }
+step_test() { with_collectors with_clients cargo test --workspace --locked; }
+
+# As with clients: who reads what the program tells of itself.
+with_collectors() {
+  if tool promtool; then export PORTCULLIS_TEST_PROMTOOL=$BIN/promtool; else lack "no promtool, so no test of metrics and rules by it"; fi
+  if tool collector; then export PORTCULLIS_TEST_COLLECTOR=$BIN/collector; else lack "no OpenTelemetry Collector, so no test that sends to it"; fi
+  "$@"
+}
 
 # The same tests once more, on the other engine. Left out is what would only be repeated.
 step_test_postgres() {
@@ -84,6 +91,11 @@ step_guards() { with_clients tests/guards; }
 # what is measured is how long replicas wait.
 step_chaos() {
   postgresql || skip "no PostgreSQL 15 or newer, so no replicas whose database fails"
+  # A replica in a network namespace: only root may have one, and then it is there.
+  if [[ $(id -u) -ne 0 ]] || ! have_command ip iproute2 >/dev/null || ! unshare --net true; then
+    echo "SKIPPED: faults of a real network, for which the proxies stand: no network namespace may be made here"
+    echo "faults of a real network were not tried: no network namespace may be made here" >>"$RECORD/skips"
+  fi
   cargo test --locked --test chaos -- --skip random::
   cargo test --locked --test chaos -- --nocapture random::
 }
@@ -111,8 +123,12 @@ step_deny() {
 
 step_helm() {
   tool helm || skip "no helm, so no test of the chart"
+  tool kubeconform || skip "no kubeconform, so no test of the chart"
+  tool crds || skip "no definitions of what Prometheus' operator adds, so no test of the chart"
   tool venv || skip "no Python packages, so no test of the chart"
+  postgresql || lack "no PostgreSQL 15 or newer, so no test of the chart's replicas"
   # The chart's commands are run as they stand, by the server itself.
   cargo build --locked --bin portcullis
-  HELM=$BIN/helm PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis "$VENV/bin/python" -B tests/helm/check.py
+  HELM=$BIN/helm KUBECONFORM=$BIN/kubeconform CRDS=$CRDS HADOLINT=$VENV/bin/hadolint \
+    PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis "$VENV/bin/python" -B tests/helm/check.py
 }

@@ -5,7 +5,8 @@ use std::{
 };
 
 use portcullis::{
-    clock::Clock, domain::time::Timestamp, notify, pb, replica::Pace, serve::Running, store::Store, watch::Limits,
+    admin::Probe, clock::Clock, domain::time::Timestamp, notify, pb, replica::Pace, serve::Running, store::Store,
+    watch::Limits,
 };
 use prost::Message;
 use tonic::{Status, transport::Channel};
@@ -23,6 +24,7 @@ pub(crate) struct Setup {
     pub(crate) drain: Duration,
     pub(crate) reflection: bool,
     pub(crate) notify: notify::Settings,
+    pub(crate) probe: Probe,
 }
 
 impl Default for Setup {
@@ -37,6 +39,7 @@ impl Default for Setup {
             drain: Duration::from_secs(5),
             reflection: true,
             notify: super::receiver::settings(),
+            probe: Probe::default(),
         }
     }
 }
