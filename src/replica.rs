@@ -9,6 +9,7 @@
 mod barrier;
 mod edge;
 mod fork;
+mod fresh;
 mod lease;
 mod members;
 mod run;
@@ -16,10 +17,7 @@ mod sync;
 mod time;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -125,8 +123,6 @@ struct Shared {
 const REACH_EVERY: Duration = Duration::from_millis(20);
 /// How long a call waits for a revision that it wants at least.
 const BRIEFLY: Duration = Duration::from_secs(2);
-/// How long a call waits for a lease that has lapsed.
-const GRACE: Duration = Duration::from_millis(500);
 
 impl Replica {
     /// Loads the index, registers, and answers with what keeps it fresh. Nothing is fresh
@@ -194,37 +190,6 @@ impl Replica {
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.shared.lease.holds(self.shared.clock.boottime())
-    }
-
-    /// Waits for a short time for the lease, if it has lapsed.
-    pub async fn fresh(&self) -> Result<(), Refusal> {
-        if self.is_fresh() {
-            return Ok(());
-        }
-        let mut proof = self.shared.proof.subscribe();
-        self.shared.bell.notify_one();
-        let renewed = async {
-            while !self.is_fresh() {
-                if proof.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        if self.is_unconfirmed() {
-            return Err(Refusal::RestoreUnconfirmed);
-        }
-        let _ = tokio::time::timeout(GRACE, renewed).await;
-        match (self.is_fresh(), self.is_unconfirmed()) {
-            (true, _) => Ok(()),
-            (false, true) => Err(Refusal::RestoreUnconfirmed),
-            (false, false) => Err(Refusal::FreshnessUnproven),
-        }
-    }
-
-    /// Whether nothing is answered because the database was restored, and nobody has said what it lost.
-    #[must_use]
-    pub fn is_unconfirmed(&self) -> bool {
-        self.shared.unconfirmed.load(Ordering::Acquire)
     }
 
     /// The database's time, as far as this replica can tell: never behind it.
