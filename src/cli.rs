@@ -4,7 +4,7 @@
 //! goes to standard error. Exit codes: 0 done, 1 the call failed, 2 it could not be
 //! tried as asked.
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -16,15 +16,21 @@ mod app;
 mod args;
 #[cfg(feature = "client")]
 mod audit;
+#[cfg(feature = "server")]
+mod backup;
 #[cfg(all(feature = "server", feature = "client"))]
 mod bench;
 #[cfg(all(feature = "server", feature = "client"))]
 mod bootstrap;
 #[cfg(feature = "client")]
 mod call;
+#[cfg(feature = "server")]
+mod check;
 mod clean;
 #[cfg(feature = "client")]
 mod completions;
+#[cfg(feature = "server")]
+mod confirm_restore;
 #[cfg(all(feature = "server", feature = "client"))]
 mod dev;
 mod failure;
@@ -34,9 +40,9 @@ mod flags;
 mod guide;
 #[cfg(feature = "client")]
 mod health;
+mod hint;
 #[cfg(feature = "client")]
 mod import;
-mod hint;
 #[cfg(feature = "client")]
 mod key;
 #[cfg(feature = "client")]
@@ -46,6 +52,8 @@ mod migrate;
 mod out;
 #[cfg(feature = "client")]
 mod people;
+#[cfg(feature = "server")]
+mod restore;
 #[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "client")]
@@ -75,6 +83,14 @@ enum Command {
     Migrate(migrate::Migrate),
     #[cfg(all(feature = "server", feature = "client"))]
     Bootstrap(bootstrap::Bootstrap),
+    #[cfg(feature = "server")]
+    Check(Box<check::Check>),
+    #[cfg(feature = "server")]
+    Backup(backup::Backup),
+    #[cfg(feature = "server")]
+    Restore(restore::Restore),
+    #[cfg(feature = "server")]
+    ConfirmRestore(confirm_restore::ConfirmRestore),
     #[cfg(feature = "client")]
     Call(call::Call),
     #[cfg(feature = "client")]
@@ -102,6 +118,24 @@ enum Command {
 }
 
 impl Cli {
+    /// What was typed, with the settings that stand elsewhere. Else it has said why not, and this is the exit code.
+    ///
+    /// # Errors
+    /// Where a setting is wrong.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ExitCode> {
+        let arguments: Vec<_> = arguments.into_iter().collect();
+        #[cfg(feature = "server")]
+        let arguments = match crate::config::with_settings(&<Self as clap::CommandFactory>::command(), arguments) {
+            Ok(arguments) => arguments,
+            Err(wrong) => {
+                // Where standard error is closed, the exit code alone says it.
+                let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("error: {wrong}").as_bytes());
+                return Err(ExitCode::from(2));
+            }
+        };
+        Ok(Self::parse_from(arguments))
+    }
+
     /// Does what the command line says.
     #[must_use]
     pub fn run(self) -> ExitCode {
@@ -147,6 +181,14 @@ impl Command {
             Self::Migrate(migrate) => migrate.run(out),
             #[cfg(all(feature = "server", feature = "client"))]
             Self::Bootstrap(bootstrap) => bootstrap.run(out),
+            #[cfg(feature = "server")]
+            Self::Check(check) => check.run(out),
+            #[cfg(feature = "server")]
+            Self::Backup(backup) => backup.run(out),
+            #[cfg(feature = "server")]
+            Self::Restore(restore) => restore.run(out),
+            #[cfg(feature = "server")]
+            Self::ConfirmRestore(confirm) => confirm.run(out),
             #[cfg(feature = "client")]
             Self::Call(call) => call.run(out),
             #[cfg(feature = "client")]
@@ -165,7 +207,7 @@ impl Command {
             Self::Audit(audit) => audit.run(out),
             #[cfg(feature = "client")]
             Self::Import(import) => import.run(out),
-    #[cfg(feature = "client")]
+            #[cfg(feature = "client")]
             Self::Completions(completions) => completions.run(out),
             #[cfg(feature = "client")]
             Self::Man(man) => man.run(out),

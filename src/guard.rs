@@ -73,6 +73,10 @@ pub enum Guard {
     Run,
     /// A sync counts only if the server's settings stayed as they were while it was committed.
     Settings,
+    /// A database that was restored answers nothing until somebody has answered for what it lost.
+    Restored,
+    /// A database that is behind the head number kept beside it was restored.
+    Beside,
 }
 
 #[cfg(not(feature = "guards-off"))]

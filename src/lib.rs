@@ -48,6 +48,8 @@
 //! webhooks   who is told, where; one file a call                         → auth, store, index, replica, notify, domain, …
 //! housekeeping   forgets what nobody needs any more                      → store, replica, limits, domain, meters
 //! bootstrap  the first admin, beside the database                        → accounts, applications, store, domain, signing, clock, entropy
+//! recovery   what a restored database lost, and who answers for it      → store, domain
+//! check      whether a server could start here, and changes nothing      → store, notify, domain
 //! config     settings; the only reader of the environment                → the types that it fills
 //! serve      builds every part once                                      → everything
 //! client     the other side: credentials, calls by descriptor, the audit log verified → pb, signing, chain
@@ -78,6 +80,8 @@ pub mod auth;
 #[cfg(feature = "server")]
 pub mod bootstrap;
 pub mod chain;
+#[cfg(feature = "server")]
+pub mod check;
 pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
@@ -107,6 +111,8 @@ pub mod meters;
 #[cfg(feature = "server")]
 pub mod notify;
 pub mod pb;
+#[cfg(feature = "server")]
+pub mod recovery;
 #[cfg(feature = "server")]
 pub mod replica;
 #[cfg(feature = "server")]

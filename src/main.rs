@@ -1,11 +1,13 @@
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use portcullis::cli::Cli;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    Cli::parse().run()
+    match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli.run(),
+        Err(code) => code,
+    }
 }

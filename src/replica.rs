@@ -9,13 +9,17 @@
 mod barrier;
 mod edge;
 mod fork;
+mod fresh;
 mod lease;
 mod members;
 mod run;
 mod sync;
 mod time;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use tokio::{
     sync::{Notify, watch},
@@ -109,6 +113,8 @@ struct Shared {
     bell: Notify,
     pace: Pace,
     proof: watch::Sender<Proof>,
+    /// Whether the database was restored, and nobody has answered for what it lost.
+    unconfirmed: AtomicBool,
     /// Until when verifiers may keep what a process before this one told them, on the clock since boot.
     kept_until: Duration,
 }
@@ -117,8 +123,6 @@ struct Shared {
 const REACH_EVERY: Duration = Duration::from_millis(20);
 /// How long a call waits for a revision that it wants at least.
 const BRIEFLY: Duration = Duration::from_secs(2);
-/// How long a call waits for a lease that has lapsed.
-const GRACE: Duration = Duration::from_millis(500);
 
 impl Replica {
     /// Loads the index, registers, and answers with what keeps it fresh. Nothing is fresh
@@ -166,6 +170,7 @@ impl Replica {
             bell: Notify::new(),
             pace,
             proof: watch::Sender::new(proof),
+            unconfirmed: AtomicBool::new(false),
             kept_until: told_before,
         });
         let replica = Self { shared };
@@ -185,24 +190,6 @@ impl Replica {
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.shared.lease.holds(self.shared.clock.boottime())
-    }
-
-    /// Waits for a short time for the lease, if it has lapsed.
-    pub async fn fresh(&self) -> Result<(), Refusal> {
-        if self.is_fresh() {
-            return Ok(());
-        }
-        let mut proof = self.shared.proof.subscribe();
-        self.shared.bell.notify_one();
-        let renewed = async {
-            while !self.is_fresh() {
-                if proof.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        let _ = tokio::time::timeout(GRACE, renewed).await;
-        if self.is_fresh() { Ok(()) } else { Err(Refusal::FreshnessUnproven) }
     }
 
     /// The database's time, as far as this replica can tell: never behind it.

@@ -257,11 +257,12 @@ fn observer(index: &Arc<Index>, replica: &Replica, lags: Arc<Lags>) -> Observer 
     })
 }
 
-/// Nothing is answered before the first turn of the loop, so nothing listens before it.
+/// Nothing is answered before the first turn of the loop, so nothing listens before it; but where the database
+/// was restored, callers are to hear of it.
 async fn first_sync(replica: &Replica) -> Result<(), ServeError> {
     const TRIES: u32 = 20;
     for _ in 0..TRIES {
-        if replica.fresh().await.is_ok() {
+        if replica.fresh().await.is_ok() || replica.is_unconfirmed() {
             return Ok(());
         }
     }

@@ -83,6 +83,9 @@ fn of_reason(reason: ErrorReason) -> Option<&'static str> {
         R::SlowConsumer => "read faster, and go on with the last resume_token: --resume TOKEN",
         R::MessageTooLarge => "ask for less at once",
         R::Overloaded => "try again in a while",
+        R::RestoreUnconfirmed => {
+            "whoever restored the database says what it lost: `portcullis confirm-restore`, with --revocations FILE or --accept-loss"
+        }
         R::FreshnessUnproven => "this replica has lost its database or its lease: try again, or another replica",
         R::StoreUnavailable => {
             "the server does not reach its database: nothing was written; try again, and tell its operator"

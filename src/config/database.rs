@@ -1,4 +1,4 @@
-use std::convert::Infallible;
+use std::{convert::Infallible, path::PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -12,6 +12,11 @@ pub struct DatabaseArgs {
     /// arguments of a process, so a password is better in the variable
     #[arg(long, env = "PORTCULLIS_DATABASE_URL", value_name = "URL", hide_env_values = true, value_parser = as_it_is)]
     database_url: SecretString,
+
+    /// A file with settings, TOML: one table whose keys are the names of flags, such as lease = "5s". A flag comes
+    /// before its variable, and that before the file
+    #[arg(long = "config", id = "config", env = "PORTCULLIS_CONFIG", value_name = "FILE")]
+    _config: Option<PathBuf>,
 }
 
 impl DatabaseArgs {

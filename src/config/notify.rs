@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
@@ -63,6 +63,18 @@ pub struct NotifyArgs {
 }
 
 impl NotifyArgs {
+    /// The file of keys, where one is named.
+    #[must_use]
+    pub fn secrets_key_file(&self) -> Option<&Path> {
+        self.secrets_key_file.as_deref()
+    }
+
+    /// The files with secrets in them that it names, and the settings that name them.
+    pub fn private_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let named = [("secrets key", &self.secrets_key_file), ("mail password", &self.smtp_password_file)];
+        named.into_iter().filter_map(|(name, path)| Some((name, path.as_deref()?)))
+    }
+
     /// Reads the files that it names. `key_file` holds where no other is named.
     pub fn settings(&self, key_file: Option<PathBuf>) -> Result<Settings, SettingsRefused> {
         let vault = match self.secrets_key_file.clone().or(key_file) {

@@ -183,6 +183,10 @@ pub enum Refusal {
     RevisionNotReached { applied: Revision },
     #[error("this replica cannot prove that it is fresh; fail closed, and try again or another replica")]
     FreshnessUnproven,
+    #[error(
+        "the database was restored, and its operator has not said yet which revocations it lost; fail closed, and try again later"
+    )]
+    RestoreUnconfirmed,
     #[error("the database does not answer; nothing was written")]
     StoreUnavailable,
     #[error("it may have been written; repeat it, signed anew, with the same request_id if it has one")]

@@ -57,6 +57,7 @@ fn code_and_reason(refusal: &Refusal) -> (Code, ErrorReason) {
         Refusal::MessageTooLarge { .. } => (Code::ResourceExhausted, R::MessageTooLarge),
         Refusal::Overloaded => (Code::ResourceExhausted, R::Overloaded),
         Refusal::FreshnessUnproven => (Code::Unavailable, R::FreshnessUnproven),
+        Refusal::RestoreUnconfirmed => (Code::Unavailable, R::RestoreUnconfirmed),
         Refusal::RevisionNotReached { .. } => (Code::Unavailable, R::RevisionNotReached),
         Refusal::StoreUnavailable => (Code::Unavailable, R::StoreUnavailable),
         Refusal::CommitUnknown => (Code::Unavailable, R::CommitUnknown),

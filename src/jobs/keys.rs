@@ -49,7 +49,8 @@ impl Job for KeyJob {
     const EVERY: Duration = Duration::from_millis(250);
 
     async fn is_due(&mut self) -> Result<bool, Error> {
-        self.store.timers_are_due().await
+        // A successor of a key whose revocation was lost would be one more that nobody revoked.
+        Ok(!self.replica.is_unconfirmed() && self.store.timers_are_due().await?)
     }
 
     async fn round(&mut self) -> Result<bool, Error> {

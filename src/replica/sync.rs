@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::{Proof, Replica, by_any_clock, edge::Edge, fork, members::Silence, run::Run};
 use crate::{
@@ -129,6 +132,13 @@ impl SyncLoop {
                 }
                 Ok(RETRY)
             }
+            Stopped::Store(error @ Error::Unconfirmed) => {
+                self.replica.shared.lease.void();
+                if !self.replica.shared.unconfirmed.swap(true, Ordering::AcqRel) {
+                    tracing::error!(%error, "nothing is answered: {error}");
+                }
+                Ok(RETRY)
+            }
             Stopped::Store(error @ Error::Unanswered(_)) => {
                 // It may have been too much at once: large events, a slow network.
                 self.turn.page = (self.turn.page / 2).max(1);
@@ -137,6 +147,7 @@ impl SyncLoop {
             }
             Stopped::Store(error) if is_passing(&error) => {
                 tracing::warn!(%error, "sync failed, the lease runs out unless one succeeds");
+                self.store.let_go_of_the_file().await;
                 Ok(RETRY)
             }
             stopped => Err(stopped),
@@ -181,6 +192,7 @@ impl SyncLoop {
         self.turn.page = (2 * self.turn.page).min(LOG_PAGE);
         self.run.saw(synced.incarnation, answered_at);
         self.tell_durability(&synced);
+        self.tell_confirmed();
         let acked = self.turn.applied;
         let Synced { events, more, time, time_at, members, settled, incarnation, .. } = synced;
         let any = !events.is_empty();
@@ -219,6 +231,12 @@ impl SyncLoop {
             }
         }
         Ok(any || more)
+    }
+
+    fn tell_confirmed(&self) {
+        if self.replica.shared.unconfirmed.swap(false, Ordering::AcqRel) {
+            tracing::warn!("what the restored database lost is answered for: answering again");
+        }
     }
 
     /// Once, and whenever it changes.

@@ -49,9 +49,11 @@ struct Deed {
 }
 
 impl Report {
-    pub(super) fn of(act: &Act, saves: &[Save]) -> Self {
+    /// `numbered`: it is an event also where nothing is saved.
+    pub(super) fn of(act: &Act, saves: &[Save], numbered: bool) -> Self {
         let deed = |saves| Deed { subject: subject_of(saves, act), before: Vec::new(), after: Vec::new() };
         let deeds = match act.signer {
+            None if saves.is_empty() && numbered => vec![deed(saves)],
             None => saves.chunks(1).map(deed).collect(),
             Some(_) => vec![deed(saves)],
         };

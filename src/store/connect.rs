@@ -19,13 +19,14 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait a
 use secrecy::SecretString;
 use tokio::sync::{Mutex, Notify, Semaphore};
 
-use super::{DatabaseUrl, Error, OpenError, lock::FileLock, url::Place};
+use super::{DatabaseUrl, Error, OpenError, beside::Beside, lock::FileLock, url::Place};
 use crate::{clock::Clock, entropy::Entropy};
 use connections::Connections;
 pub(super) use detached::UNANSWERED;
 pub use postgres::Unreached;
 pub(super) use postgres::doorbell;
-pub(super) use sqlite::immediate;
+pub(super) use schema::migrate as migrate_file;
+pub(super) use sqlite::{connect as connect_file, immediate, is_networked};
 use turns::{Turns, WriteTurn};
 
 /// An open database. Cheap to clone.
@@ -53,13 +54,15 @@ pub(super) struct Inner {
     pub(super) mail: AtomicBool,
     /// Something is to be told.
     pub(super) told: Notify,
+    /// The head number kept beside a file.
+    pub(super) beside: Option<Beside>,
     _lock: Option<FileLock>,
 }
 
 /// How many may read, or wait for a connection to.
 const READING: usize = 64;
 /// How long one statement may wait for another's lock, or for a connection.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 impl Store {
     /// Opens a migrated database. A file is kept from other processes; a server is shared.
     pub async fn open(url: &DatabaseUrl, clock: Clock, entropy: Entropy) -> Result<Self, OpenError> {
@@ -88,10 +91,12 @@ impl Store {
             forgotten_at_once: AtomicU64::new(0),
             mail: AtomicBool::new(false),
             told: Notify::new(),
+            beside: url.file().map(Beside::of),
             _lock: lock,
         };
         let store = Self { inner: Arc::new(inner) };
-        store.begin_history().await?;
+        let begun = store.begin_history().await?;
+        store.compare_heads(begun).await?;
         Ok(store)
     }
 
@@ -202,6 +207,15 @@ impl Store {
     pub(super) async fn begin_read(&self) -> Result<DatabaseTransaction, DbErr> {
         self.connections().pool.begin().await
     }
+}
+
+/// One connection that writes nothing, for a look.
+pub(super) async fn look_at_postgres(
+    url: &DatabaseUrl,
+    server: &SecretString,
+) -> Result<DatabaseConnection, OpenError> {
+    reach(url, server).await?;
+    Ok(postgres::Pool { url: server, lazy: false }.reading(1, &Arc::default()).await?)
 }
 
 async fn reach(url: &DatabaseUrl, server: &SecretString) -> Result<(), OpenError> {

@@ -37,6 +37,11 @@ pub enum Error {
     /// A commit that the server acknowledges could be lost.
     #[error("the database may lose what it has acknowledged: {0}")]
     Weak(super::Weakness),
+    /// It is an older state than one that was there, and nobody has answered for what is lost.
+    #[error(
+        "the database was restored, and nobody has said which revocations it lost: run `portcullis confirm-restore`"
+    )]
+    Unconfirmed,
     /// This replica's own row is gone: somebody else took over.
     #[error("this replica is no longer registered")]
     NotRegistered,
@@ -87,6 +92,7 @@ impl From<Error> for Refusal {
             Error::Overloaded => Self::Overloaded,
             Error::OlderReplica { .. } => Self::ReplicaTooOld,
             Error::Corrupt(_) | Error::UnknownEvent { .. } | Error::NoEntropy(_) => Self::Internal,
+            Error::Unconfirmed => Self::RestoreUnconfirmed,
             Error::Forked | Error::Behind => Self::FreshnessUnproven,
             Error::Refused(refusal) => *refusal,
         }
@@ -115,6 +121,13 @@ pub enum OpenError {
         "the schema is of a newer version of portcullis (it has {0}); use the version that wrote it, or a newer one"
     )]
     Newer(String),
+    #[error(
+        "a migration failed, and nothing of it was applied: {0}; a schema that was changed by hand, or left half-way by \
+         an older version, is put right by the backup from before the upgrade"
+    )]
+    Migration(DbErr),
+    #[error("{path} is read-only here, and a server writes: check its owner, its mode and how it is mounted")]
+    ReadOnly { path: String },
     #[error(transparent)]
     Database(#[from] DbErr),
     #[error(transparent)]

@@ -30,8 +30,17 @@ impl FileLock {
     }
 }
 
+impl FileLock {
+    /// Whether somebody has it; makes nothing.
+    pub(super) fn is_taken(database: &Path) -> bool {
+        let mut name = real_path(database).into_os_string();
+        name.push(".lock");
+        OpenOptions::new().write(true).open(PathBuf::from(name)).is_ok_and(|file| file.try_lock().is_err())
+    }
+}
+
 /// Two names of one file are one lock, also where the file is still to be made.
-fn real_path(database: &Path) -> PathBuf {
+pub(super) fn real_path(database: &Path) -> PathBuf {
     let in_folder = || {
         let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Some(folder.canonicalize().ok()?.join(database.file_name()?))

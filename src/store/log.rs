@@ -179,8 +179,9 @@ fn read(row: event_log::Model) -> Result<Event, Error> {
 }
 
 impl Store {
-    /// Begins a history where there is none: a name for it, and an event 0 to stand on.
-    pub(super) async fn begin_history(&self) -> Result<(), super::OpenError> {
+    /// Begins a history where there is none: a name for it, and an event 0 to stand on. Answers
+    /// whether it did.
+    pub(super) async fn begin_history(&self) -> Result<bool, super::OpenError> {
         let (_turn, tx) = self.begin_write().await?;
         let now = self.time(&tx).await?;
         let log_id = self.inner.entropy.uuid(now)?;
@@ -192,11 +193,16 @@ impl Store {
             since: 0,
             version: event::FIRST,
             serves_from: SERVES_FROM,
+            restored: 0,
+            restored_seq: 0,
+            lost_to: 0,
+            head_beside: false,
         };
         // Of several replicas that begin at once, one does.
         let there = OnConflict::column(log_head::Column::Id).do_nothing().to_owned();
         let insert = log_head::Entity::insert(head.into_active_model().reset_all()).on_conflict(there);
-        if insert.exec_without_returning(&tx).await? == 1 {
+        let begun = insert.exec_without_returning(&tx).await? == 1;
+        if begun {
             let event = event_log::Model {
                 seq: 0,
                 event_id: self.inner.entropy.uuid(now)?,
@@ -206,7 +212,7 @@ impl Store {
             event_log::Entity::insert(event.into_active_model().reset_all()).exec_without_returning(&tx).await?;
         }
         tx.commit().await?;
-        Ok(())
+        Ok(begun)
     }
 
     /// The events behind `revision`, for a reader whom memory does not reach back to.

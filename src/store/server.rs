@@ -76,6 +76,20 @@ EXISTS (SELECT 1 FROM pg_stat_replication AS sender WHERE {WAITED_FOR} AND {LOGI
     )
 }
 
+/// What can be lost by it, and who follows it.
+pub(super) async fn says(db: &impl ConnectionTrait) -> Result<(Option<Weakness>, Standbys), Error> {
+    durability(&ask(db, &format!("SELECT {INCARNATION}, {SETTINGS}, {}", look())).await?)
+}
+
+fn durability(row: &QueryResult) -> Result<(Option<Weakness>, Standbys), Error> {
+    let streaming = u32::try_from(read::<i64>(row, "streaming")?).unwrap_or(u32::MAX);
+    let waited_for = u32::try_from(read::<i64>(row, "waited_for")?).unwrap_or(u32::MAX);
+    let (synchronous, logical, sees) = (read(row, "synchronous")?, read(row, "logical")?, read(row, "sees")?);
+    let standbys = Standbys { streaming, waited_for, synchronous, logical, sees };
+    let fsync = read::<String>(row, "fsync")? == "on";
+    Ok((Weakness::of(fsync, &read::<String>(row, "synchronous_commit")?, standbys), standbys))
+}
+
 impl Store {
     /// Asks within a transaction, so that the answer is of the server which commits it.
     pub(super) async fn look_at_server(&self, db: &impl ConnectionTrait) -> Result<ServerLook, Error> {
@@ -89,12 +103,7 @@ impl Store {
         if incarnation.timeline == 0 {
             return Err(Error::Unavailable(DbErr::Custom("it is a standby; connect to the primary".to_owned())));
         }
-        let streaming = u32::try_from(read::<i64>(&row, "streaming")?).unwrap_or(u32::MAX);
-        let waited_for = u32::try_from(read::<i64>(&row, "waited_for")?).unwrap_or(u32::MAX);
-        let (synchronous, logical, sees) = (read(&row, "synchronous")?, read(&row, "logical")?, read(&row, "sees")?);
-        let standbys = Standbys { streaming, waited_for, synchronous, logical, sees };
-        let fsync = read::<String>(&row, "fsync")? == "on";
-        let weakness = Weakness::of(fsync, &read::<String>(&row, "synchronous_commit")?, standbys);
+        let (weakness, standbys) = durability(&row)?;
         let time = self.not_before(Timestamp::from_micros(read(&row, "micros")?));
         let (settings, written) = (read(&row, "settings")?, read(&row, "written")?);
         Ok(ServerLook { time, incarnation, settings, written, weakness, standbys })

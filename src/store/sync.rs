@@ -71,9 +71,12 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NotRegistered`] when this replica's row is gone, [`Error::Forked`] when what it has
-    /// applied is not in this history, [`Error::Behind`] when it is no more; [`Error::Weak`].
+    /// applied is not in this history, [`Error::Behind`] when it is no more; [`Error::Weak`]; [`Error::Unconfirmed`].
     pub async fn sync(&self, turn: Turn, within: Duration) -> Result<Synced, Error> {
         self.detached_within(within, async move |store| {
+            // What is said here is what mutations are acknowledged by: it is noted beside the file first,
+            // while the transaction is on its way.
+            let noted = store.note_head(turn.applied.revision);
             let (_turn, tx) = store.begin_sync().await?;
             if !say(&tx, turn).await? {
                 return Err(why_not(&tx, turn.applied).await?);
@@ -86,6 +89,7 @@ impl Store {
             }
             let settled = settle(&tx, &look, turn.outlasting).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
+            noted.await?;
             if turn.strict && look.standbys.synchronous && guard::on(Guard::Settings) {
                 store.standby_has_it(&look).await?;
             }
@@ -144,10 +148,14 @@ async fn why_not(db: &impl ConnectionTrait, applied: Position) -> Result<Error, 
 }
 
 /// Notes in which run of the server the log goes on, and when a replica has seen it for long enough:
-/// whoever begins after that goes by it at once.
+/// whoever begins after that goes by it at once. Not of a history that nobody has answered for: nothing
+/// rests on that.
 async fn settle(tx: &DatabaseTransaction, look: &ServerLook, outlasting: Option<Incarnation>) -> Result<bool, Error> {
     let head = log_head::Entity::find_by_id(log::HEAD).all(tx).await?.pop();
     let head = head.ok_or_else(|| Error::Corrupt("no log head".to_owned()))?;
+    if head.restored != 0 && guard::on(Guard::Restored) {
+        return Err(Error::Unconfirmed);
+    }
     let incarnation = look.incarnation.to_string();
     let is_same = head.incarnation == incarnation;
     let since = if is_same && head.since == SETTLED {

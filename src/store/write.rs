@@ -100,7 +100,7 @@ impl Store {
         }
         let rings = !notices.is_empty() || saves.iter().any(|save| matches!(save, tx::Save::Webhook { .. }));
         // What nobody asked for, and what changed nothing, is no act, and not in it.
-        let mut report = audit::Report::of(act, &saves);
+        let mut report = audit::Report::of(act, &saves, numbered);
         let revision = if saves.is_empty() && !numbered {
             head.revision
         } else {

@@ -74,13 +74,16 @@ fn a_backup_that_was_put_back_is_found_against_a_checkpoint_only() {
     dev.makes_keys(&checkout, 2);
     let address = dev.address.clone();
     assert_eq!(dev.process.stop().code, Some(0));
+    let head = || database(&checkout).with_extension("db.head");
     fs::copy(database(&checkout), checkout.file("backup.db")).expect("a backup");
+    fs::copy(head(), checkout.file("backup.db.head")).expect("and the number that is kept beside it");
 
     let dev = Dev::start_at(&checkout, &address);
     dev.makes_keys(&checkout, 2);
     dev.audit(&checkout, &["checkpoint", "--out", "one.json"]).good();
     assert_eq!(dev.process.stop().code, Some(0));
     fs::copy(checkout.file("backup.db"), database(&checkout)).expect("the backup, put back");
+    fs::copy(checkout.file("backup.db.head"), head()).expect("by somebody who knows of both");
 
     let dev = Dev::start_at(&checkout, &address);
     let held = ["verify", "--checkpoint", "one.json"];

@@ -56,6 +56,7 @@ fn is_in_the_table(refusal: &Refusal) {
         | Refusal::Overloaded
         | Refusal::RevisionNotReached { .. }
         | Refusal::FreshnessUnproven
+        | Refusal::RestoreUnconfirmed
         | Refusal::StoreUnavailable
         | Refusal::CommitUnknown
         | Refusal::CommittedNotConfirmed(_)
@@ -151,6 +152,7 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
             &["applied_revision"],
         ),
         (Refusal::FreshnessUnproven, Code::Unavailable, "FRESHNESS_UNPROVEN", &[]),
+        (Refusal::RestoreUnconfirmed, Code::Unavailable, "RESTORE_UNCONFIRMED", &[]),
         (
             Refusal::RevisionNotReached { applied: Revision::new(7) },
             Code::Unavailable,

@@ -62,6 +62,15 @@ impl Store {
         answer
     }
 
+    /// Opens a file anew after a write to it failed: where COMMIT cannot write, as on a full disk, the
+    /// transaction stays open in its connection, and with it the lock that every other writer waits for.
+    pub async fn let_go_of_the_file(&self) {
+        if !self.is_shared() {
+            let renewed = *self.inner.renewed.lock().await;
+            self.connect_anew(renewed).await;
+        }
+    }
+
     /// Of many that waited for the same dead connections, one makes them anew.
     async fn connect_anew(&self, since: u64) {
         let mut renewed = self.inner.renewed.lock().await;

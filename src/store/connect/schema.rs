@@ -6,17 +6,24 @@ use std::sync::{
 };
 
 use portcullis_migrations::{Migrator, MigratorTrait as _, Standing};
-use sea_orm::{DatabaseConnection, EntityTrait as _, QuerySelect as _};
+use sea_orm::{DatabaseConnection, DbBackend, EntityTrait as _, QuerySelect as _, TransactionTrait as _};
 
 use crate::store::{OpenError, audit::chain_backlog, entity::log_head};
 
 /// Applies the migrations that are pending, does what SQL cannot, and closes the connection.
-pub(super) async fn migrate(database: DatabaseConnection) -> Result<usize, OpenError> {
+pub(in crate::store) async fn migrate(database: DatabaseConnection) -> Result<usize, OpenError> {
     let Standing { pending, unknown, .. } = Migrator::standing(&database).await?;
     if !unknown.is_empty() {
         return Err(OpenError::Newer(unknown.join(", ")));
     }
-    Migrator::up(&database, None).await?;
+    if database.get_database_backend() == DbBackend::Sqlite {
+        // All of them or none: PostgreSQL does each in a transaction of its own, and a file would be left half-way.
+        let tx = database.begin().await?;
+        Migrator::up(&tx, None).await.map_err(OpenError::Migration)?;
+        tx.commit().await?;
+    } else {
+        Migrator::up(&database, None).await.map_err(OpenError::Migration)?;
+    }
     chain_backlog(&database).await?;
     database.close().await?;
     Ok(pending)

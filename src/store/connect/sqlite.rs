@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
 };
 
+use rustix::{fs::Access, io::Errno};
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
@@ -23,13 +24,25 @@ pub(in crate::store) fn immediate() -> TransactionOptions {
 
 /// Keeps others off a file that must be there.
 pub(super) fn lock_existing(path: &Path) -> Result<FileLock, OpenError> {
-    if path.exists() { FileLock::take(path) } else { Err(OpenError::Missing(path.display().to_string())) }
+    if !path.exists() {
+        return Err(OpenError::Missing(path.display().to_string()));
+    }
+    may_write(path)?;
+    FileLock::take(path)
+}
+
+/// Asked of the system: what SQLite says of it comes later, and names no file.
+fn may_write(path: &Path) -> Result<(), OpenError> {
+    match rustix::fs::access(path, Access::WRITE_OK) {
+        Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) => Err(OpenError::ReadOnly { path: path.display().to_string() }),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a file is on a file system where a lock can be granted twice: to somebody new while the
 /// one who has it is cut off and does not know. What is of a kind that is not known to be local is not; where
 /// the system does not say, it is.
-pub(super) fn is_networked(path: &Path) -> bool {
+pub(in crate::store) fn is_networked(path: &Path) -> bool {
     #[cfg(target_os = "linux")]
     {
         /// `f_type` of those that `statfs(2)` names which live on one machine.
@@ -64,6 +77,9 @@ pub(super) async fn make(path: &Path) -> Result<FileLock, OpenError> {
         let io = |error| OpenError::Io { path: folder.display().to_string(), error };
         tokio::fs::create_dir_all(folder).await.map_err(io)?;
     }
+    if path.exists() {
+        may_write(path)?;
+    }
     let lock = FileLock::take(path)?;
     make_private(path)?;
     Ok(lock)
@@ -83,7 +99,11 @@ fn make_private(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-pub(super) async fn connect(path: &Path, size: u32, statements: &Arc<AtomicU64>) -> Result<DatabaseConnection, DbErr> {
+pub(in crate::store) async fn connect(
+    path: &Path,
+    size: u32,
+    statements: &Arc<AtomicU64>,
+) -> Result<DatabaseConnection, DbErr> {
     let path = path.to_owned();
     // Made by `migrate` alone: a file that is gone must not come back empty.
     let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rw", path.display()));

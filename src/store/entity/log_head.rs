@@ -15,6 +15,14 @@ pub(in crate::store) struct Model {
     pub version: i64,
     /// The oldest program that the schema serves, by the number of its last migration.
     pub serves_from: i64,
+    /// When it was found to be an older state than one that was there; 0: it is not, or somebody answered for it.
+    pub restored: i64,
+    /// The head as it was then.
+    pub restored_seq: i64,
+    /// The last revision that is known to have been; 0: none is.
+    pub lost_to: i64,
+    /// Whether a head number is kept beside the file.
+    pub head_beside: bool,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

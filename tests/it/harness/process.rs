@@ -67,6 +67,11 @@ impl Deployment {
     }
 
     pub(crate) fn serve(&self, more: &[&str]) -> Process {
+        self.serve_by(&[], more)
+    }
+
+    /// Started by another program, which becomes it.
+    pub(crate) fn serve_by(&self, by: &[&str], more: &[&str]) -> Process {
         let listen = format!("127.0.0.1:{}", self.port);
         let log = File::options().create(true).append(true).open(self.log()).expect("a log");
         let url = self.data.url();
@@ -74,7 +79,10 @@ impl Deployment {
         let lease = ["--lease", "3s"];
         let fixed = ["serve", "--database-url", &url, "--listen", &listen, "--signed-calls-per-second", "100000"];
         let fixed = [&fixed[..], &lease].concat();
-        let child = portcullis(&fixed).args(more).stderr(log).spawn().expect("it starts");
+        let words = [by, &[env!("CARGO_BIN_EXE_portcullis")], &fixed, more].concat();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let child = command.spawn().expect("it starts");
         Process { child, endpoint: format!("http://{listen}"), credentials: self.credentials() }
     }
 
@@ -102,6 +110,10 @@ impl Process {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("it never listened");
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// As a power cut would.

@@ -1,0 +1,109 @@
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{failure::Failure, out::Out, serve::block_on};
+use crate::{
+    check::{self, Finding, Level},
+    clock::Clock,
+    config::{DatabaseArgs, ListenArgs, NotifyArgs, ServeArgs},
+    notify::vault::Vault,
+    store::Look,
+    telemetry,
+};
+
+/// Look whether `serve` could start with these settings, and keep what it promises
+///
+/// Looks at the settings, the files that they name, the database, its schema and what it says of itself, the
+/// clock, the disk, the secrets of webhooks, and whether there is an admin. Changes nothing, and needs no server
+/// stopped. Exit code: 0 all is well, 1 there are warnings, 2 something fails.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  portcullis check --config /etc/portcullis.toml")]
+pub(super) struct Check {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    listen: ListenArgs,
+    #[command(flatten)]
+    serve: ServeArgs,
+    #[command(flatten)]
+    notify: NotifyArgs,
+    #[command(flatten)]
+    telemetry: telemetry::Settings,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(super) fn run(self, mut out: Out) -> Result<ExitCode, Failure> {
+        let found = block_on(async { Ok(self.look().await) })?;
+        let worst = found.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
+        out.line(&if self.json { json(&found, worst) } else { table(&found) })?;
+        Ok(ExitCode::from(match worst {
+            Level::Ok => 0,
+            Level::Warn => 1,
+            Level::Fail => 2,
+        }))
+    }
+
+    async fn look(&self) -> Vec<Finding> {
+        let clock = Clock::system();
+        let mut found = vec![self.settings()];
+        found.extend(self.listening(&clock));
+        found.extend(self.notify.private_files().map(|(name, path)| check::private_file(name, path)));
+        let vault = self.notify.secrets_key_file().map_or(Some(Vault::default()), |path| Vault::open_file(path).ok());
+        match self.database.url() {
+            Ok(url) => {
+                let look = Look::take(&url, &clock).await;
+                let strict = self.serve.pace().strict;
+                found.extend(check::database(look.as_ref(), &url.to_string(), strict, vault.as_ref()));
+            }
+            Err(error) => found.push(Finding::fail("database", error.to_string(), "correct --database-url")),
+        }
+        found
+    }
+
+    /// Those that say something together, and what the files that they name hold.
+    fn settings(&self) -> Finding {
+        match self.notify.settings(None) {
+            Ok(_) => Finding::ok("settings", "they read, and go together"),
+            Err(error) => Finding::fail("settings", error.to_string(), "correct what it names"),
+        }
+    }
+
+    fn listening(&self, clock: &Clock) -> Vec<Finding> {
+        const OF: &str = "listening";
+        let listen = self.listen.listen();
+        match &listen.tls {
+            Some(tls) => check::certificate(&tls.certificate, &tls.key, clock.now()),
+            None if listen.address.ip().is_loopback() => {
+                vec![Finding::ok(OF, format!("{} without TLS, on this machine only", listen.address))]
+            }
+            None => vec![Finding::fail(
+                OF,
+                format!("{} is not loopback, and secrets would cross the network in plain", listen.address),
+                "give --tls-cert and --tls-key",
+            )],
+        }
+    }
+}
+
+fn table(found: &[Finding]) -> String {
+    let width = found.iter().map(|finding| finding.of.len()).max().unwrap_or_default();
+    let mut lines = Vec::new();
+    for Finding { level, of, said, advice } in found {
+        lines.push(format!("{level:<4}  {of:<width$}  {said}"));
+        lines.extend(advice.as_ref().map(|advice| format!("{:<width$}        → {advice}", "")));
+    }
+    lines.join("\n")
+}
+
+fn json(found: &[Finding], worst: Level) -> String {
+    let one = |Finding { level, of, said, advice }: &Finding| json!({"level": level.to_string(), "check": of, "message": said, "advice": advice});
+    json!({"result": worst.to_string(), "findings": found.iter().map(one).collect::<Vec<_>>()}).to_string()
+}

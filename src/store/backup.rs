@@ -1,0 +1,136 @@
+//! A copy of a file that a server may be writing to: one moment of it, checked, and on the disk.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    str::FromStr as _,
+};
+
+use sea_orm::sqlx::{self, ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use uuid::Uuid;
+
+use super::{DatabaseUrl, beside::sync_folder, connect::BUSY};
+use crate::domain::id::Revision;
+
+/// What was copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backup {
+    /// The last one that it holds.
+    pub revision: Revision,
+    pub bytes: u64,
+}
+
+/// Why there is none. For the operator, so paths are named.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    #[error(
+        "a PostgreSQL database is backed up by its own tools: pg_basebackup with an archive of its log, or pg_dump"
+    )]
+    Server,
+    #[error("there is no database at {0}")]
+    Missing(String),
+    #[error("{0} is there already, and a backup never overwrites: give another name, or move it away")]
+    Exists(String),
+    #[error("{path}: {error}")]
+    Io { path: String, error: io::Error },
+    #[error("{path}: {error}")]
+    Sqlite { path: String, error: sqlx::Error },
+    #[error("{path} is damaged: {found}")]
+    Damaged { path: String, found: String },
+    #[error("{0} holds no history of portcullis")]
+    NoHistory(String),
+}
+
+/// A look into a file that nobody writes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Examined {
+    pub(super) log_id: Uuid,
+    pub(super) head: Revision,
+    pub(super) migrations: Vec<String>,
+}
+
+impl Backup {
+    /// Copies the database at `url` into the new file `out`. It takes no lock and writes nothing there, so a
+    /// server may go on; what is in the copy is of one moment.
+    pub async fn take(url: &DatabaseUrl, out: &Path) -> Result<Self, BackupError> {
+        let database = url.file().ok_or(BackupError::Server)?;
+        if !database.is_file() {
+            return Err(BackupError::Missing(database.display().to_string()));
+        }
+        if out.symlink_metadata().is_ok() {
+            return Err(BackupError::Exists(out.display().to_string()));
+        }
+        let io = |error| BackupError::Io { path: out.display().to_string(), error };
+        // Beside its place, readable by its owner only; taken away again when anything goes wrong.
+        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let new = tempfile::Builder::new().prefix(".portcullis-backup").tempfile_in(folder).map_err(io)?;
+        copy_into(database, new.path()).await?;
+        let examined = examine(new.path()).await?;
+        let file = new.persist_noclobber(out).map_err(|refused| match refused.error.kind() {
+            io::ErrorKind::AlreadyExists => BackupError::Exists(out.display().to_string()),
+            _ => io(refused.error),
+        })?;
+        file.sync_all().and_then(|()| sync_folder(out)).map_err(io)?;
+        Ok(Self { revision: examined.head, bytes: file.metadata().map_err(io)?.len() })
+    }
+}
+
+async fn copy_into(database: &Path, out: &Path) -> Result<(), BackupError> {
+    let failed = |error| BackupError::Sqlite { path: database.display().to_string(), error };
+    let mut connection = reading(database, false).await.map_err(failed)?;
+    let into = out.display().to_string();
+    sqlx::query("VACUUM INTO ?").bind(into).execute(&mut connection).await.map_err(failed)?;
+    connection.close().await.map_err(failed)?;
+    let io = |error| BackupError::Io { path: out.display().to_string(), error };
+    File::open(out).and_then(|file| file.sync_all()).map_err(io)
+}
+
+/// Whether it is whole, and how far it goes.
+pub(super) async fn examine(path: &Path) -> Result<Examined, BackupError> {
+    let failed = |error| BackupError::Sqlite { path: path.display().to_string(), error };
+    let damaged = |found| BackupError::Damaged { path: path.display().to_string(), found };
+    let mut connection = reading(path, true).await.map_err(failed)?;
+    let found: Vec<String> =
+        sqlx::query_scalar("PRAGMA integrity_check(10)").fetch_all(&mut connection).await.map_err(failed)?;
+    if found != ["ok"] {
+        return Err(damaged(found.join("; ")));
+    }
+    let tables = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('log_head', 'seaql_migrations')";
+    if sqlx::query_scalar::<_, i64>(tables).fetch_one(&mut connection).await.map_err(failed)? != 2 {
+        return Err(BackupError::NoHistory(path.display().to_string()));
+    }
+    let migrations = sqlx::query_scalar("SELECT version FROM seaql_migrations").fetch_all(&mut connection).await;
+    let migrations = migrations.map_err(failed)?;
+    let examined = head_of(&mut connection).await.map_err(failed)?;
+    connection.close().await.map_err(failed)?;
+    let (log_id, head) = examined.ok_or_else(|| BackupError::NoHistory(path.display().to_string()))?;
+    Ok(Examined { log_id, head, migrations })
+}
+
+/// The history and the head of a file that may have a log beside it; none where it does not say.
+pub(super) async fn head_at(path: &Path) -> Option<(Uuid, Revision)> {
+    let mut connection = reading(path, false).await.ok()?;
+    let head = head_of(&mut connection).await.ok()?;
+    let _ = connection.close().await;
+    head
+}
+
+async fn head_of(connection: &mut SqliteConnection) -> Result<Option<(Uuid, Revision)>, sqlx::Error> {
+    let row: Option<(Uuid, i64)> =
+        sqlx::query_as("SELECT log_id, seq FROM log_head WHERE id = 1").fetch_optional(connection).await?;
+    Ok(row.map(|(log_id, seq)| (log_id, Revision::new(seq))))
+}
+
+/// `alone`: nobody has it open, so that it needs no files beside it.
+async fn reading(path: &Path, alone: bool) -> Result<SqliteConnection, sqlx::Error> {
+    let options = SqliteConnectOptions::from_str("sqlite://")?.filename(path).read_only(true).immutable(alone);
+    options.busy_timeout(BUSY).disable_statement_logging().connect().await
+}
+
+/// Files that SQLite keeps beside a database.
+pub(super) fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(ending);
+    PathBuf::from(name)
+}

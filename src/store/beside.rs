@@ -1,0 +1,182 @@
+//! The head number beside the file: a database that was copied back by hand is behind it.
+//!
+//! It is written before a mutation is acknowledged, and only once that is committed: so whatever crashes,
+//! it is never ahead of the database that it belongs to, and never behind what somebody was told.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use uuid::Uuid;
+
+use super::lock::real_path;
+use crate::domain::id::Revision;
+
+/// `DATABASE.head`.
+#[derive(Debug)]
+pub(super) struct Beside {
+    path: PathBuf,
+    /// What is noted, of which history; none while it is not this one's.
+    follows: Mutex<Option<Arc<Follows>>>,
+}
+
+#[derive(Debug)]
+struct Follows {
+    log_id: Uuid,
+    noted: AtomicI64,
+    place: Mutex<Place>,
+}
+
+#[derive(Debug)]
+struct Place {
+    file: File,
+    /// Which of the places is written next.
+    turn: u64,
+}
+
+/// What it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Noted {
+    pub(super) log_id: Uuid,
+    pub(super) revision: Revision,
+}
+
+const NAME: &str = "portcullis-head";
+const VERSION: &str = "1";
+/// Two places, written by turns, each of one sector: a write that the power cuts off spoils one of them.
+const SLOT: usize = 512;
+const SLOTS: usize = 2;
+
+impl Beside {
+    pub(super) fn of(database: &Path) -> Self {
+        let mut name = real_path(database).into_os_string();
+        name.push(".head");
+        Self { path: PathBuf::from(name), follows: Mutex::default() }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// None where there is no such file; one that does not read is an error of the kind `InvalidData`.
+    pub(super) fn read(&self) -> io::Result<Option<Noted>> {
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let best = bytes.chunks(SLOT).take(SLOTS).filter_map(read_slot).max_by_key(|noted| noted.revision);
+        best.map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// Puts it there anew, for the history that it belongs to from now on.
+    pub(super) fn write(&self, noted: Noted) -> io::Result<()> {
+        let mut new = self.path.clone().into_os_string();
+        new.push(".new");
+        let new = PathBuf::from(new);
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(&slot(noted).repeat(SLOTS))?;
+        file.sync_all()?;
+        fs::rename(&new, &self.path)?;
+        sync_folder(&self.path)?;
+        let follows = Follows {
+            log_id: noted.log_id,
+            noted: AtomicI64::new(noted.revision.number()),
+            place: Mutex::new(Place { file, turn: 0 }),
+        };
+        *self.follows.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(follows));
+        Ok(())
+    }
+
+    /// What is to be written, if this is more than what stands there.
+    pub(super) fn behind(&self, revision: Revision) -> Option<impl FnOnce() -> io::Result<()> + Send + 'static> {
+        let follows = self.follows.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        (follows.noted.load(Ordering::Acquire) < revision.number()).then_some(move || follows.note(revision))
+    }
+}
+
+impl Follows {
+    fn note(&self, revision: Revision) -> io::Result<()> {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.noted.load(Ordering::Acquire) >= revision.number() {
+            return Ok(());
+        }
+        let at = place.turn * SLOT as u64;
+        place.file.write_all_at(&slot(Noted { log_id: self.log_id, revision }), at)?;
+        place.file.sync_data()?;
+        // What was noted last stays where it is, for as long as the next one is on its way.
+        place.turn = (place.turn + 1) % SLOTS as u64;
+        self.noted.store(revision.number(), Ordering::Release);
+        Ok(())
+    }
+}
+
+/// `NAME VERSION history revision checksum`, filled up with spaces.
+fn slot(Noted { log_id, revision }: Noted) -> Vec<u8> {
+    let text = format!("{NAME} {VERSION} {log_id} {}", revision.number());
+    let line = format!("{text} {:08x}", crc32fast::hash(text.as_bytes()));
+    format!("{line:<width$}\n", width = SLOT - 1).into_bytes()
+}
+
+fn read_slot(bytes: &[u8]) -> Option<Noted> {
+    let (text, checksum) = std::str::from_utf8(bytes).ok()?.trim_end().rsplit_once(' ')?;
+    let mut words = text.split(' ');
+    if (words.next(), words.next()) != (Some(NAME), Some(VERSION)) {
+        return None;
+    }
+    let noted = Noted { log_id: words.next()?.parse().ok()?, revision: Revision::new(words.next()?.parse().ok()?) };
+    let whole = words.next().is_none() && checksum == format!("{:08x}", crc32fast::hash(text.as_bytes()));
+    whole.then_some(noted)
+}
+
+pub(super) fn sync_folder(file: &Path) -> io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noted(revision: i64) -> Noted {
+        Noted { log_id: Uuid::from_u128(7), revision: Revision::new(revision) }
+    }
+
+    fn note(beside: &Beside, revision: i64) {
+        beside.behind(Revision::new(revision)).expect("it is more")().expect("written");
+    }
+
+    #[test]
+    fn it_rises_and_never_falls_and_outlives_a_write_that_was_cut_off() {
+        let folder = tempfile::tempdir().expect("folder");
+        let beside = Beside::of(&folder.path().join("a.db"));
+        assert_eq!(beside.read().expect("none"), None);
+        assert!(beside.behind(Revision::new(9)).is_none(), "nothing follows yet");
+        beside.write(noted(3)).expect("written");
+        assert_eq!(beside.read().expect("there"), Some(noted(3)));
+        assert!(beside.behind(Revision::new(3)).is_none() && beside.behind(Revision::new(2)).is_none());
+        note(&beside, 4);
+        note(&beside, 10);
+        assert_eq!(beside.read().expect("there"), Some(noted(10)));
+        assert_eq!(fs::read(beside.path()).expect("bytes").len(), SLOTS * SLOT);
+
+        // Each place in turn is spoiled by the write that is cut off, and the other one says what was before.
+        for (place, left) in [(1, 4), (0, 10)] {
+            let mut bytes = fs::read(beside.path()).expect("bytes");
+            bytes[place * SLOT + 60] ^= 1;
+            fs::write(beside.path(), &bytes).expect("spoilt");
+            assert_eq!(beside.read().expect("there"), Some(noted(left)), "{place}");
+            bytes[place * SLOT + 60] ^= 1;
+            fs::write(beside.path(), &bytes).expect("mended");
+        }
+        fs::write(beside.path(), b"something else").expect("spoilt");
+        assert_eq!(beside.read().expect_err("damaged").kind(), io::ErrorKind::InvalidData);
+    }
+}

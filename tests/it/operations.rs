@@ -1,0 +1,6 @@
+//! What operators do beside the service, by the program as it is shipped.
+
+mod bad;
+mod check;
+mod restored;
+mod sqlite;

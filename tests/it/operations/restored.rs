@@ -1,0 +1,49 @@
+//! On whatever engine: what was restored is answered from when somebody has said what it lost.
+
+use portcullis::{
+    clock::Clock,
+    entropy::Entropy,
+    pb,
+    recovery::{self, Answer},
+    store::Store,
+};
+use tonic::Code;
+
+use crate::harness::{Server, Setup, reason, refusal, watch::from};
+
+#[tokio::test]
+async fn postgres_a_marked_database_is_answered_from_again_when_somebody_has_said_what_it_lost() {
+    let Some(server) = Server::start_at_server(Setup::default()).await else { return };
+    let [lives, dies] = [server.key().await, server.key().await];
+    let other = Store::open(&server.data.database_url(), Clock::system(), Entropy::system()).await.expect("a store");
+    other.mark_restored(None).await.expect("marked");
+    // At the next turn of each replica.
+    server.running().replica().sync_pass().await;
+    for made in [&lives, &dies] {
+        let answer = server.try_verify(&made.secret).await;
+        assert_eq!(refusal(answer), (Code::Unavailable, "RESTORE_UNCONFIRMED".to_owned()));
+    }
+    let request =
+        pb::CreateKeyRequest { application_id: server.app.clone(), name: "k".to_owned(), ..Default::default() };
+    let refused = server.signed::<_, pb::CreateKeyResponse>(&server.admin, "KeyService/CreateKey", &request).await;
+    assert_eq!(reason(&refused.expect_err("no mutation either")), "RESTORE_UNCONFIRMED");
+    let beside = server.beside().await;
+    assert_eq!(refusal(beside.try_verify(&lives.secret).await).1, "RESTORE_UNCONFIRMED", "nor by one that begins now");
+
+    recovery::confirm(&other, Answer { accept_loss: true, ..Answer::default() }).await.expect("confirmed");
+    for replica in [&server, &beside] {
+        for _ in 0..100 {
+            if replica.running().replica().is_fresh() {
+                break;
+            }
+            replica.running().replica().sync_pass().await;
+        }
+        assert_eq!(replica.verdict(&lives.secret).await, pb::Verdict::Valid);
+    }
+    server.revoke(&dies.key.expect("key")).await;
+    assert_eq!(beside.verdict(&dies.secret).await, pb::Verdict::Revoked);
+    let again = recovery::confirm(&other, Answer { accept_loss: true, ..Answer::default() }).await;
+    assert!(again.expect_err("once").to_string().contains("nothing to confirm"));
+    let mut watch = server.watch(&server.admin, &from("")).await.expect("watches are open again");
+    watch.bookmark().await;
+}
