@@ -217,9 +217,13 @@ mod tests {
             (&replica).write_all(&[up]).expect("nobody is told");
             (&database).write_all(&[down]).expect("nobody is told");
         };
-        send(1, 2);
-        assert_eq!((arrives(&database), arrives(&replica)), (Some(1), Some(2)));
         for (number, lost) in [(10, Lost::Up), (20, Lost::Down), (30, Lost::Both)] {
+            // One after the other, so that the second brings what acknowledges the first.
+            for (from, to) in [(&replica, &database), (&database, &replica)] {
+                let mut from = from;
+                from.write_all(&[1]).expect("a way");
+                assert_eq!(arrives(to), Some(1));
+            }
             link.lose(lost);
             send(number, number + 1);
             let (up, down) = match lost {
