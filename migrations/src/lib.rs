@@ -22,6 +22,7 @@ mod m20261127_000005_webhooks;
 mod m20261127_000006_timers;
 mod m20261127_000007_signals;
 mod m20261128_000008_replicas;
+mod m20261128_000009_tls;
 
 /// The oldest program, by the number of its last migration, that the schema of today serves. A migration
 /// that takes away what an older one needs raises it, here and in `log_head.serves_from`.
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000006_timers::Migration),
             Box::new(m20261127_000007_signals::Migration),
             Box::new(m20261128_000008_replicas::Migration),
+            Box::new(m20261128_000009_tls::Migration),
         ]
     }
 }

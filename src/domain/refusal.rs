@@ -116,6 +116,8 @@ pub enum Refusal {
     WebhookSecretAlreadyReturned(WebhookId),
     #[error("this public key belongs to {0} already; make a new key pair")]
     ServiceAccountKeyExists(ServiceAccountId),
+    #[error("a name of client certificates belongs to {0} already; take it away there first")]
+    CertificateNameTaken(ServiceAccountId),
 
     #[error("the key is revoked, and a revoked key never changes again")]
     KeyRevoked,

@@ -65,7 +65,10 @@ impl ChangeRow {
     pub(super) fn version(&self) -> Result<i64, Error> {
         let cause = match self {
             Self::Key { row: _, cause } | Self::Application { row: _, cause } => cause.clone(),
-            Self::ServiceAccount { row: _, keys: _ } => None,
+            Self::ServiceAccount { row, keys: _ } => {
+                let names = row.client_certificate_names.as_array().is_some_and(|names| !names.is_empty());
+                return Ok(if names { event::CERTIFICATE_NAMES } else { event::FIRST });
+            }
         };
         Ok(read_cause(cause)?.map_or(event::FIRST, Cause::since))
     }

@@ -54,11 +54,19 @@ impl Server {
     fn options(setup: &Setup, data: &Data) -> Options {
         Options {
             database: data.database_url(),
-            listen: Listen { address: ([127, 0, 0, 1], 0).into(), tls: None, reflection: setup.reflection },
+            listen: Listen {
+                address: ([127, 0, 0, 1], 0).into(),
+                tls: setup.tls.clone(),
+                plaintext: false,
+                reflection: setup.reflection,
+                ceilings: setup.ceilings,
+            },
             auth: auth::Settings {
                 audience: DEFAULT_AUDIENCE.to_owned(),
                 token_audiences: setup.token_audiences.clone(),
                 signed_calls_per_second: setup.signed_calls_per_second,
+                checks_per_second: setup.checks_per_second,
+                checks_per_address: setup.checks_per_address,
             },
             pace: setup.pace,
             limits: setup.limits,
