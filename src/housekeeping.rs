@@ -7,17 +7,24 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     domain::time::Timestamp,
     limits::Budgets,
+    meters,
     replica::Replica,
     store::{Error, Store},
 };
 
 const EVERY: Duration = Duration::from_secs(60);
+/// Notices that wait are counted up to here.
+const MANY: u64 = 10_000;
 /// A clock that is set back by less opens no window a second time.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Runs until it is dropped. What fails is tried again a period later.
 pub(crate) async fn run(store: Store, replica: Replica, budgets: Arc<Budgets>, history: Duration) {
     loop {
+        match store.deliveries_waiting(MANY).await {
+            Ok(waiting) => meters::NOTICES_WAITING.set_count(waiting),
+            Err(error) => tracing::debug!(%error, "what waits to be told could not be counted"),
+        }
         tokio::time::sleep(EVERY).await;
         budgets.sweep();
         round(&store, replica.now(), history).await;

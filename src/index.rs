@@ -102,6 +102,16 @@ impl Index {
         self.keys.len()
     }
 
+    #[must_use]
+    pub fn account_count(&self) -> usize {
+        self.accounts.len()
+    }
+
+    #[must_use]
+    pub fn application_count(&self) -> usize {
+        self.tenants.len()
+    }
+
     /// Takes over what was loaded, before the first event.
     pub fn load_keys(&self, keys: Vec<Key>) {
         for key in keys {

@@ -17,7 +17,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::store::{Error, Store};
+use crate::{
+    meters,
+    store::{Error, Store},
+};
 pub use keys::KeyJob;
 pub use seals::SealJob;
 use trouble::Trouble;
@@ -144,15 +147,21 @@ async fn run<J: Job>(
     mut stop: watch::Receiver<bool>,
 ) -> &'static str {
     let mut trouble = Trouble::default();
+    meters::JOB_DONE.done(J::NAME);
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return J::NAME,
+            _ = stop.wait_for(|stop| *stop) => {
+                meters::JOB_DONE.forget(J::NAME);
+                return J::NAME;
+            }
             () = bell.bell.notified() => {}
             () = tokio::time::sleep(trouble.rest(J::EVERY)) => {}
         }
         bell.passes.send_modify(|passes| passes.begun += 1);
         match pass(&mut job, &store, holder, &stop).await {
             Ok(()) => {
+                meters::JOB_DONE.done(J::NAME);
+                meters::JOB_PASSES.count([J::NAME, "ok"]);
                 bell.passes.send_modify(|passes| passes.done = passes.begun);
                 let failures = trouble.is_over();
                 if failures > 0 {
@@ -160,6 +169,7 @@ async fn run<J: Job>(
                 }
             }
             Err(error) => {
+                meters::JOB_PASSES.count([J::NAME, "failed"]);
                 if let Some(failures) = trouble.failed(J::EVERY) {
                     tracing::warn!(job = J::NAME, failures, %error, "a job failed, and is tried again");
                 }

@@ -32,18 +32,20 @@
 //! tail       the last events in memory, and a doorbell                   → domain
 //! usage      calls counted in memory, added in numbered batches           → store, domain
 //! signals    what is unlike before in the use of keys                    → store, index, replica, domain
-//! limits     budgets of keys, a chunk at a time in memory                → store, domain, clock
-//! replica    lease, sync loop, barrier                                   → store, index, tail, domain, clock, guard
+//! limits     budgets of keys, a chunk at a time in memory                → store, domain, clock, meters
+//! replica    lease, sync loop, barrier                                   → store, index, tail, domain, clock, guard, meters
 //! auth       proves callers                                              → index, replica, store, domain, signing, guard
 //! keys, applications, accounts   one file a call                         → auth, store, index, replica, domain, …
 //! audit      the audit log, read                                         → auth, store, index, chain, domain
-//! watch      streams of revocations                                      → auth, store, index, tail, replica, domain, entropy, guard
+//! watch      streams of revocations                                      → auth, store, index, tail, replica, domain, entropy, guard, meters
 //! grpc       the wire: gate, statuses, conversions                       → all of the above, pb, telemetry
-//! telemetry  logs, traces, metrics, request ids                          → nothing
-//! jobs       what is done when its time has come                         → keys, store, replica, domain, signing, entropy
-//! notify     sends webhooks and mail: the courier, what it may reach     → store, replica, domain, clock, entropy, guard
+//! meters     what is counted and measured, each once                     → nothing
+//! telemetry  logs, traces, request ids, the way to a collector           → clock, meters
+//! admin      /metrics, /livez and /readyz on a port of their own         → meters, replica
+//! jobs       what is done when its time has come                         → keys, store, replica, domain, signing, entropy, meters
+//! notify     sends webhooks and mail: the courier, what it may reach     → store, replica, domain, clock, entropy, guard, meters
 //! webhooks   who is told, where; one file a call                         → auth, store, index, replica, notify, domain, …
-//! housekeeping   forgets what nobody needs any more                      → store, replica, limits, domain
+//! housekeeping   forgets what nobody needs any more                      → store, replica, limits, domain, meters
 //! bootstrap  the first admin, beside the database                        → accounts, applications, store, domain, signing, clock, entropy
 //! config     settings; the only reader of the environment                → the types that it fills
 //! serve      builds every part once                                      → everything
@@ -64,6 +66,8 @@
 
 #[cfg(feature = "server")]
 pub mod accounts;
+#[cfg(feature = "server")]
+pub mod admin;
 #[cfg(feature = "server")]
 pub mod applications;
 #[cfg(feature = "server")]
@@ -97,6 +101,8 @@ pub mod jobs;
 pub mod keys;
 #[cfg(feature = "server")]
 pub mod limits;
+#[cfg(feature = "server")]
+pub mod meters;
 #[cfg(feature = "server")]
 pub mod notify;
 pub mod pb;

@@ -205,13 +205,6 @@ impl Replica {
         if self.is_fresh() { Ok(()) } else { Err(Refusal::FreshnessUnproven) }
     }
 
-    /// How long, from `now` on the clock since boot, an answer may be given that is looked up
-    /// after this call: a lease says nothing about what was looked up before it was granted.
-    #[must_use]
-    pub fn lease_rest(&self, now: Duration) -> Duration {
-        self.shared.lease.rest(now)
-    }
-
     /// The database's time, as far as this replica can tell: never behind it.
     #[must_use]
     pub fn now(&self) -> Timestamp {

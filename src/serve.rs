@@ -10,6 +10,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use self::tasks::{Stops, Tasks};
 use crate::{
     accounts::Accounts,
+    admin::Probe,
     applications::Applications,
     audit::AuditLog,
     auth::{self, Authenticator},
@@ -18,17 +19,19 @@ use crate::{
     grpc::{Bound, Listen, ListenRefused, Parts},
     guard::{self, Guard},
     housekeeping,
+    index::Index,
     jobs::{self, Jobs, KeyJob, SealJob},
     keys::Keys,
     limits::Budgets,
+    meters::{self, Observer},
     notify::{self, Courier, Messenger, SettingsRefused, mail::Mailer},
     replica::{Joined, Pace, Replica, Stopped},
     signals::Signals,
     signing::PublicKeyRefused,
     store::{DatabaseUrl, OpenError, Store, Weakness},
-    telemetry::{RefusedCalls, Sampler},
+    telemetry::Sampler,
     usage::Usage,
-    watch::{Limits, Watches},
+    watch::{Lags, Limits, Watches},
     webhooks::Webhooks,
 };
 
@@ -49,7 +52,8 @@ pub struct Options {
     pub clock: Clock,
     pub entropy: Entropy,
     pub sampler: Sampler,
-    pub refused_calls: RefusedCalls,
+    /// Who asks, beside the calls, how the server is.
+    pub probe: Probe,
 }
 
 /// Why a server did not start, or stopped by itself.
@@ -146,20 +150,8 @@ impl Running {
 
 /// Starts a server; it is fresh when this returns.
 pub async fn start(options: Options) -> Result<Running, ServeError> {
-    let Options {
-        database,
-        listen,
-        auth,
-        pace,
-        limits,
-        history,
-        notify,
-        drain,
-        clock,
-        entropy,
-        sampler,
-        refused_calls,
-    } = options;
+    let Options { database, listen, auth, pace, limits, history, notify, drain, clock, entropy, sampler, probe } =
+        options;
     let mailer = notify.mail.clone().map(Mailer::new).transpose().map_err(SettingsRefused::from)?;
     let bound = Bound::bind(&listen, &clock).await?;
     let (address, has_tls) = (bound.address(), bound.has_tls());
@@ -209,6 +201,8 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let webhooks = Webhooks::new(s, i, r, entropy.clone(), messenger);
     let (s, i, r) = part();
     let watches = Watches::new(s, i, tail, r, entropy.clone(), log_id, limits, draining.clone());
+    meters::observe(Some(observer(&index, &replica, watches.lags())));
+    probe.serves(replica.clone());
     let (s, i, r) = part();
     let auth = Arc::new(Authenticator::new(i, r, s, auth)?);
     let parts = Parts {
@@ -222,7 +216,6 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
         replica: replica.clone(),
         entropy,
         sampler,
-        refused_calls,
     };
 
     let server = tokio::spawn(bound.serve(parts, draining));
@@ -242,10 +235,26 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
         courier,
         stops,
         drain,
+        probe,
     };
     let ended = tokio::spawn(tasks.run(told));
     tracing::info!(%address, tls = has_tls, keys = index.key_count(), replica = %id, "serving");
     Ok(Running { address, has_tls, store, replica, usage, signals, jobs: handles, stop, ended })
+}
+
+/// What is known without counting.
+fn observer(index: &Arc<Index>, replica: &Replica, lags: Arc<Lags>) -> Observer {
+    let (index, replica) = (Arc::clone(index), replica.clone());
+    Arc::new(move || {
+        let now = replica.boottime();
+        meters::LEASE_REST.set(replica.lease_rest(now).as_secs_f64());
+        meters::LEASE_AGE.set(replica.lease_age(now).as_secs_f64());
+        meters::REVISION.set_revision(index.applied().number());
+        meters::KEYS.set_count(index.key_count());
+        meters::ACCOUNTS.set_count(index.account_count());
+        meters::APPLICATIONS.set_count(index.application_count());
+        meters::WATCH_LAG.set(lags.longest(now).as_secs_f64());
+    })
 }
 
 /// Nothing is answered before the first turn of the loop, so nothing listens before it.

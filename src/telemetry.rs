@@ -1,4 +1,4 @@
-//! Logs, traces, metrics and request ids. A leaf: knows nothing else of this crate.
+//! Logs, traces and request ids, and the way of metrics to a collector: what is counted is `meters`'.
 //!
 //! ```text
 //! RequestIdLayer   outermost: every answer carries x-request-id
@@ -12,8 +12,6 @@
 //! its words too, which repeat at most what was read as an id, a permission, an address or an
 //! origin: never a text that was not understood.
 //!
-//! [`RefusedCalls`] is what `grpc`'s gate counts: calls of strangers, which no log keeps.
-//!
 //! Spans are exported for calls that [`Sampler`] picked before anything was built for
 //! them. The sampled flag of a caller's `traceparent` is never asked: whoever could set
 //! it could choose what this server spends.
@@ -22,22 +20,26 @@ mod budget;
 mod call;
 mod code;
 mod export;
+mod failures;
+mod headers;
 mod init;
+mod logs;
 mod metrics;
+mod push;
 mod request_id;
 mod rpc_layer;
 mod sampler;
 mod settings;
+mod spans;
 mod trace;
 
 pub use budget::Budget;
 pub use call::{Method, MethodKind, Refused};
 pub use init::{Guard, InitError, init, subscriber};
-pub use metrics::RefusedCalls;
 pub use request_id::{InvalidRequestId, RequestId, RequestIdFuture, RequestIdLayer, RequestIdService};
 pub use rpc_layer::{Methods, RpcBody, RpcFuture, RpcLayer, RpcService};
 pub use sampler::Sampler;
-pub use settings::{InvalidSetting, LogFilter, LogFormat, MetricInterval, OtlpEndpoint, SampleRatio, Settings};
+pub use settings::{InvalidSetting, LogFilter, LogFormat, MetricInterval, OtlpEndpoint, SampleRatio, Sent, Settings};
 
 /// The target of the line and of the exported span of every call:
 /// `--log info,portcullis::rpc=debug` shows all calls.

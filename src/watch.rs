@@ -5,6 +5,7 @@
 //! watcher that does not read costs its place; when it reads again it goes on, or is told
 //! that it was too slow.
 
+mod lag;
 mod stream;
 
 use std::{sync::Arc, time::Duration};
@@ -13,6 +14,7 @@ use papaya::HashMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use uuid::Uuid;
 
+pub use lag::Lags;
 pub use stream::{Item, Told, WatchStream};
 
 use crate::{
@@ -77,6 +79,7 @@ pub struct Watches {
     /// others out.
     of_account: HashMap<ServiceAccountId, Arc<Semaphore>>,
     draining: watch::Receiver<bool>,
+    lags: Arc<Lags>,
 }
 
 /// What is to be watched.
@@ -102,7 +105,14 @@ impl Watches {
         draining: watch::Receiver<bool>,
     ) -> Self {
         let places = Arc::new(Semaphore::new(limits.max_streams));
-        Self { store, index, tail, replica, entropy, log_id, limits, places, of_account: HashMap::new(), draining }
+        let (of_account, lags) = (HashMap::new(), Arc::default());
+        Self { store, index, tail, replica, entropy, log_id, limits, places, of_account, draining, lags }
+    }
+
+    /// How far behind the open ones are.
+    #[must_use]
+    pub fn lags(&self) -> Arc<Lags> {
+        Arc::clone(&self.lags)
     }
 
     /// Opens a watch, from now or from where a token says.

@@ -15,6 +15,7 @@ use syn::{
 /// Room → the rooms that it may name. `serve` and `cli` may name all.
 const ARROWS: &[(&str, &[&str])] = &[
     ("accounts", &["auth", "domain", "entropy", "guard", "index", "replica", "signing", "store"]),
+    ("admin", &["meters", "replica"]),
     ("applications", &["auth", "domain", "entropy", "index", "replica", "store"]),
     ("audit", &["auth", "chain", "domain", "index", "store"]),
     ("auth", &["domain", "guard", "index", "replica", "signing", "store"]),
@@ -39,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "guard",
             "keys",
             "limits",
+            "meters",
             "pb",
             "replica",
             "signing",
@@ -49,25 +51,29 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("guard", &[]),
-    ("housekeeping", &["domain", "limits", "replica", "store"]),
+    ("housekeeping", &["domain", "limits", "meters", "replica", "store"]),
     ("index", &["domain", "guard", "signing"]),
-    ("jobs", &["domain", "entropy", "keys", "replica", "signing", "store"]),
+    ("jobs", &["domain", "entropy", "keys", "meters", "replica", "signing", "store"]),
     (
         "keys",
-        &["auth", "domain", "entropy", "guard", "index", "limits", "replica", "signals", "signing", "store", "usage"],
+        &[
+            "auth", "domain", "entropy", "guard", "index", "limits", "meters", "replica", "signals", "signing",
+            "store", "usage",
+        ],
     ),
-    ("limits", &["clock", "domain", "store"]),
-    ("notify", &["clock", "domain", "entropy", "guard", "replica", "store"]),
+    ("limits", &["clock", "domain", "meters", "store"]),
+    ("meters", &[]),
+    ("notify", &["clock", "domain", "entropy", "guard", "meters", "replica", "store"]),
     ("pb", &[]),
-    ("replica", &["clock", "domain", "guard", "index", "store", "tail"]),
+    ("replica", &["clock", "domain", "guard", "index", "meters", "store", "tail"]),
     ("signals", &["domain", "index", "replica", "store"]),
     ("signing", &[]),
     ("store", &["chain", "clock", "domain", "entropy", "guard", "signing"]),
     ("tail", &["domain"]),
-    ("telemetry", &[]),
+    ("telemetry", &["clock", "meters"]),
     ("usage", &["domain", "store"]),
     ("webhooks", &["auth", "clock", "domain", "entropy", "index", "notify", "replica", "store"]),
-    ("watch", &["auth", "domain", "entropy", "guard", "index", "replica", "store", "tail"]),
+    ("watch", &["auth", "domain", "entropy", "guard", "index", "meters", "replica", "store", "tail"]),
 ];
 const MAY_NAME_ALL: &[&str] = &["cli", "lib", "main", "serve"];
 
@@ -81,7 +87,7 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     ("SystemTime::now", &["clock", "client/fresh"], "only the clock reads a clock"),
     (
         "Instant::now",
-        &["watch", "grpc", "replica", "telemetry", "client", "limits", "keys/verify", "keys/report_leaked"],
+        &["watch", "grpc", "replica", "telemetry", "client", "limits", "meters", "keys/verify", "keys/report_leaked"],
         "only tokio's, for waiting",
     ),
     ("rand::", &["entropy", "client/fresh"], "only entropy draws"),

@@ -1,5 +1,5 @@
 //! What a call costs that is neither sampled nor logged: no memory.
-//! A file of its own, because it counts the allocations of its whole process.
+//! Nor does what is counted of it. A file of its own, because it counts the allocations of its whole process.
 
 #![cfg(feature = "server")]
 #![allow(clippy::disallowed_methods, reason = "a test measures as it likes")]
@@ -13,7 +13,10 @@ use std::{
 
 use http::{Request, Response};
 use http_body_util::Empty;
-use portcullis::telemetry::{LogFormat, Method, MethodKind, MetricInterval, RequestId, RpcLayer, Settings, subscriber};
+use portcullis::meters::{self, Value};
+use portcullis::telemetry::{
+    LogFormat, Method, MethodKind, MetricInterval, RequestId, RpcLayer, Sent, Settings, subscriber,
+};
 use tower::{Layer, Service, service_fn};
 
 type Answer = Response<Empty<bytes::Bytes>>;
@@ -36,6 +39,8 @@ fn allocations(log: &str, endpoint: Option<&str>, path: &str) -> u64 {
         // Of the order of one call in 10^18: the draw is made, and picks none.
         otlp_sample_ratio: "1e-18".parse().expect("ratio"),
         otlp_metric_interval: MetricInterval::default(),
+        otlp_signals: Sent::ALL.into(),
+        otlp_headers: None,
     };
     let (subscriber, guard) = subscriber(&settings, std::io::sink, false).expect("telemetry");
     let layer = RpcLayer::new(methods, guard.sampler());
@@ -73,4 +78,38 @@ fn a_hot_call_that_is_neither_sampled_nor_logged_allocates_nothing() {
         assert!(allocations("info", endpoint, "/s/Read") > 0);
         assert!(allocations("info,portcullis::rpc=debug", endpoint, "/s/Hot") > 0);
     }
+}
+
+/// How many calls of the toy's method are counted.
+fn counted() -> u64 {
+    let reading = meters::read().into_iter().find(|reading| reading.about.name == "rpc.server.call.duration");
+    let of_toy = |point: &meters::Point| match &point.value {
+        Value::Histogram { counts, .. } if point.labels.iter().any(|(_, value)| value == "s/Method") => {
+            counts.iter().sum()
+        }
+        _ => 0,
+    };
+    reading.expect("it is measured").points.iter().map(of_toy).sum::<u64>()
+}
+
+#[test]
+fn what_is_counted_of_a_call_takes_no_memory_and_no_microsecond() {
+    const MANY: u32 = 100_000;
+    let before = counted();
+    assert_eq!(allocations("info", None, "/s/Hot"), 0);
+    assert!(counted() >= before + 2, "both calls are counted");
+    let count = || {
+        meters::VERDICTS_GIVEN.count(0);
+        meters::BARRIER.record(0, std::time::Duration::from_micros(50));
+        meters::RPC_CALLS.record("s/Cost", "OK", false, std::time::Duration::from_micros(50));
+        meters::LIMIT_ASKS.count(0);
+    };
+    count();
+    assert_eq!(allocation_counter::measure(count).count_total, 0);
+    let begun = std::time::Instant::now();
+    (0..MANY).for_each(|_| count());
+    let each = begun.elapsed() / MANY;
+    println!("four instruments, one thread: {each:?}");
+    // Unoptimised, on a machine that does other things too.
+    assert!(each < std::time::Duration::from_micros(20), "{each:?}");
 }

@@ -18,6 +18,7 @@ use super::{
     serve::{asked_to_stop, block_on, until},
 };
 use crate::{
+    admin::{self, Probe},
     bootstrap,
     client::Credentials,
     clock::Clock,
@@ -94,14 +95,15 @@ impl Dev {
     pub(super) async fn start(&self, telemetry: &telemetry::Guard) -> Result<(Prepared, Running), Failure> {
         let database = DatabaseUrl::sqlite(self.data_dir.join(DATABASE));
         let prepared = self.prepare(&database, &self.credentials_file()).await?;
-        Ok((prepared, serve::start(self.options(database, telemetry)?).await?))
+        let probe = admin::listen(self.serve.admin_listen).await.map_err(Failure::failed)?;
+        Ok((prepared, serve::start(self.options(database, telemetry, probe)?).await?))
     }
 
     fn credentials_file(&self) -> PathBuf {
         self.data_dir.join(CREDENTIALS)
     }
 
-    fn options(&self, database: DatabaseUrl, telemetry: &telemetry::Guard) -> Result<Options, Failure> {
+    fn options(&self, database: DatabaseUrl, telemetry: &telemetry::Guard, probe: Probe) -> Result<Options, Failure> {
         let keys = self.data_dir.join(SECRETS_KEY);
         make_key(&keys)?;
         Ok(Options {
@@ -122,7 +124,7 @@ impl Dev {
             clock: Clock::system(),
             entropy: Entropy::system(),
             sampler: telemetry.sampler(),
-            refused_calls: telemetry.refused_calls(),
+            probe,
         })
     }
 

@@ -5,6 +5,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::failure::Failure;
 use crate::{
+    admin::{self, Probe},
     clock::Clock,
     config::{DatabaseArgs, ListenArgs, NotifyArgs, ServeArgs},
     entropy::Entropy,
@@ -44,7 +45,8 @@ impl Serve {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let Self { database, listen, serve, notify, telemetry } = self;
         let telemetry = telemetry::init(&telemetry).map_err(Failure::usage)?;
-        let options = Options {
+        let admin_listen = serve.admin_listen;
+        let mut options = Options {
             database: database.url().map_err(Failure::usage)?,
             listen: listen.listen(),
             auth: serve.auth(),
@@ -56,11 +58,12 @@ impl Serve {
             clock: Clock::system(),
             entropy: Entropy::system(),
             sampler: telemetry.sampler(),
-            refused_calls: telemetry.refused_calls(),
+            probe: Probe::default(),
         };
         block_on(async {
             let stop = asked_to_stop()?;
             tokio::pin!(stop);
+            options.probe = admin::listen(admin_listen).await.map_err(Failure::failed)?;
             let mut begun = false;
             loop {
                 // A database that does not answer is waited for, and whoever is told to end must not be.

@@ -165,6 +165,12 @@ pub struct ServeArgs {
     #[arg(long, env = "PORTCULLIS_HISTORY", value_name = "DURATION", default_value = "7days", value_parser = age, help_heading = "Streams")]
     pub history: Duration,
 
+    /// Answer /metrics (Prometheus), /livez and /readyz at this address, in plain HTTP: they carry
+    /// no secret, and show everybody who reaches them how much is done. Loopback, or an address
+    /// that only the cluster reaches. Unset: nothing listens
+    #[arg(long, env = "PORTCULLIS_ADMIN_LISTEN", value_name = "ADDR", help_heading = "Listening")]
+    pub admin_listen: Option<SocketAddr>,
+
     /// How long calls and streams may take to end when the server is told to stop
     #[arg(long, env = "PORTCULLIS_DRAIN", value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     pub drain: Duration,

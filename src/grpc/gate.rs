@@ -26,7 +26,8 @@ use super::{
 use crate::{
     auth::{Authenticator, Call, Method, Presented, is_open},
     domain::{act::Act, refusal::Refusal},
-    telemetry::{RefusedCalls, RequestId},
+    meters,
+    telemetry::{self, RequestId},
 };
 
 /// When the answer to a call must be on its way.
@@ -40,14 +41,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(super) struct GateLayer {
     pub(super) auth: Arc<Authenticator>,
-    pub(super) refused_calls: RefusedCalls,
 }
 
 impl<S> Layer<S> for GateLayer {
     type Service = Gate<S>;
 
     fn layer(&self, inner: S) -> Gate<S> {
-        Gate { inner, auth: Arc::clone(&self.auth), refused_calls: self.refused_calls }
+        Gate { inner, auth: Arc::clone(&self.auth) }
     }
 }
 
@@ -55,7 +55,6 @@ impl<S> Layer<S> for GateLayer {
 pub(super) struct Gate<S> {
     inner: S,
     auth: Arc<Authenticator>,
-    refused_calls: RefusedCalls,
 }
 
 impl<S> Service<Request<Body>> for Gate<S>
@@ -76,7 +75,7 @@ where
         // The clone is not known to be ready; the one that was asked is.
         let ready = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, ready);
-        let (auth, refused_calls) = (Arc::clone(&self.auth), self.refused_calls);
+        let auth = Arc::clone(&self.auth);
         Box::pin(async move {
             if is_open(request.uri().path()) {
                 return inner.call(request).await;
@@ -86,8 +85,9 @@ where
                 Err(refusal) => {
                     // Who lacks a role has proven to be somebody.
                     if !matches!(refusal, Refusal::RoleMissing(_)) {
-                        let method = Method::find(request.uri().path()).map(Method::name);
-                        refused_calls.count(method, reason(&refusal));
+                        let method =
+                            Method::find(request.uri().path()).map_or(telemetry::Method::OTHER.name, Method::name);
+                        meters::REFUSED_CALLS.count([method, reason(&refusal)]);
                     }
                     return Ok(status(&refusal).into_http());
                 }
@@ -97,7 +97,7 @@ where
             // In a task of its own: whoever goes away early leaves no refusal unnoted.
             let work = async move {
                 let response = inner.call(request).await?;
-                Ok(note_refusal(&auth, refused_calls, act, response, until + PATIENCE).await)
+                Ok(note_refusal(&auth, act, response, until + PATIENCE).await)
             };
             match tokio::time::timeout_at(until, tokio::spawn(work.in_current_span())).await {
                 Ok(Ok(response)) => response,
@@ -162,13 +162,7 @@ async fn prove(auth: &Authenticator, request: &mut Request<Body>) -> Result<Opti
 
 /// A mutation that was refused on its way to the store is noted all the same, and its
 /// nonce is spent: the same bytes never get another try.
-async fn note_refusal(
-    auth: &Authenticator,
-    refused_calls: RefusedCalls,
-    act: Act,
-    response: Response<Body>,
-    until: Instant,
-) -> Response<Body> {
+async fn note_refusal(auth: &Authenticator, act: Act, response: Response<Body>, until: Instant) -> Response<Body> {
     let Some(refused) = Status::from_header_map(response.headers()).filter(|status| status.code() != tonic::Code::Ok)
     else {
         return response;
@@ -178,7 +172,7 @@ async fn note_refusal(
         return response; // written, with its nonce and its audit row
     }
     if reason == "NONCE_REUSED" {
-        refused_calls.count(Some(act.method), reason); // whoever has seen a call can repeat it
+        meters::REFUSED_CALLS.count([act.method, reason]); // whoever has seen a call can repeat it
     }
     let noted = tokio::time::timeout_at(until, auth.record_refusal(act, reason)).await;
     match noted.unwrap_or(Err(Refusal::StoreUnavailable)) {

@@ -33,7 +33,7 @@ use crate::{
         webhook_service_server::WebhookServiceServer,
     },
     replica::Replica,
-    telemetry::{self, RefusedCalls, RequestId, RequestIdLayer, RpcLayer, Sampler},
+    telemetry::{self, RequestId, RequestIdLayer, RpcLayer, Sampler},
     watch::Watches,
     webhooks::Webhooks,
 };
@@ -51,7 +51,6 @@ pub struct Parts {
     pub replica: Replica,
     pub entropy: Entropy,
     pub sampler: Sampler,
-    pub refused_calls: RefusedCalls,
 }
 
 /// Of one connection. How many connections and calls there may be is set: [`super::Ceilings`].
@@ -65,19 +64,7 @@ impl Bound {
     /// Serves until `draining` says true and the calls under way have ended.
     pub async fn serve(self, parts: Parts, mut draining: watch::Receiver<bool>) -> Result<(), ListenRefused> {
         let service = |error: &dyn std::fmt::Display| ListenRefused::Service(error.to_string());
-        let Parts {
-            auth,
-            keys,
-            watches,
-            applications,
-            accounts,
-            webhooks,
-            audit,
-            replica,
-            entropy,
-            sampler,
-            refused_calls,
-        } = parts;
+        let Parts { auth, keys, watches, applications, accounts, webhooks, audit, replica, entropy, sampler } = parts;
         let keys = Arc::new(keys);
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let reporting = tokio::spawn(health::report(reporter, replica.clone(), draining.clone()));
@@ -109,7 +96,7 @@ impl Bound {
             .layer(RpcLayer::new(known_method, sampler))
             .layer(ErrorsLayer)
             .layer(ShedLayer)
-            .layer(GateLayer { auth, refused_calls });
+            .layer(GateLayer { auth });
         let drained = async move {
             let _ = draining.wait_for(|draining| *draining).await;
         };

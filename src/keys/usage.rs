@@ -8,6 +8,7 @@ use crate::{
         time::Timestamp,
         usage::{KeyShare, KeyUsage, Move, Series, UsageRange, UsedKey, Whose},
     },
+    meters,
     signals::Decided,
     store::Snapshot,
 };
@@ -85,6 +86,7 @@ impl Keys {
         if question.dry_run {
             return;
         }
+        meters::VERDICTS_GIVEN.count(answer.verdict as usize);
         let now = self.replica.now();
         if let Some(key) = &answer.key {
             let (client_ip, balances) = (question.facts.client_ip, &*answer.balances);

@@ -8,6 +8,7 @@ use super::Purses;
 use crate::{
     clock::Clock,
     domain::refusal::Refusal,
+    meters::{self, Asked},
     store::{Ask, Store},
 };
 
@@ -46,11 +47,14 @@ impl Teller {
         let asks: Vec<Ask> = lacks.iter().map(|lack| lack.purses.ask(lack.cost, boottime)).collect();
         let answer = self.store.hand_out(asks.clone()).await;
         if let Err(error) = &answer {
+            meters::LIMIT_ASKS.add(Asked::Failed as usize, lacks.len() as u64);
             tracing::warn!(%error, "no chunk of a limit was handed out; what was granted, if it was, is lost");
         }
         for (at, lack) in lacks.into_iter().enumerate() {
             let told = match &answer {
                 Ok(handed) => {
+                    let any = handed.grants[at].iter().any(|grant| grant.chunk > 0);
+                    meters::LIMIT_ASKS.count(if any { Asked::Granted } else { Asked::Empty } as usize);
                     lack.purses.put(&asks[at], &handed.grants[at], handed.time, handed.time_at);
                     Ok(())
                 }

@@ -15,6 +15,7 @@ use crate::{
         webhook::{Disabled, Webhook},
     },
     entropy::Entropy,
+    meters,
     replica::Replica,
     store::{Channel, Claimed, Destination, Marked, Slots, Store},
 };
@@ -101,6 +102,7 @@ impl Courier {
         tokio::pin!(stop);
         loop {
             self.fill().await;
+            meters::NOTICES_UNDER_WAY.set_count(self.under_way.len());
             tokio::select! {
                 () = &mut stop => break,
                 () = self.carrier.store.told() => {}
@@ -183,6 +185,7 @@ impl Carrier {
             Attempt::Failed { why, .. } | Attempt::Refused { why } => (why.clone(), false),
             Attempt::Gone => ("HTTP 410".to_owned(), true),
         };
+        meters::NOTICES.count([channel(&claimed).1, outcome(&attempt)]);
         let fraction = self.entropy.fraction();
         for _ in 0..TELLS {
             match self.store.mark_delivery(claimed.id, self.sender, attempt.clone(), fraction).await {
@@ -214,7 +217,10 @@ impl Carrier {
             Marked::Again { attempts, after } => {
                 tracing::info!(%delivery, kind, attempts, ?after, %why, "not told yet, and tried again");
             }
-            Marked::GivenUp { attempts } => tracing::warn!(%delivery, kind, attempts, %why, "not told, and given up"),
+            Marked::GivenUp { attempts } => {
+                meters::GIVEN_UP.count(channel(claimed).0 as usize);
+                tracing::warn!(%delivery, kind, attempts, %why, "not told, and given up");
+            }
             Marked::NothingArrives => {
                 if let Destination::Webhook(webhook) = &claimed.to {
                     self.disable(webhook, if gone { Disabled::Gone } else { Disabled::Failing }, why).await;
@@ -227,11 +233,29 @@ impl Carrier {
         let (id, host) = (webhook.id, webhook.url.host().to_owned());
         match disable(&self.store, &self.replica, webhook, why, short(&last_error)).await {
             Ok(true) => {
+                meters::WEBHOOKS_DISABLED.count(0);
                 tracing::warn!(webhook = %id, %host, ?why, %last_error, "a webhook is disabled: nothing arrives there")
             }
             Ok(false) => {}
             // What used up its attempts is still due: the next attempt ends here again.
             Err(error) => tracing::warn!(webhook = %id, %error, "a webhook could not be disabled yet"),
         }
+    }
+}
+
+/// As it is counted, and its word.
+fn channel(claimed: &Claimed) -> (meters::Channel, &'static str) {
+    match claimed.to {
+        Destination::Webhook(_) => (meters::Channel::Webhook, "webhook"),
+        Destination::Mailbox(_) => (meters::Channel::Mail, "mail"),
+    }
+}
+
+fn outcome(attempt: &Attempt) -> &'static str {
+    match attempt {
+        Attempt::Delivered { .. } => "delivered",
+        Attempt::Failed { .. } => "failed",
+        Attempt::Refused { .. } => "refused",
+        Attempt::Gone => "gone",
     }
 }

@@ -9,6 +9,7 @@ use crate::{
         refusal::Refusal,
     },
     guard::{self, Guard},
+    meters::{self, Waited},
     store::{Committed, Incarnation},
 };
 
@@ -72,6 +73,7 @@ impl Replica {
         }
         let everywhere = patience.wait == Wait::Everywhere && narrows;
         let wanted = Wanted { revision, at, incarnation, everywhere };
+        let waited = if everywhere { Waited::Everywhere } else { Waited::Replicas };
         let mut proofs = self.proofs();
         let mut ask_again = ASK_AGAIN;
         let mut ring = true;
@@ -80,9 +82,11 @@ impl Replica {
             let by_us = wanted.is_durable(&proof);
             let over_in = self.over(&wanted, &proof).saturating_sub(self.shared.clock.boottime());
             if by_us && (wanted.is_said_by_all(&proof) || over_in.is_zero()) {
+                meters::BARRIER.record(waited as usize, self.shared.clock.boottime().saturating_sub(at));
                 return Ok((value, revision));
             }
             if Instant::now() >= patience.until {
+                meters::NOT_CONFIRMED.count(waited as usize);
                 return Err(Refusal::CommittedNotConfirmed(revision));
             }
             if self.shared.pace.doorbell && (ring || !by_us) {

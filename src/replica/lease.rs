@@ -3,6 +3,7 @@ use std::{
     time::Duration,
 };
 
+use super::Replica;
 use crate::guard::{self, Guard};
 
 /// Until when answers from the index may be given, on the clock since boot. Zero: not.
@@ -25,6 +26,21 @@ impl Lease {
 
     pub(super) fn void(&self) {
         self.0.store(0, Ordering::Release);
+    }
+}
+
+impl Replica {
+    /// How long, from `now` on the clock since boot, an answer may be given that is looked up
+    /// after this call: a lease says nothing about what was looked up before it was granted.
+    #[must_use]
+    pub fn lease_rest(&self, now: Duration) -> Duration {
+        self.shared.lease.rest(now)
+    }
+
+    /// How long ago the sync was sent that the last lease rests on.
+    #[must_use]
+    pub fn lease_age(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.shared.proof.borrow().asked_at)
     }
 }
 

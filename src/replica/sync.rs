@@ -4,6 +4,7 @@ use super::{Proof, Replica, by_any_clock, edge::Edge, fork, members::Silence, ru
 use crate::{
     guard::{self, Guard},
     index::{Inapplicable, Index},
+    meters::{self, Outcome, Weak},
     store::{Error, LOG_PAGE, Newcomer, Standbys, Store, Synced, Turn, Weakness},
     tail::Tail,
 };
@@ -71,7 +72,11 @@ impl SyncLoop {
             }
         });
         let ended = loop {
-            let pause = match self.turn().await {
+            let begun = self.replica.boottime();
+            let turned = self.turn().await;
+            let outcome = if turned.is_ok() { Outcome::Ok } else { Outcome::Failed };
+            meters::SYNC.record(outcome as usize, self.replica.boottime().saturating_sub(begun));
+            let pause = match turned {
                 // Whoever is told to stop stops, however much there is to read.
                 Ok(true) => tokio::select! {
                     biased;
@@ -117,6 +122,7 @@ impl SyncLoop {
                 }
             }
             Stopped::Store(Error::Weak(weakness)) => {
+                meters::WEAKNESS.set(Some(kind(weakness) as usize));
                 self.replica.shared.lease.void();
                 if self.refused.replace(weakness) != Some(weakness) {
                     tracing::error!(%weakness, "no answer rests on a database that may lose what it acknowledges");
@@ -221,6 +227,9 @@ impl SyncLoop {
             tracing::info!("the database loses nothing that it acknowledges any more: answering again");
         }
         let found = (synced.weakness, synced.standbys);
+        meters::WEAKNESS.set(synced.weakness.map(|weakness| kind(weakness) as usize));
+        meters::STANDBYS.set(synced.standbys.waited_for.into());
+        meters::MEMBERS.set_count(synced.members.len());
         let before = self.told.replace(found);
         if before == Some(found) {
             return;
@@ -243,6 +252,16 @@ impl SyncLoop {
                  grant it pg_read_all_stats"
             );
         }
+    }
+}
+
+/// As it is counted.
+fn kind(weakness: Weakness) -> Weak {
+    match weakness {
+        Weakness::NoFsync => Weak::NoFsync,
+        Weakness::AsynchronousCommit(_) => Weak::AsynchronousCommit,
+        Weakness::AsynchronousStandby => Weak::AsynchronousStandby,
+        Weakness::LogicalStandby => Weak::LogicalStandby,
     }
 }
 

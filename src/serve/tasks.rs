@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{ServeError, said};
-use crate::{grpc::ListenRefused, jobs, limits::Budgets, replica::Stopped, store::Store};
+use crate::{admin::Probe, grpc::ListenRefused, jobs, limits::Budgets, meters, replica::Stopped, store::Store};
 
 /// What runs, and how it ends.
 pub(super) struct Tasks {
@@ -19,6 +19,7 @@ pub(super) struct Tasks {
     pub(super) courier: JoinHandle<()>,
     pub(super) stops: Stops,
     pub(super) drain: Duration,
+    pub(super) probe: Probe,
 }
 
 /// What tells each part to end.
@@ -64,6 +65,7 @@ impl Tasks {
             lost = self.jobs.lost() => Some(ServeError::Lost(lost)),
         };
         self.cleaning.abort();
+        self.probe.drains();
         tracing::info!("draining");
         self.stops.server.send_replace(true);
         self.jobs.end().await;
@@ -100,6 +102,8 @@ impl Tasks {
                 Err(error) => Err(ServeError::Lost(error.to_string())),
             },
         };
+        meters::observe(None);
+        self.probe.ended();
         self.store.close().await;
         ended
     }

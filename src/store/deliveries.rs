@@ -138,6 +138,22 @@ impl Store {
         self.inner.mail.store(there_is_a_server, std::sync::atomic::Ordering::Relaxed);
     }
 
+    /// How many are to be told and are not yet, whoever does; not more than `most` are counted.
+    pub async fn deliveries_waiting(&self, most: u64) -> Result<usize, Error> {
+        self.detached(async move |store| {
+            let waiting = delivery::Entity::find()
+                .select_only()
+                .column(delivery::Column::DeliveryId)
+                .filter(delivery::Column::State.is_in(codec::OPEN))
+                .limit(most)
+                .into_tuple::<String>()
+                .all(&store.looks())
+                .await?;
+            Ok(waiting.len())
+        })
+        .await
+    }
+
     /// Waits until this process has written something that is to be told.
     pub async fn told(&self) {
         self.inner.told.notified().await;

@@ -8,6 +8,8 @@ use std::{
 
 use tokio::time::Instant;
 
+use crate::meters;
+
 /// Lines a second.
 pub(super) const LIMIT: u64 = 50;
 
@@ -39,6 +41,7 @@ impl Budget {
         });
         if granted.is_err() {
             self.left_out.fetch_add(1, Relaxed);
+            meters::LOG_LEFT_OUT.count(0);
             return None;
         }
         Some(self.left_out.swap(0, Relaxed))

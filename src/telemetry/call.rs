@@ -1,6 +1,6 @@
 //! One call, from its headers to the end of its answer.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use http::Request;
 use opentelemetry::trace::TraceId;
@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tracing::{Level, Span, enabled, error_span, span::Entered};
 
 use super::{LOG_CONTEXT, RPC_TARGET, RequestId, Sampler, budget::Budget, code::Code, trace};
+use crate::meters;
 
 /// A method that the server knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub struct Refused {
 
 impl Method {
     /// Stands for every method that the server does not know; its path is the caller's text.
-    pub(super) const OTHER: Self = Self { name: "_OTHER", kind: MethodKind::HotRead };
+    pub const OTHER: Self = Self { name: "_OTHER", kind: MethodKind::HotRead };
 }
 
 /// Shared by all calls. One each, so that failing callers do not hide a failing server.
@@ -102,21 +103,22 @@ impl Call {
 
     fn end(&mut self, code: Code, refused: Option<&Refused>) {
         self.ended = true;
-        self.write(code, refused);
+        let took = self.started.elapsed();
+        meters::RPC_CALLS.record(self.method.name, code.name(), code.is_span_error(), took);
+        self.write(code, refused, took);
         if let Some(spans) = &self.spans {
             trace::finish(&spans.trace, code);
         }
     }
 
     /// Writes the line, if anybody wants it.
-    fn write(&self, code: Code, refused: Option<&Refused>) {
+    fn write(&self, code: Code, refused: Option<&Refused>, took: Duration) {
         macro_rules! line {
             ($level:ident, $budget:expr) => {
-                // Asked first: a call that writes nothing reads no clock.
+                // Asked first: what is not written takes no line of the budget.
                 if enabled!(target: RPC_TARGET, Level::$level)
                     && let Some(left_out) = $budget
                 {
-                    let took = self.started.elapsed();
                     tracing::event!(
                         target: RPC_TARGET,
                         parent: None,

@@ -2,8 +2,9 @@
 
 use std::io::{self, IsTerminal as _};
 
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use tracing::{
-    Metadata, Subscriber,
+    Event, Level, Metadata, Subscriber,
     metadata::LevelFilter,
     subscriber::{Interest, set_global_default},
 };
@@ -15,7 +16,8 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::{LOG_CONTEXT, LogFormat, RPC_TARGET, RefusedCalls, Sampler, Settings, export::Pipeline};
+use super::{LOG_CONTEXT, LogFormat, RPC_TARGET, Sampler, Settings, export::Pipeline, logs};
+use crate::meters;
 
 /// Why telemetry could not start.
 #[derive(Debug, thiserror::Error)]
@@ -30,10 +32,9 @@ pub enum InitError {
 
 /// Keeps the exporter running. Dropping it does as [`Guard::shutdown`].
 #[derive(Debug)]
-#[must_use = "dropping the guard ends the export of traces and metrics"]
+#[must_use = "dropping the guard ends the export of traces, metrics and logs"]
 pub struct Guard {
     sampler: Sampler,
-    refused_calls: RefusedCalls,
     pipeline: Option<Pipeline>,
 }
 
@@ -43,12 +44,7 @@ impl Guard {
         self.sampler
     }
 
-    /// Where calls are counted that prove no caller; counts nothing without an endpoint.
-    pub fn refused_calls(&self) -> RefusedCalls {
-        self.refused_calls
-    }
-
-    /// Sends the traces and counts that wait, and ends. Blocks the thread for 3 seconds at most; does
+    /// Sends the traces, lines and counts that wait, and ends. Blocks the thread for 3 seconds at most; does
     /// nothing without an endpoint. Comes last, after the server has drained.
     pub fn shutdown(self) {
         drop(self);
@@ -63,7 +59,7 @@ impl Drop for Guard {
     }
 }
 
-/// Starts logs (to standard error) and, with an endpoint, traces and metrics, for the whole process.
+/// Starts logs (to standard error) and, with an endpoint, what is sent there, for the whole process.
 /// Needs no runtime. The first thing that `main` does: what is logged before is lost.
 pub fn init(settings: &Settings) -> Result<Guard, InitError> {
     let (subscriber, guard) = subscriber(settings, io::stderr, io::stderr().is_terminal())?;
@@ -80,12 +76,13 @@ pub fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let Settings { log, log_format, otlp_endpoint, otlp_sample_ratio, otlp_metric_interval } = settings;
-    let pipeline =
-        otlp_endpoint.as_ref().map(|endpoint| Pipeline::start(endpoint, otlp_metric_interval.get())).transpose()?;
-    let traces = pipeline.as_ref().map(|pipeline| {
+    let Settings { log, log_format, otlp_endpoint, otlp_sample_ratio, .. } = settings;
+    let pipeline = otlp_endpoint.as_ref().map(|endpoint| Pipeline::start(endpoint, settings)).transpose()?;
+    let tracer = pipeline.as_ref().and_then(Pipeline::tracer);
+    let sampler = if tracer.is_some() { Sampler::new(*otlp_sample_ratio) } else { Sampler::NEVER };
+    let traces = tracer.map(|tracer| {
         tracing_opentelemetry::layer()
-            .with_tracer(pipeline.tracer())
+            .with_tracer(tracer)
             .with_context_activation(false)
             .with_tracked_inactivity(false)
             .with_location(false)
@@ -93,13 +90,32 @@ where
             .with_target(false)
             .with_filter(exported())
     });
+    let sent = pipeline.as_ref().and_then(Pipeline::logs).map(|logs| {
+        let ours = filter_fn(logs::is_sent).with_max_level_hint(LevelFilter::TRACE);
+        OpenTelemetryTracingBridge::new(logs).with_filter(log.to_filter().and(ours))
+    });
     // The exported span would repeat in every line what the context says.
     let not_exported = filter_fn(|meta| !(meta.is_span() && meta.target() == RPC_TARGET));
     let logged = log.to_filter().and(not_exported.with_max_level_hint(LevelFilter::TRACE));
-    let subscriber = Registry::default().with(traces).with(lines(*log_format, writer, terminal).with_filter(logged));
-    let sampler = if pipeline.is_some() { Sampler::new(*otlp_sample_ratio) } else { Sampler::NEVER };
-    let refused_calls = pipeline.as_ref().map_or(RefusedCalls::OFF, Pipeline::refused_calls);
-    Ok((subscriber, Guard { sampler, refused_calls, pipeline }))
+    let lines = lines(*log_format, writer, terminal).and_then(Counted).with_filter(logged);
+    let subscriber = Registry::default().with(traces).with(sent).with(lines);
+    Ok((subscriber, Guard { sampler, pipeline }))
+}
+
+/// Counts the lines that are written.
+struct Counted;
+
+impl<S: Subscriber> Layer<S> for Counted {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let level = match *event.metadata().level() {
+            Level::ERROR => meters::Level::Error,
+            Level::WARN => meters::Level::Warn,
+            Level::INFO => meters::Level::Info,
+            Level::DEBUG => meters::Level::Debug,
+            Level::TRACE => meters::Level::Trace,
+        };
+        meters::LOG_LINES.count(level as usize);
+    }
 }
 
 fn lines<S, W>(format: LogFormat, writer: W, terminal: bool) -> Box<dyn Layer<S> + Send + Sync>

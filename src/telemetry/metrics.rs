@@ -1,110 +1,121 @@
-//! What is counted. Counting never waits: a thread of its own reads the counts now and then.
+//! What `meters` read, as OTLP says it.
 
-use std::time::Duration;
-
-use opentelemetry::{
-    KeyValue,
-    metrics::{Counter, MeterProvider as _},
-};
-use opentelemetry_otlp::{MetricExporter as OtlpExporter, WithExportConfig as _, WithTonicConfig as _};
-use opentelemetry_sdk::{
-    Resource,
-    error::{OTelSdkError, OTelSdkResult},
-    metrics::{PeriodicReader, SdkMeterProvider, Temporality, data::ResourceMetrics, exporter::PushMetricExporter},
-};
-use tokio::runtime::Handle;
-use tonic::transport::Channel;
-
-use super::{
-    InitError, Method,
-    export::{FLUSH_TIMEOUT, Failures, scope},
+use opentelemetry_proto::{
+    tonic::{
+        common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
+        metrics::v1::{
+            AggregationTemporality, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics,
+            ScopeMetrics, Sum, metric::Data, number_data_point,
+        },
+        resource::v1::Resource,
+    },
+    transform::common::tonic::ResourceAttributesWithSchema,
 };
 
-/// For one export. One that is under way when the process ends and the last one fit into its flush.
-const EXPORT_TIMEOUT: Duration = Duration::from_millis(FLUSH_TIMEOUT.as_millis() as u64 / 2);
+use super::trace::SCHEMA_URL;
+use crate::{
+    clock::Clock,
+    meters::{Kind, Point, Reading, Value},
+};
 
-/// The counter `portcullis.refused_calls`: calls that were refused before anybody had proven to
-/// be their caller. They are in no audit log, which strangers could fill.
-///
-/// By method and reason and nothing else, so that no caller decides how many series there are.
-#[derive(Debug, Clone, Copy)]
-pub struct RefusedCalls(Option<&'static Counter<u64>>);
-
-impl RefusedCalls {
-    /// Counts nothing.
-    pub const OFF: Self = Self(None);
-
-    pub(super) fn new(provider: &SdkMeterProvider) -> Self {
-        let counter = provider
-            .meter_with_scope(scope())
-            .u64_counter("portcullis.refused_calls")
-            .with_unit("{call}")
-            .with_description("Calls that were refused before their caller was proven")
-            .build();
-        // Leaked, because a count of references would be written by every core for every call.
-        Self(Some(Box::leak(Box::new(counter))))
-    }
-
-    /// Counts one, of a method that the server knows, or of none, for a reason such as
-    /// `TOKEN_INVALID`.
-    pub fn count(self, method: Option<&'static str>, reason: &'static str) {
-        if let Some(counter) = self.0 {
-            let method = method.unwrap_or(Method::OTHER.name);
-            counter.add(1, &[KeyValue::new("rpc.method", method), KeyValue::new("error.type", reason)]);
-        }
-    }
-}
-
-/// Exports what is counted, each so often; nothing while nothing was counted.
-pub(super) fn provider(
-    channel: Channel,
-    runtime: &Handle,
+/// Whose metrics they are, and since when they are counted.
+#[derive(Debug)]
+pub(super) struct Otlp {
     resource: Resource,
-    interval: Duration,
-) -> Result<SdkMeterProvider, InitError> {
-    let exporter = {
-        let _entered = runtime.enter();
-        OtlpExporter::builder()
-            .with_tonic()
-            .with_channel(channel)
-            .with_timeout(EXPORT_TIMEOUT)
-            // The whole count each time, so that an export that fails loses nothing.
-            .with_temporality(Temporality::Cumulative)
-            .build()
-            .map_err(|e| InitError::Exporter(e.to_string()))?
-    };
-    let watched = Watched { inner: exporter, runtime: runtime.clone(), failures: Failures::new("metrics") };
-    let reader = PeriodicReader::builder(watched).with_interval(interval).build();
-    Ok(SdkMeterProvider::builder().with_reader(reader).with_resource(resource).build())
+    clock: Clock,
+    start: u64,
 }
 
-/// Bounds each export, and tells of failures.
-struct Watched<E> {
-    inner: E,
-    runtime: Handle,
-    failures: Failures,
-}
+/// The whole count each time, so that an export that fails loses nothing.
+const CUMULATIVE: i32 = AggregationTemporality::Cumulative as i32;
 
-impl<E: PushMetricExporter> PushMetricExporter for Watched<E> {
-    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        let export = {
-            let _entered = self.runtime.enter(); // the timer belongs to it; this thread has none
-            tokio::time::timeout(EXPORT_TIMEOUT, self.inner.export(metrics))
+impl Otlp {
+    pub(super) fn new(resource: &opentelemetry_sdk::Resource) -> Self {
+        let attributes = ResourceAttributesWithSchema::from(resource).attributes.0;
+        let clock = Clock::system();
+        Self { resource: Resource { attributes, ..Resource::default() }, start: nanos(&clock), clock }
+    }
+
+    pub(super) fn say(&self, readings: Vec<Reading>) -> ResourceMetrics {
+        let times = (self.start, nanos(&self.clock));
+        let scope = InstrumentationScope {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..InstrumentationScope::default()
         };
-        let result = export.await.unwrap_or(Err(OTelSdkError::Timeout(EXPORT_TIMEOUT)));
-        self.failures.note(&result, 0);
-        result
+        let metrics = readings.into_iter().filter(|reading| !reading.points.is_empty());
+        let metrics = metrics.map(|reading| metric(reading, times)).collect();
+        let scope_metrics = vec![ScopeMetrics { scope: Some(scope), metrics, schema_url: SCHEMA_URL.to_owned() }];
+        ResourceMetrics { resource: Some(self.resource.clone()), scope_metrics, schema_url: String::new() }
     }
+}
 
-    fn force_flush(&self) -> OTelSdkResult {
-        self.inner.force_flush()
-    }
+fn nanos(clock: &Clock) -> u64 {
+    u64::try_from(clock.now().micros()).unwrap_or_default().saturating_mul(1_000)
+}
 
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.inner.shutdown_with_timeout(timeout)
+fn metric(Reading { about, points }: Reading, times: (u64, u64)) -> Metric {
+    let data = match about.kind {
+        Kind::Counter => Data::Sum(Sum {
+            data_points: points.into_iter().map(|point| number(point, times)).collect(),
+            aggregation_temporality: CUMULATIVE,
+            is_monotonic: true,
+        }),
+        Kind::Gauge => {
+            Data::Gauge(Gauge { data_points: points.into_iter().map(|point| number(point, times)).collect() })
+        }
+        Kind::Histogram => Data::Histogram(Histogram {
+            data_points: points.into_iter().map(|point| histogram(point, times)).collect(),
+            aggregation_temporality: CUMULATIVE,
+        }),
+    };
+    Metric {
+        name: about.name.to_owned(),
+        description: about.help.to_owned(),
+        unit: about.unit.to_owned(),
+        metadata: Vec::new(),
+        data: Some(data),
     }
+}
 
-    fn temporality(&self) -> Temporality {
-        self.inner.temporality()
+fn number(Point { labels, value }: Point, (start, now): (u64, u64)) -> NumberDataPoint {
+    let value = match value {
+        Value::Count(count) => Some(number_data_point::Value::AsInt(i64::try_from(count).unwrap_or(i64::MAX))),
+        Value::Number(number) => Some(number_data_point::Value::AsDouble(number)),
+        Value::Histogram { .. } => None,
+    };
+    NumberDataPoint {
+        attributes: attributes(labels),
+        start_time_unix_nano: start,
+        time_unix_nano: now,
+        value,
+        ..NumberDataPoint::default()
     }
+}
+
+fn histogram(Point { labels, value }: Point, (start, now): (u64, u64)) -> HistogramDataPoint {
+    let (bounds, counts, sum) = match value {
+        Value::Histogram { bounds, counts, sum } => (bounds.to_vec(), counts, Some(sum)),
+        Value::Count(_) | Value::Number(_) => Default::default(),
+    };
+    HistogramDataPoint {
+        attributes: attributes(labels),
+        start_time_unix_nano: start,
+        time_unix_nano: now,
+        count: counts.iter().sum(),
+        sum,
+        bucket_counts: counts,
+        explicit_bounds: bounds,
+        ..HistogramDataPoint::default()
+    }
+}
+
+fn attributes(labels: crate::meters::PointLabels) -> Vec<KeyValue> {
+    let text = |text: String| Some(AnyValue { value: Some(any_value::Value::StringValue(text)) });
+    let attribute = |(key, value): (&'static str, std::borrow::Cow<'static, str>)| KeyValue {
+        key: key.to_owned(),
+        value: text(value.into_owned()),
+        ..KeyValue::default()
+    };
+    labels.into_iter().map(attribute).collect()
 }

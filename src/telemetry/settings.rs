@@ -4,6 +4,7 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use http::Uri;
+use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 
 /// Why a setting was refused, and what to write instead.
@@ -37,11 +38,27 @@ pub struct Settings {
     )]
     pub log_format: LogFormat,
 
-    /// Send traces and metrics to this OpenTelemetry collector, by OTLP over gRPC: http://HOST:4317, or
-    /// https://, checked against the system's roots. Unset: neither is made. Headers that the
-    /// collector asks for go into OTEL_EXPORTER_OTLP_HEADERS
+    /// Send traces, metrics and logs to this OpenTelemetry collector, by OTLP over gRPC:
+    /// http://HOST:4317, or https://, checked against the system's roots. Unset: none is sent.
+    /// Headers that the collector asks for go into OTEL_EXPORTER_OTLP_HEADERS
     #[arg(long, env = "PORTCULLIS_OTLP_ENDPOINT", value_name = "URL", help_heading = "Logs and traces")]
     pub otlp_endpoint: Option<OtlpEndpoint>,
+
+    /// What to send there
+    #[arg(
+        long,
+        env = "PORTCULLIS_OTLP_SIGNALS",
+        value_name = "LIST",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "traces,metrics,logs",
+        help_heading = "Logs and traces"
+    )]
+    pub otlp_signals: Vec<Sent>,
+
+    // For the environment: on the command line everybody on the machine would see it.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_HEADERS", hide = true, hide_env_values = true)]
+    pub otlp_headers: Option<SecretString>,
 
     /// The share of calls to trace, 0 to 1. A caller cannot ask for a trace: the sampled flag
     /// of its traceparent is ignored
@@ -63,6 +80,18 @@ pub struct Settings {
         help_heading = "Logs and traces"
     )]
     pub otlp_metric_interval: MetricInterval,
+}
+
+/// A signal that goes to the collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Sent {
+    Traces,
+    Metrics,
+    Logs,
+}
+
+impl Sent {
+    pub const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -226,6 +255,7 @@ mod tests {
         assert_eq!(settings.otlp_endpoint, None);
         assert_eq!(settings.otlp_sample_ratio, SampleRatio(0.01));
         assert_eq!(settings.otlp_metric_interval, MetricInterval(60_000));
+        assert_eq!(settings.otlp_signals, Sent::ALL);
     }
 
     #[test]
@@ -243,6 +273,7 @@ mod tests {
             ("--otlp-sample-ratio", "1.5", "from 0 to 1"),
             ("--otlp-sample-ratio", "NaN", "from 0 to 1"),
             ("--otlp-sample-ratio", "-0.1", "from 0 to 1"),
+            ("--otlp-signals", "traces,profiles", "[possible values: traces, metrics, logs]"),
             ("--otlp-metric-interval", "0", "from 1000 to 3600000"),
             ("--otlp-metric-interval", "60s", "from 1000 to 3600000"),
         ] {

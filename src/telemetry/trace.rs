@@ -1,10 +1,8 @@
 //! The exported span of a sampled call.
 //!
-//! Names follow OpenTelemetry's semantic conventions 1.44.0 for gRPC servers (release
-//! candidate). Their next release renames `rpc.response.status_code` to `rpc.status_code`;
-//! no backend knows that name yet, and the schema URL of the exported scope says which
-//! names these are. Left out on purpose: `rpc.method_original`, `server.address` and
-//! metadata, which are text of the caller's choice.
+//! Names follow OpenTelemetry's semantic conventions 1.45.0 for gRPC servers, the first that
+//! are stable; the schema URL of the exported scope says so. Left out on purpose:
+//! `rpc.method_original`, `server.address` and metadata, which are text of the caller's choice.
 
 use std::net::SocketAddr;
 
@@ -21,7 +19,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use super::{Method, RPC_TARGET, RequestId, code::Code};
 
 /// Says which version of the conventions the names are of.
-pub(super) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
+pub(super) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.45.0";
 
 /// Opens the span, as a child of the caller's `traceparent` where there is one.
 pub(super) fn open<B>(method: Method, id: Option<&RequestId>, request: &Request<B>) -> (Span, Option<TraceId>) {
@@ -38,7 +36,7 @@ pub(super) fn open<B>(method: Method, id: Option<&RequestId>, request: &Request<
         portcullis.request_id = id.map(RequestId::as_str),
         network.peer.address = peer.map(|p| tracing::field::display(p.ip())),
         network.peer.port = peer.map(|p| p.port()),
-        rpc.response.status_code = Empty,
+        rpc.status_code = Empty,
         error.type = Empty,
         otel.status_code = Empty,
     );
@@ -54,7 +52,7 @@ pub(super) fn open<B>(method: Method, id: Option<&RequestId>, request: &Request<
 /// Writes the outcome. The span ends here, whoever still holds it.
 pub(super) fn finish(span: &Span, code: Code) {
     let _entered = span.enter(); // the time of the last exit is the end that is exported
-    span.record("rpc.response.status_code", code.name());
+    span.record("rpc.status_code", code.name());
     if code.is_span_error() {
         span.record("error.type", code.name());
         span.record("otel.status_code", "ERROR");

@@ -3,7 +3,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
-use super::{Limits, Place, Watches};
+use super::{Limits, Place, Watches, lag::Lag};
 use crate::{
     auth::Caller,
     domain::{
@@ -14,6 +14,7 @@ use crate::{
         token::{FilterPrint, ResumeToken},
     },
     index::Index,
+    meters,
     replica::{Proof, Replica},
     store::{Resume, Store},
     tail::{Behind, Tail},
@@ -60,6 +61,7 @@ pub struct WatchStream {
     handed_over: Option<Instant>,
     ends: Instant,
     ending: Option<Ending>,
+    lag: Lag,
     _place: Place,
 }
 
@@ -101,6 +103,7 @@ impl WatchStream {
             handed_over: None,
             ends: now + watches.limits.max_age - jitter,
             ending: None,
+            lag: watches.lags.open(watches.replica.boottime()),
             _place: place,
         }
     }
@@ -136,12 +139,16 @@ impl WatchStream {
             while let Some((revocation, position)) = self.to_tell.pop_front() {
                 // Looked up by a scope that may have shrunk since.
                 if self.is_wanted(revocation.application_id) {
+                    meters::WATCH_TOLD.count(0);
                     return Ok(Some(self.item(Told::Revocation(revocation), position)));
                 }
             }
             let caught_up = self.look().await?;
             if !self.to_tell.is_empty() {
                 continue;
+            }
+            if caught_up {
+                self.lag.caught_up(self.replica.boottime());
             }
             if let Some(Ending::With(refusal)) = &mut self.ending {
                 let refusal = refusal.take();

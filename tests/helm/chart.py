@@ -1,5 +1,6 @@
 """Runs the real helm over the chart and hands the result back as plain Python values."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -13,14 +14,45 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "portcullis"
 PROFILES = sorted((CHART / "ci").glob("*.yaml"))
 DATA = "/var/lib/portcullis"
-# The least that is accepted; tests of one value start from here.
+# The least that is accepted of each profile; tests of one value start from here.
 BASE = {"tls": {"secretName": "portcullis-tls"}}
+SHARED = {**BASE, "database": {"engine": "postgresql", "secretName": "portcullis-database"}}
 NOTES_AS_OBJECT = """apiVersion: v1
 kind: ConfigMap
 metadata: {name: notes}
 data:
   notes: {{ tpl (.Files.Get "NOTES.txt") . | quote }}
 """
+ALERTS = """groups:
+  - name: portcullis
+    rules:
+      - alert: Example
+        expr: up == 0
+        annotations:
+          summary: '{{ $labels.instance }} is away'
+"""
+
+
+class Objects(list):
+    """What a release consists of, its hooks among it."""
+
+    def all(self, kind):
+        return [item for item in self if item["kind"] == kind]
+
+    def one(self, kind, suffix=""):
+        """The only one of its kind whose name is the release's with this suffix."""
+        found = [item for item in self.all(kind) if item["metadata"]["name"] == f"demo-portcullis{suffix}"]
+        if len(found) != 1:
+            raise AssertionError(f"{len(found)} objects of kind {kind} with the suffix {suffix!r}")
+        return found[0]
+
+    def workload(self):
+        (found,) = self.all("StatefulSet") + self.all("Deployment")
+        return found
+
+    def shared(self):
+        """Whether it is many replicas on PostgreSQL."""
+        return self.workload()["kind"] == "Deployment"
 
 
 def helm(*args, values=None):
@@ -37,15 +69,13 @@ def template(values, *flags, chart=CHART, release="demo"):
 
 
 def render(values, **kwargs):
-    """The rendered objects by kind."""
     done = template(values, **kwargs)
     if done.returncode != 0:
         raise AssertionError(f"helm refused {values}: {done.stderr}")
-    objects = {}
-    for item in filter(None, yaml.safe_load_all(done.stdout)):
-        if item["kind"] in objects:
-            raise AssertionError(f"two objects of kind {item['kind']}")
-        objects[item["kind"]] = item
+    objects = Objects(filter(None, yaml.safe_load_all(done.stdout)))
+    names = [(item["kind"], item["metadata"]["name"]) for item in objects]
+    if len(set(names)) != len(names):
+        raise AssertionError(f"an object is there twice: {names}")
     return objects
 
 
@@ -53,14 +83,27 @@ def profile(path):
     return yaml.safe_load(path.read_text())
 
 
-def notes(values):
-    """What `helm install` would print. `helm template` drops the notes, so a copy of the chart renders them as an object."""
+@contextlib.contextmanager
+def copy_of_the_chart(files=None):
+    """A copy that may be changed, with these files under `files`, and no others."""
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(folder) / "portcullis"
         shutil.copytree(CHART, copy)
+        shutil.rmtree(copy / "files", ignore_errors=True)
+        for name, text in (files or {}).items():
+            path = copy / "files" / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        yield copy
+
+
+def notes(values):
+    """What `helm install` would print. `helm template` drops the notes, so a copy of the chart renders them as an object."""
+    with copy_of_the_chart() as copy:
         (copy / "templates" / "NOTES.txt").rename(copy / "NOTES.txt")
         (copy / "templates" / "notes.yaml").write_text(NOTES_AS_OBJECT)
-        return render(values, chart=copy)["ConfigMap"]["data"]["notes"]
+        objects = render(values, chart=copy)
+        return next(item for item in objects if item["metadata"]["name"] == "notes")["data"]["notes"]
 
 
 def merged(base, change):
@@ -73,10 +116,11 @@ def merged(base, change):
 
 
 def value_leaves(values, prefix=""):
-    """The dotted path and value of each leaf in values.yaml; a probe counts as one leaf, as it does in the README."""
+    """The dotted path and value of each leaf in values.yaml; what the README has as one row counts as one leaf."""
     for key, value in values.items():
         path = f"{prefix}{key}"
-        if isinstance(value, dict) and value and key != "resources" and not path.startswith("probes."):
+        whole = key in ("resources", "labels") or path.startswith("probes.")
+        if isinstance(value, dict) and value and not whole:
             yield from value_leaves(value, f"{path}.")
         else:
             yield path, value
@@ -88,7 +132,16 @@ def documented():
 
 
 def pod(objects):
-    return objects["StatefulSet"]["spec"]["template"]["spec"]
+    """The pod that serves."""
+    return objects.workload()["spec"]["template"]["spec"]
+
+
+def migrating_pod(objects):
+    return objects.one("Job", "-migrate")["spec"]["template"]["spec"]
+
+
+def pods(objects):
+    return [pod(objects)] + ([migrating_pod(objects)] if objects.shared() else [])
 
 
 def server(objects):
@@ -97,7 +150,15 @@ def server(objects):
 
 
 def containers(objects):
+    """All of them, the migrating ones first."""
+    if objects.shared():
+        return migrating_pod(objects)["containers"] + pod(objects)["containers"]
     return pod(objects)["initContainers"] + pod(objects)["containers"]
+
+
+def env(container):
+    """The environment, by name: a text, or where it comes from."""
+    return {item["name"]: item.get("value", item.get("valueFrom")) for item in container["env"]}
 
 
 def flag(command, name):

@@ -1,4 +1,4 @@
-"""Runs the tests of the chart. `tests/run helm` calls it, with HELM and PORTCULLIS set to the programs it built."""
+"""Runs the tests of the chart and of the Dockerfile. `tests/run helm` calls it, with the programs that it built in the environment."""
 
 import pathlib
 import unittest

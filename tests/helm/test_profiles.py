@@ -5,10 +5,12 @@ import unittest
 
 import kubernetes_validate
 import yaml
-from chart import CHART, DATA, PROFILES, containers, flag, helm, pod, profile, render, server
+from chart import CHART, PROFILES, containers, env, flag, helm, migrating_pod, pod, pods, profile, render, server
 
 # The oldest that Chart.yaml admits, and the newest whose schemas are at hand.
-KUBERNETES = ("1.27", "1.37")
+KUBERNETES = ("1.30", "1.37")
+CUSTOM = ("ServiceMonitor", "PrometheusRule")  # test_schemas.py looks at these
+SECRET = re.compile(r"PRIVATE KEY|[sp]k_(live|test)_|://[^/@\s]*:[^/\s]+@")
 
 
 def each_profile(test):
@@ -27,88 +29,107 @@ class EveryProfile(unittest.TestCase):
     def setUpClass(cls):
         cls.rendered = {path.name: render(profile(path)) for path in PROFILES}
 
-    def test_there_are_profiles(self):
-        self.assertGreaterEqual(len(self.rendered), 3)
+    def test_there_are_examples_of_both_profiles(self):
+        self.assertEqual({objects.shared() for objects in self.rendered.values()}, {True, False})
+        self.assertGreaterEqual(len(self.rendered), 5)
 
     @each_profile
     def test_objects_are_what_kubernetes_accepts(self, objects):
         for version in KUBERNETES:
-            for item in objects.values():
-                kubernetes_validate.validate(item, version, strict=True)
-
-    @each_profile
-    def test_one_replica_in_a_stateful_set(self, objects):
-        self.assertLessEqual(set(objects), {"StatefulSet", "Service", "ServiceAccount"})
-        self.assertEqual(objects["StatefulSet"]["spec"]["replicas"], 1)
+            for item in objects:
+                if item["kind"] not in CUSTOM:
+                    kubernetes_validate.validate(item, version, strict=True)
 
     @each_profile
     def test_no_secret_is_rendered_and_none_is_in_the_environment(self, objects):
-        text = yaml.safe_dump(objects)
+        text = yaml.safe_dump(list(objects))
         self.assertNotIn("kind: Secret", text)
-        self.assertIsNone(re.search(r"PRIVATE KEY|password|[sp]k_(live|test)_", text, re.IGNORECASE))
+        self.assertIsNone(SECRET.search(text))
+        for container in containers(objects):
+            for name, value in env(container).items():
+                if re.search(r"PASSWORD$|DATABASE_URL$", name):
+                    self.assertIn("secretKeyRef", value, name)
 
     @each_profile
-    def test_selectors_name_the_pod(self, objects):
-        spec = objects["StatefulSet"]["spec"]
+    def test_selectors_name_the_servers_pods_and_no_others(self, objects):
+        spec = objects.workload()["spec"]
         labels = spec["template"]["metadata"]["labels"]
         self.assertEqual(labels, spec["selector"]["matchLabels"])
-        self.assertEqual(labels, objects["Service"]["spec"]["selector"])
-        self.assertEqual(spec["serviceName"], objects["Service"]["metadata"]["name"])
-        (port,) = objects["Service"]["spec"]["ports"]
-        self.assertEqual(port["targetPort"], server(objects)["ports"][0]["name"])
+        for service in objects.all("Service"):
+            self.assertEqual(labels, service["spec"]["selector"])
+            (port,) = service["spec"]["ports"]
+            self.assertIn(port["targetPort"], [p["name"] for p in server(objects)["ports"]])
+        for budget in objects.all("PodDisruptionBudget"):
+            self.assertEqual(labels, budget["spec"]["selector"]["matchLabels"])
+        for job in objects.all("Job"):
+            self.assertFalse(labels.items() <= job["spec"]["template"]["metadata"]["labels"].items())
 
     @each_profile
-    def test_pod_is_unprivileged_and_sealed(self, objects):
-        context = pod(objects)["securityContext"]
-        self.assertIs(context["runAsNonRoot"], True)
-        self.assertEqual({context[k] for k in ("runAsUser", "runAsGroup", "fsGroup")}, {65532})
-        self.assertEqual(context["seccompProfile"], {"type": "RuntimeDefault"})
+    def test_pods_are_unprivileged_and_sealed(self, objects):
+        for spec in pods(objects):
+            context = spec["securityContext"]
+            self.assertIs(context["runAsNonRoot"], True)
+            self.assertEqual({context[k] for k in ("runAsUser", "runAsGroup", "fsGroup")}, {65532})
+            self.assertEqual(context["seccompProfile"], {"type": "RuntimeDefault"})
+            self.assertFalse({"hostNetwork", "hostPID", "hostIPC"} & set(spec))
+            self.assertFalse([v for v in spec["volumes"] if "hostPath" in v])
         for container in containers(objects):
             own = container["securityContext"]
             self.assertIs(own["readOnlyRootFilesystem"], True)
             self.assertIs(own["allowPrivilegeEscalation"], False)
             self.assertEqual(own["capabilities"], {"drop": ["ALL"]})
-            self.assertTrue(container["resources"]["requests"])
+            self.assertTrue(container["resources"]["requests"]["cpu"])
+            self.assertTrue(container["resources"]["requests"]["memory"])
 
     @each_profile
     def test_kubernetes_token_and_service_variables_stay_out(self, objects):
-        self.assertIs(pod(objects)["automountServiceAccountToken"], False)
-        self.assertIs(pod(objects)["enableServiceLinks"], False)
-        if "ServiceAccount" in objects:
-            self.assertIs(objects["ServiceAccount"]["automountServiceAccountToken"], False)
+        for spec in pods(objects):
+            self.assertIs(spec["automountServiceAccountToken"], False)
+            self.assertIs(spec["enableServiceLinks"], False)
+        for account in objects.all("ServiceAccount"):
+            self.assertIs(account["automountServiceAccountToken"], False)
 
     @each_profile
-    def test_grace_period_is_above_the_drain(self, objects):
-        env = {e["name"]: e.get("value") for e in server(objects)["env"]}
-        drain = int(env["PORTCULLIS_DRAIN"].removesuffix("s"))
-        self.assertGreaterEqual(pod(objects)["terminationGracePeriodSeconds"], drain + 5)
+    def test_grace_period_is_above_what_a_stop_takes(self, objects):
+        drain = int(env(server(objects))["PORTCULLIS_DRAIN"].removesuffix("s"))
+        hook = server(objects).get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        self.assertGreaterEqual(pod(objects)["terminationGracePeriodSeconds"], hook + drain + 5)
+        self.assertEqual(hook > 0, objects.shared(), "one replica that goes on without callers is only away for longer")
 
     @each_profile
     def test_server_speaks_tls_from_a_read_only_mount(self, objects):
         args = server(objects)["args"]
         mounts = {m["name"]: m for m in server(objects)["volumeMounts"]}
         self.assertIs(mounts["tls"]["readOnly"], True)
+        self.assertNotIn("subPath", mounts["tls"], "a file that is mounted by itself is never renewed")
         for name in ("--tls-cert", "--tls-key"):
             self.assertTrue(flag(args, name).startswith(mounts["tls"]["mountPath"] + "/"))
         volume = next(v for v in pod(objects)["volumes"] if v["name"] == "tls")
         self.assertEqual(volume["secret"]["secretName"], "portcullis-tls")
         self.assertEqual(volume["secret"]["defaultMode"], 0o440)
-        for init in pod(objects)["initContainers"]:
-            self.assertNotIn("tls", [m["name"] for m in init["volumeMounts"]])
+        for other in containers(objects)[:-1]:
+            self.assertNotIn("tls", [m["name"] for m in other["volumeMounts"]])
 
     @each_profile
-    def test_every_container_uses_the_database_on_the_volume(self, objects):
-        (claim,) = objects["StatefulSet"]["spec"]["volumeClaimTemplates"]
-        for container in containers(objects):
-            self.assertEqual(container["command"], ["portcullis"])
-            self.assertEqual(flag(container["args"], "--database-url"), f"sqlite://{DATA}/portcullis.db")
-            mounts = {m["name"]: m["mountPath"] for m in container["volumeMounts"]}
-            self.assertEqual(mounts[claim["metadata"]["name"]], DATA)
+    def test_every_mount_has_its_volume(self, objects):
+        claims = [c["metadata"]["name"] for c in objects.workload()["spec"].get("volumeClaimTemplates", [])]
+        for spec in pods(objects):
+            volumes = [v["name"] for v in spec["volumes"]] + claims
+            self.assertEqual(len(set(volumes)), len(volumes))
+            for container in spec.get("initContainers", []) + spec["containers"]:
+                for mount in container["volumeMounts"]:
+                    self.assertIn(mount["name"], volumes)
 
     @each_profile
     def test_database_is_migrated_before_the_server_starts(self, objects):
-        self.assertEqual(pod(objects)["initContainers"][0]["args"][0], "migrate")
+        for container in containers(objects):
+            self.assertEqual(container["command"], ["portcullis"])
+        self.assertEqual(containers(objects)[0]["args"][0], "migrate")
         self.assertEqual(server(objects)["args"][0], "serve")
+        if objects.shared():
+            hooks = objects.one("Job", "-migrate")["metadata"]["annotations"]["helm.sh/hook"]
+            self.assertEqual(hooks, "pre-install,pre-upgrade")
+            self.assertEqual(migrating_pod(objects)["restartPolicy"], "Never")
 
     @each_profile
     def test_readiness_asks_for_the_service_and_liveness_does_not(self, objects):

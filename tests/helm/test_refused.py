@@ -1,33 +1,125 @@
-"""What must be refused, with a message that names the field."""
+"""What must be refused, with a message that names the field and says what to do."""
 
 import unittest
 
-from chart import BASE, merged, template
+from chart import BASE, SHARED, copy_of_the_chart, merged, template
+
+PEER = [{"podSelector": {}}]
 
 
 class Refused(unittest.TestCase):
-    def refused(self, values, *expected, flags=()):
-        done = template(values, *flags)
+    def refused(self, values, *expected, **kwargs):
+        flags = kwargs.pop("flags", ())
+        done = template(values, *flags, **kwargs)
         self.assertNotEqual(done.returncode, 0, f"helm accepted {values}")
         for text in expected:
             self.assertIn(text, done.stderr)
 
-    def test_more_or_fewer_than_one_replica(self):
+    def refused_twice(self, values, *expected):
+        """Also by who skips the schema."""
+        self.refused(values, *expected)
+        self.refused(values, *expected, flags=["--skip-schema-validation"])
+
+    def test_an_embedded_database_with_more_or_fewer_than_one_replica(self):
         for count in (0, 2, 3):
-            self.refused(merged(BASE, {"replicaCount": count}), "/replicaCount", "must be 1")
+            expected = f"replicaCount is {count}: the embedded database has one writer, set it to 1"
+            self.refused_twice(merged(BASE, {"replicaCount": count}), expected, "database.engine to postgresql")
 
-    def test_no_tls_secret(self):
-        self.refused({}, "/tls/secretName")
-        self.refused({"tls": {"secretName": None}}, "/tls", "secretName")
+    def test_an_embedded_database_that_scales(self):
+        self.refused_twice(merged(BASE, {"autoscaling": {"enabled": True}}), "autoscaling.enabled: the embedded database")
 
-    def test_both_again_when_the_schema_is_skipped(self):
-        skip = ["--skip-schema-validation"]
-        self.refused(merged(BASE, {"replicaCount": 2}), "replicaCount is 2", flags=skip)
-        self.refused({}, "tls.secretName is empty", flags=skip)
+    def test_an_embedded_database_with_a_url(self):
+        self.refused_twice(merged(BASE, {"database": {"secretName": "x"}}), "set database.engine to postgresql")
+
+    def test_a_database_whose_url_no_secret_names(self):
+        self.refused_twice(merged(SHARED, {"database": {"secretName": ""}}), "database.secretName is empty: name a Secret")
+
+    def test_a_url_as_a_value(self):
+        self.refused(merged(SHARED, {"database": {"url": "postgres://a:b@c/d"}}), "'url' not allowed")
+
+    def test_no_replica(self):
+        self.refused_twice(merged(SHARED, {"replicaCount": 0}), "replicaCount is 0: set it to 1 or more")
+
+    def test_an_unknown_engine(self):
+        self.refused(merged(BASE, {"database": {"engine": "mysql"}}), "/database/engine")
+        self.refused(
+            merged(BASE, {"database": {"engine": "mysql"}}),
+            "database.engine is mysql: set it to sqlite or postgresql",
+            flags=["--skip-schema-validation"],
+        )
+
+    def test_plaintext(self):
+        for base in (BASE, SHARED):
+            self.refused_twice(merged(base, {"tls": {"secretName": ""}}), "tls.secretName is empty", "plaintext")
+            extra = [{"name": "PORTCULLIS_ALLOW_PLAINTEXT", "value": "true"}]
+            self.refused_twice(merged(base, {"extraEnv": extra}), "this chart never serves in plaintext")
+        self.refused({}, "tls.secretName is empty")
 
     def test_a_stop_that_would_cut_the_drain_short(self):
-        for change in ({"terminationGracePeriodSeconds": 14}, {"drainSeconds": 26}):
-            self.refused(merged(BASE, change), "terminationGracePeriodSeconds", "drainSeconds")
+        for change, least in [({"terminationGracePeriodSeconds": 14}, 15), ({"drainSeconds": 26}, 31)]:
+            text = f"set it to {least} or more, 5 above drainSeconds"
+            self.refused_twice(merged(BASE, change), "terminationGracePeriodSeconds", text)
+        for change, least in [({"drainSeconds": 21}, 31), ({"preStopSeconds": 16}, 31)]:
+            self.refused_twice(merged(SHARED, change), f"set it to {least} or more", "preStopSeconds")
+
+    def test_a_first_admin_where_there_is_no_volume_for_it(self):
+        self.refused_twice(merged(SHARED, {"bootstrap": {"enabled": True}}), "bootstrap.enabled: no pod of this profile")
+
+    def test_scaling_that_cannot_work(self):
+        no_cpu = {"autoscaling": {"enabled": True}, "resources": {"requests": {"cpu": None}}}
+        self.refused_twice(merged(SHARED, no_cpu), "resources.requests.cpu is missing")
+        crossed = {"autoscaling": {"enabled": True, "minReplicas": 5, "maxReplicas": 4}}
+        self.refused_twice(merged(SHARED, crossed), "autoscaling.minReplicas is 5, and maxReplicas only 4")
+
+    def test_a_budget_that_holds_up_every_drain(self):
+        self.refused(merged(SHARED, {"podDisruptionBudget": {"maxUnavailable": 0}}), "/podDisruptionBudget/maxUnavailable")
+
+    def test_scraping_without_a_port(self):
+        monitor = {"serviceMonitor": {"enabled": True}}
+        self.refused_twice(merged(BASE, monitor), "without admin.enabled there is no port to scrape")
+        self.refused_twice(merged(BASE, {"admin": {"enabled": True, "port": 50051}}), "admin.port is 50051")
+
+    def test_rules_and_dashboard_that_the_chart_does_not_have(self):
+        with copy_of_the_chart() as copy:
+            for name, file in [("prometheusRule", "alerts.yaml"), ("dashboard", "dashboard.json")]:
+                expected = f"{name}.enabled: this chart has no files/{file}"
+                self.refused(merged(BASE, {name: {"enabled": True}}), expected, chart=copy)
+
+    def test_a_network_that_is_closed_to_what_is_needed(self):
+        open_to = {"networkPolicy": {"enabled": True, "clients": PEER, "database": {"to": PEER}}}
+        for base, change, expected in [
+            (BASE, {"networkPolicy": {"clients": []}}, "networkPolicy.clients is empty: nobody could call"),
+            (BASE, {"networkPolicy": {"dns": []}}, "networkPolicy.dns is empty"),
+            (SHARED, {"networkPolicy": {"database": {"to": []}}}, "networkPolicy.database.to is empty"),
+            (BASE, {"otlpEndpoint": "http://c:4317"}, "networkPolicy.collector.to is empty"),
+            (BASE, {"smtp": {"url": "smtp://h:587", "from": "a@b.c"}}, "networkPolicy.smtp.to is empty"),
+            (
+                BASE,
+                {"secretsKey": {"secretName": "k"}, "networkPolicy": {"webhooks": {"to": []}}},
+                "networkPolicy.webhooks.to is empty",
+            ),
+            (
+                BASE,
+                {"admin": {"enabled": True}, "serviceMonitor": {"enabled": True}},
+                "networkPolicy.monitoring is empty",
+            ),
+        ]:
+            self.refused_twice(merged(merged(base, open_to), change), expected)
+
+    def test_secrets_as_values(self):
+        for name, value in [
+            ("PGPASSWORD", "x"),
+            ("SOME_URL", "postgres://a:b@c/d"),
+            ("SOME_KEY", "-----BEGIN PRIVATE KEY-----"),
+        ]:
+            extra = {"extraEnv": [{"name": name, "value": value}]}
+            self.refused_twice(merged(SHARED, extra), f"extraEnv gives {name} a secret as its value", "secretKeyRef")
+        url = {"smtp": {"url": "smtp://a:b@c:587", "from": "a@b.c"}}
+        self.refused_twice(merged(BASE, url), "smtp.url holds a password", "smtp.secretName")
+
+    def test_mail_that_is_half_set(self):
+        self.refused_twice(merged(BASE, {"smtp": {"url": "smtp://c:587"}}), "smtp.from is empty")
+        self.refused_twice(merged(BASE, {"smtp": {"secretName": "x"}}), "smtp.url is empty")
 
     def test_unknown_keys_at_every_depth(self):
         for change, name in [
@@ -35,8 +127,10 @@ class Refused(unittest.TestCase):
             ({"image": {"name": "x"}}, "name"),
             ({"tls": {"enabled": False}}, "enabled"),
             ({"secretsKey": {"value": "x"}}, "value"),
+            ({"smtp": {"password": "x"}}, "password"),
             ({"probes": {"readiness": {"path": "/"}}}, "path"),
             ({"persistence": {"enabled": False}}, "enabled"),
+            ({"networkPolicy": {"clients": [{"pod": {}}]}}, "pod"),
         ]:
             self.refused(merged(BASE, change), f"'{name}' not allowed")
 
@@ -44,19 +138,37 @@ class Refused(unittest.TestCase):
         for change, field in [
             ({"image": {"digest": "sha256:abc"}}, "/image/digest"),
             ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy"),
+            ({"replicaCount": "2"}, "/replicaCount"),
             ({"otlpEndpoint": "collector:4317"}, "/otlpEndpoint"),
             ({"service": {"port": 70000}}, "/service/port"),
             ({"service": {"type": "ExternalName"}}, "/service/type"),
+            ({"admin": {"port": 80}}, "/admin/port"),
+            ({"spread": {"nodes": "soft"}}, "/spread/nodes"),
+            ({"autoscaling": {"maxReplicas": 500}}, "/autoscaling/maxReplicas"),
+            ({"migration": {"activeDeadlineSeconds": 1}}, "/migration/activeDeadlineSeconds"),
             ({"persistence": {"accessMode": "ReadWriteMany"}}, "/persistence/accessMode"),
             ({"persistence": {"size": "1GB"}}, "/persistence/size"),
             ({"drainSeconds": 0}, "/drainSeconds"),
             ({"logFormat": "xml"}, "/logFormat"),
+            ({"smtp": {"url": "http://c"}}, "/smtp/url"),
             ({"resources": {"requests": {"cpu": None, "memory": None}}}, "/resources/requests"),
             ({"podAnnotations": {"a": 1}}, "/podAnnotations/a"),
         ]:
             self.refused(merged(BASE, change), field)
 
     def test_extra_environment_may_not_shadow_what_the_chart_sets(self):
-        for name in ("PORTCULLIS_DATABASE_URL", "PORTCULLIS_LISTEN", "PORTCULLIS_TLS_KEY", "PORTCULLIS_DRAIN", "1X"):
-            self.refused(merged(BASE, {"extraEnv": [{"name": name, "value": "x"}]}), "/extraEnv/0/name")
+        for name, instead in [
+            ("PORTCULLIS_DATABASE_URL", "database"),
+            ("PORTCULLIS_LISTEN", "service"),
+            ("PORTCULLIS_TLS_KEY", "tls"),
+            ("PORTCULLIS_DRAIN", "drainSeconds"),
+            ("PORTCULLIS_ADMIN_LISTEN", "admin"),
+            ("PORTCULLIS_SMTP_PASSWORD", "smtp.secretName"),
+        ]:
+            extra = {"extraEnv": [{"name": name, "value": "x"}]}
+            self.refused_twice(merged(BASE, extra), f"extraEnv sets {name}, which the chart sets itself: use {instead}")
+        self.refused(merged(BASE, {"extraEnv": [{"name": "1X", "value": "x"}]}), "/extraEnv/0/name")
         self.refused(merged(BASE, {"extraEnv": [{"name": "A"}]}), "/extraEnv/0")
+
+    def test_a_cluster_that_is_too_old(self):
+        self.refused(SHARED, "kubeVersion", flags=["--kube-version", "1.29.0"])

@@ -5,7 +5,7 @@ import unittest
 
 import chart
 import yaml
-from chart import BASE, CHART, DATA, ROOT, containers, flag, merged, notes, pod, profile, render, server
+from chart import BASE, CHART, ROOT, SHARED, containers, flag, merged, pod, profile, render, server
 
 
 class Values(unittest.TestCase):
@@ -17,8 +17,9 @@ class Values(unittest.TestCase):
             ({"tag": "1.2.3"}, "portcullis:1.2.3"),
             ({"tag": "1.2.3", "digest": digest}, f"portcullis@{digest}"),
         ]:
-            for container in containers(render(merged(BASE, {"image": image}))):
-                self.assertEqual(container["image"], expected)
+            for base in (BASE, SHARED):
+                for container in containers(render(merged(base, {"image": image}))):
+                    self.assertEqual(container["image"], expected)
 
     def test_app_version_is_the_servers(self):
         cargo = (ROOT / "Cargo.toml").read_text()
@@ -43,22 +44,6 @@ class Values(unittest.TestCase):
         mount = next(m for m in server(objects)["volumeMounts"] if m["name"] == "secrets-key")
         self.assertEqual((mount["mountPath"], mount["readOnly"]), ("/etc/portcullis/secrets", True))
 
-    def test_bootstrap_runs_after_migrate_only_when_asked(self):
-        names = [c["name"] for c in pod(render(BASE))["initContainers"]]
-        self.assertEqual(names, ["migrate"])
-        init = pod(render(merged(BASE, {"bootstrap": {"enabled": True}})))["initContainers"]
-        self.assertEqual([c["name"] for c in init], ["migrate", "bootstrap"])
-        self.assertEqual(flag(init[1]["args"], "--out"), f"{DATA}/admin.json")
-        self.assertEqual(flag(init[1]["args"], "--endpoint"), "https://demo-portcullis.keys.svc:50051")
-        self.assertIn("--if-needed", init[1]["args"])
-
-    def test_notes_say_how_to_get_the_first_admin(self):
-        asked = notes(merged(BASE, {"bootstrap": {"enabled": True}}))
-        path = f"{DATA}/admin.json"
-        self.assertIn(f"kubectl -n keys cp -c portcullis demo-portcullis-0:{path} admin.json", asked)
-        self.assertIn(f"-- rm {path}", asked)
-        self.assertIn("--set bootstrap.enabled=true", notes(BASE))
-
     def test_environment_is_what_the_values_say(self):
         plain = server(render(BASE))["env"]
         names = ["PORTCULLIS_LOG", "PORTCULLIS_LOG_FORMAT", "PORTCULLIS_DRAIN"]
@@ -76,13 +61,15 @@ class Values(unittest.TestCase):
             ],
         )
 
-    def test_long_names_leave_room_for_the_pods_hash_label(self):
+    def test_long_names_leave_room_for_what_kubernetes_and_the_chart_put_behind(self):
         release = "r" * 53  # helm's own limit
-        name = render(BASE, release=release)["StatefulSet"]["metadata"]["name"]
+        name = render(BASE, release=release).workload()["metadata"]["name"]
         self.assertLessEqual(len(name) + len("-0123456789"), 63)
+        for item in render(merged(SHARED, {"admin": {"enabled": True}}), release=release):
+            self.assertLessEqual(len(item["metadata"]["name"]), 63)
 
     def test_placement_reaches_the_pod(self):
-        placed = pod(render(profile(CHART / "ci" / "production-values.yaml")))
+        placed = pod(render(profile(CHART / "ci" / "sqlite-production-values.yaml")))
         for key in ("nodeSelector", "tolerations", "affinity", "priorityClassName", "imagePullSecrets"):
             self.assertTrue(placed[key], key)
 

@@ -11,6 +11,7 @@ mod accounts;
 mod accounts_grants;
 mod accounts_keys;
 mod accounts_roots;
+mod admin;
 mod applications;
 mod audit;
 mod audit_attack;

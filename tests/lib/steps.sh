@@ -57,7 +57,14 @@ clippy() {
   fi
 }
 
-step_test() { with_clients cargo test --workspace --locked; }
+step_test() { with_collectors with_clients cargo test --workspace --locked; }
+
+# As with clients: who reads what the program tells of itself.
+with_collectors() {
+  if tool promtool; then export PORTCULLIS_TEST_PROMTOOL=$BIN/promtool; else lack "no promtool, so no test of metrics and rules by it"; fi
+  if tool collector; then export PORTCULLIS_TEST_COLLECTOR=$BIN/collector; else lack "no OpenTelemetry Collector, so no test that sends to it"; fi
+  "$@"
+}
 
 # The same tests once more, on the other engine. Left out is what would only be repeated.
 step_test_postgres() {
@@ -111,8 +118,12 @@ step_deny() {
 
 step_helm() {
   tool helm || skip "no helm, so no test of the chart"
+  tool kubeconform || skip "no kubeconform, so no test of the chart"
+  tool crds || skip "no definitions of what Prometheus' operator adds, so no test of the chart"
   tool venv || skip "no Python packages, so no test of the chart"
+  postgresql || lack "no PostgreSQL 15 or newer, so no test of the chart's replicas"
   # The chart's commands are run as they stand, by the server itself.
   cargo build --locked --bin portcullis
-  HELM=$BIN/helm PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis "$VENV/bin/python" -B tests/helm/check.py
+  HELM=$BIN/helm KUBECONFORM=$BIN/kubeconform CRDS=$CRDS HADOLINT=$VENV/bin/hadolint \
+    PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis "$VENV/bin/python" -B tests/helm/check.py
 }

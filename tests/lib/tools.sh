@@ -5,13 +5,19 @@ TOOLS=$PWD/target/tools
 BIN=$TOOLS/bin
 VENV=$TOOLS/venv
 BUF=$TOOLS/npm/node_modules/.bin/buf
+CRDS=$TOOLS/crds
 
 CARGO_DENY_VERSION=0.20.2
 BUF_VERSION=1.75.0
 GRPCURL_VERSION=v1.9.4
 HELM_VERSION=v3.22.0
+# Prometheus' own tool, as Debian has it: what reads /metrics in the field is rarely newer. Raised when it is to be fetched anew.
+PROMTOOL_VERSION=debian-1
 # The Kubernetes of helm's own client library; a helm built by `go install` would otherwise claim to be of 1.20.
 HELM_KUBERNETES_MINOR=37
+KUBECONFORM_VERSION=v0.8.0
+# Whose module carries the definitions of ServiceMonitor and PrometheusRule.
+PROMETHEUS_OPERATOR_VERSION=v0.85.0
 
 # tool NAME: true when NAME is there or could be installed; otherwise says why not.
 tool() {
@@ -21,6 +27,10 @@ tool() {
     buf) version=$BUF_VERSION program=$BUF ;;
     grpcurl) version=$GRPCURL_VERSION program=$BIN/grpcurl ;;
     helm) version=$HELM_VERSION program=$BIN/helm ;;
+    kubeconform) version=$KUBECONFORM_VERSION program=$BIN/kubeconform ;;
+    crds) version=$PROMETHEUS_OPERATOR_VERSION program=$CRDS ;;
+    promtool) version=$PROMTOOL_VERSION program=$BIN/promtool ;;
+    collector) version=$(cat tests/telemetry/collector/* | cksum | tr ' ' '-') program=$BIN/collector ;;
     venv) version=$(cksum <tests/requirements.txt | tr ' ' '-') program=$VENV/bin/python ;;
     *) echo "no such tool: $name" && return 1 ;;
   esac
@@ -29,7 +39,7 @@ tool() {
 
   echo "installing $name $version"
   start=$SECONDS
-  mkdir -p "$TOOLS/stamps" "$TOOLS/log"
+  mkdir -p "$TOOLS/stamps" "$TOOLS/log" "$BIN"
   rm -f "$TOOLS/stamps/$name"-*
   if ! "install_${name//-/_}" >"$TOOLS/log/$name" 2>&1; then
     tail -n 20 "$TOOLS/log/$name"
@@ -66,6 +76,42 @@ install_helm() {
   go_install -ldflags "$flags" "helm.sh/helm/v3/cmd/helm@$HELM_VERSION"
 }
 
+install_kubeconform() {
+  go_install "github.com/yannh/kubeconform/cmd/kubeconform@$KUBECONFORM_VERSION"
+}
+
+# Of the module only two files are wanted, and nothing of it is built.
+install_crds() {
+  local module=github.com/prometheus-operator/prometheus-operator folder kind
+  have_go && rm -rf "$CRDS" && mkdir -p "$CRDS" &&
+    go mod download "$module@$PROMETHEUS_OPERATOR_VERSION" &&
+    folder=$(go env GOMODCACHE)/$module@$PROMETHEUS_OPERATOR_VERSION/example/prometheus-operator-crd &&
+    for kind in servicemonitors prometheusrules; do
+      install -m 644 "$folder/monitoring.coreos.com_$kind.yaml" "$CRDS/" || return 1
+    done
+}
+
+# The program alone, out of its package: nothing is installed on the system, and no server is started. Without Debian it is built,
+# from the module that its maintainers publish.
+install_promtool() {
+  local at=$TOOLS/promtool
+  rm -rf "$at" && mkdir -p "$at" &&
+    if command -v apt-get && command -v dpkg-deb; then
+      (cd "$at" && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; }) &&
+        dpkg-deb --fsys-tarfile "$at"/prometheus_*.deb | tar -x -C "$at" ./usr/bin/promtool &&
+        mv "$at/usr/bin/promtool" "$BIN/promtool"
+    else
+      go_install github.com/prometheus/prometheus/cmd/promtool@v0.305.0
+    fi &&
+    rm -rf "$at"
+}
+
+# OpenTelemetry's own Collector, with what the tests need of it: its maintainers publish the parts as Go modules.
+install_collector() {
+  command -v go || { echo "go is missing: install Go 1.26 or newer" && return 1; }
+  (cd tests/telemetry/collector && go build -mod=readonly -trimpath -ldflags "-s -w" -o "$BIN/collector" .)
+}
+
 install_venv() {
   rm -rf "$VENV"
   have_command python3 python3 &&
@@ -75,8 +121,12 @@ install_venv() {
 
 # Debian's own Go is often too old for what is built here, so it is not tried.
 go_install() {
-  command -v go || { echo "go is missing: install Go 1.21 or newer" && return 1; }
+  have_go || return 1
   GOBIN=$BIN go install "$@"
+}
+
+have_go() {
+  command -v go || { echo "go is missing: install Go 1.21 or newer" && return 1; }
 }
 
 # postgresql: true when a PostgreSQL that the tests can start is there, or Debian's package brings it. The tests look in the same

@@ -19,12 +19,15 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) fn start(collector: &str, flags: &[&str]) -> Self {
+        Self::start_with(&[&["--log", "trace", "--otlp-endpoint", collector], flags].concat())
+    }
+
+    pub(crate) fn start_with(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-            .args(["dev", "--listen", "127.0.0.1:0", "--otlp-sample-ratio", "1", "--log", "trace"])
+            .args(["dev", "--listen", "127.0.0.1:0", "--otlp-sample-ratio", "1"])
             .arg("--data-dir")
             .arg(folder.path())
-            .args(["--otlp-endpoint", collector])
             .args(flags)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

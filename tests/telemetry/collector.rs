@@ -10,6 +10,10 @@ use std::{
 
 use opentelemetry_proto::tonic::{
     collector::{
+        logs::v1::{
+            ExportLogsServiceRequest, ExportLogsServiceResponse,
+            logs_service_server::{LogsService, LogsServiceServer},
+        },
         metrics::v1::{
             ExportMetricsServiceRequest, ExportMetricsServiceResponse,
             metrics_service_server::{MetricsService, MetricsServiceServer},
@@ -20,6 +24,7 @@ use opentelemetry_proto::tonic::{
         },
     },
     common::v1::{AnyValue, KeyValue, any_value::Value},
+    logs::v1::LogRecord,
     metrics::v1::{AggregationTemporality, metric::Data, number_data_point::Value as Number},
     trace::v1::{Span, status::StatusCode},
 };
@@ -85,6 +90,7 @@ pub(crate) struct Collector {
     scheme: &'static str,
     received: Receiver<Exported>,
     counters: Arc<Mutex<Vec<Counter>>>,
+    lines: Arc<Mutex<Vec<Line>>>,
     stop: oneshot::Sender<()>,
     thread: thread::JoinHandle<()>,
 }
@@ -103,6 +109,8 @@ impl Collector {
         let (sender, received) = channel(1_000);
         let counters = Arc::<Mutex<Vec<Counter>>>::default();
         let counted = Count(Arc::clone(&counters));
+        let lines = Arc::<Mutex<Vec<Line>>>::default();
+        let read = Lines(Arc::clone(&lines));
         let (stop, stopped) = oneshot::channel::<()>();
         let (bound, address) = mpsc::channel();
         let thread = thread::spawn(move || {
@@ -116,14 +124,15 @@ impl Collector {
                 }
                 let serve = server
                     .add_service(TraceServiceServer::new(Keep(sender)))
-                    .add_service(MetricsServiceServer::new(counted));
+                    .add_service(MetricsServiceServer::new(counted))
+                    .add_service(LogsServiceServer::new(read));
                 tokio::select! {
                     served = serve.serve_with_incoming(incoming) => served.expect("serve"),
                     _ = stopped => {}
                 }
             });
         });
-        Self { address: address.recv().expect("bound"), scheme, received, counters, stop, thread }
+        Self { address: address.recv().expect("bound"), scheme, received, counters, lines, stop, thread }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -140,11 +149,53 @@ impl Collector {
         self.counters.lock().expect("counters").clone()
     }
 
+    /// Every log line until now.
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        self.lines.lock().expect("lines").clone()
+    }
+
     /// Everything not seen yet. To be called after the exporter has shut down.
     pub(crate) fn finish(mut self) -> Vec<Exported> {
         drop(self.stop);
         self.thread.join().expect("the collector does not panic");
         std::iter::from_fn(|| self.received.try_recv().ok()).collect()
+    }
+}
+
+/// A log record, and the target of its line.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) target: String,
+    pub(crate) record: LogRecord,
+}
+
+impl Line {
+    pub(crate) fn text(&self) -> String {
+        match self.record.body.as_ref().and_then(|body| body.value.as_ref()) {
+            Some(Value::StringValue(text)) => text.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        text_of(&self.record.attributes, name)
+    }
+}
+
+struct Lines(Arc<Mutex<Vec<Line>>>);
+
+#[tonic::async_trait]
+impl LogsService for Lines {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        for of_scope in request.into_inner().resource_logs.into_iter().flat_map(|logs| logs.scope_logs) {
+            let target = of_scope.scope.expect("a scope").name;
+            let line = |record| Line { target: target.clone(), record };
+            self.0.lock().expect("lines").extend(of_scope.log_records.into_iter().map(line));
+        }
+        Ok(Response::new(ExportLogsServiceResponse::default()))
     }
 }
 
@@ -183,7 +234,8 @@ impl MetricsService for Count {
             let service = service.expect("in the resource");
             for of_scope in of_resource.scope_metrics {
                 let scope = of_scope.scope.expect("a scope").name;
-                for metric in of_scope.metrics {
+                // The one that is counted by these tests; the others are read as Prometheus reads them.
+                for metric in of_scope.metrics.into_iter().filter(|metric| metric.name == "portcullis.refused_calls") {
                     let Some(Data::Sum(sum)) = metric.data else { panic!("not a counter: {metric:?}") };
                     let temporality = AggregationTemporality::Cumulative;
                     let point = |point: opentelemetry_proto::tonic::metrics::v1::NumberDataPoint| {

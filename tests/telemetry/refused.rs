@@ -23,10 +23,10 @@ const HIRE: &str = "/portcullis.v1.ServiceAccountService/CreateServiceAccount";
 const ADD_KEY: &str = "/portcullis.v1.ServiceAccountService/AddServiceAccountKey";
 
 /// One that sends what it likes.
-struct Wire(Channel);
+pub(crate) struct Wire(Channel);
 
 impl Wire {
-    fn to(dev: &Dev) -> Self {
+    pub(crate) fn to(dev: &Dev) -> Self {
         Self(Endpoint::from_shared(dev.endpoint.clone()).expect("URL").connect_lazy())
     }
 
@@ -38,7 +38,7 @@ impl Wire {
         grpc.unary(request, path.parse().expect("path"), Raw).await.map(tonic::Response::into_inner)
     }
 
-    async fn refused(&self, path: &'static str, message: &[u8], metadata: MetadataMap) -> Code {
+    pub(crate) async fn refused(&self, path: &'static str, message: &[u8], metadata: MetadataMap) -> Code {
         self.send(path, message, metadata).await.expect_err("refused").code()
     }
 

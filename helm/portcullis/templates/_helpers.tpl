@@ -1,4 +1,5 @@
-{{/* 52 characters: a StatefulSet's pods carry a label made of its name and an 11-character hash, and a label ends at 63. */}}
+{{/* 52 characters: a StatefulSet's pods carry a label made of its name and an 11-character hash, and a label ends at 63. So do the
+names of Services, of which one is longer by nine. */}}
 {{- define "portcullis.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
@@ -19,6 +20,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "portcullis.labels" -}}
 {{ include "portcullis.selectorLabels" . }}
+{{ include "portcullis.commonLabels" . }}
+{{- end -}}
+
+{{- define "portcullis.commonLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
@@ -29,6 +34,25 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- default (include "portcullis.fullname" .) .Values.serviceAccount.name -}}
 {{- else -}}
 {{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The migrating Job's pods are no replicas: no selector of the server's may find them. */}}
+{{- define "portcullis.migrateSelectorLabels" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 52 | trimSuffix "-" }}-migrate
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "portcullis.migrateLabels" -}}
+{{ include "portcullis.migrateSelectorLabels" . }}
+{{ include "portcullis.commonLabels" . }}
+{{- end -}}
+
+{{- define "portcullis.migrateServiceAccountName" -}}
+{{- if .Values.migration.serviceAccount.create -}}
+{{- default (printf "%s-migrate" (include "portcullis.fullname" .)) .Values.migration.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.migration.serviceAccount.name -}}
 {{- end -}}
 {{- end -}}
 
@@ -48,18 +72,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- default (printf "%s.%s.svc" (include "portcullis.fullname" .) .Release.Namespace) .Values.tls.serverName -}}
 {{- end -}}
 
-{{/*
-What a schema cannot say, and again the two things that it does say and that must hold with `--skip-schema-validation` too:
-no second writer, no plaintext.
-*/}}
-{{- define "portcullis.refuse" -}}
-{{- if ne (int .Values.replicaCount) 1 -}}
-{{- fail (printf "replicaCount is %v: the embedded database has one writer, set it to 1" .Values.replicaCount) -}}
-{{- end -}}
-{{- if not .Values.tls.secretName -}}
-{{- fail "tls.secretName is empty: name a Secret with tls.crt and tls.key, the server refuses plaintext beyond loopback" -}}
-{{- end -}}
-{{- if lt (int .Values.terminationGracePeriodSeconds) (add (int .Values.drainSeconds) 5 | int) -}}
-{{- fail (printf "terminationGracePeriodSeconds is %v: set it at least 5 above drainSeconds (%v), or the server is killed while it drains" .Values.terminationGracePeriodSeconds .Values.drainSeconds) -}}
+{{/* Where replicas and the migrating Job have to get to. */}}
+{{- define "portcullis.egressDatabase" -}}
+{{- with .Values.networkPolicy -}}
+- to:
+    {{- toYaml .dns | nindent 4 }}
+  ports:
+    - {protocol: UDP, port: 53}
+    - {protocol: TCP, port: 53}
+{{- if eq $.Values.database.engine "postgresql" }}
+- to:
+    {{- toYaml .database.to | nindent 4 }}
+  ports:
+    - {protocol: TCP, port: {{ .database.port }}}
+{{- end }}
 {{- end -}}
 {{- end -}}

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, Empty};
 use serde_json::Value;
 use tower::service_fn;
 
-use super::super::{MethodKind, MetricInterval, RequestId, RequestIdLayer, Settings, subscriber};
+use super::super::{MethodKind, MetricInterval, RequestId, RequestIdLayer, Sent, Settings, subscriber};
 use super::*;
 
 const CREATE: &str = "/portcullis.v1.KeyService/CreateKey";
@@ -92,6 +92,8 @@ fn logged(level: &str, calls: impl AsyncFnOnce(RpcLayer)) -> Lines {
         otlp_endpoint: None,
         otlp_sample_ratio: "1".parse().expect("ratio"),
         otlp_metric_interval: MetricInterval::default(),
+        otlp_signals: Sent::ALL.into(),
+        otlp_headers: None,
     };
     let lines = Lines::default();
     let writer = lines.clone();

@@ -14,7 +14,7 @@ use portcullis::{
     serve::{self, Options, Running},
     signing::DEFAULT_AUDIENCE,
     store::{DatabaseUrl, Store},
-    telemetry::{RefusedCalls, Sampler},
+    telemetry::Sampler,
 };
 use tonic::transport::Channel;
 
@@ -76,7 +76,7 @@ impl Server {
             clock: setup.clock.clone(),
             entropy: Entropy::system(),
             sampler: Sampler::NEVER,
-            refused_calls: RefusedCalls::OFF,
+            probe: setup.probe.clone(),
         }
     }
 

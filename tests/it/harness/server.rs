@@ -5,6 +5,7 @@ use std::{
 };
 
 use portcullis::{
+    admin::Probe,
     clock::Clock,
     domain::time::Timestamp,
     grpc::{Ceilings, Tls},
@@ -34,6 +35,7 @@ pub(crate) struct Setup {
     pub(crate) drain: Duration,
     pub(crate) reflection: bool,
     pub(crate) notify: notify::Settings,
+    pub(crate) probe: Probe,
 }
 
 impl Default for Setup {
@@ -52,6 +54,7 @@ impl Default for Setup {
             drain: Duration::from_secs(5),
             reflection: true,
             notify: super::receiver::settings(),
+            probe: Probe::default(),
         }
     }
 }
