@@ -16,11 +16,13 @@ use tower::{Layer, Service};
 
 use super::{
     listen::{Peer, Use},
-    status::status,
+    status::{reason, status},
 };
 use crate::{
+    auth::Method,
     domain::refusal::Refusal,
     guard::{self, Guard},
+    meters, telemetry,
 };
 
 /// Outermost: counts each call.
@@ -149,6 +151,8 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let full = request.extensions().get::<Peer>().and_then(Peer::is_overloaded);
         if full.is_some() && !is_health(request.uri().path()) && guard::on(Guard::Shed) {
+            let method = Method::find(request.uri().path()).map_or(telemetry::Method::OTHER.name, Method::name);
+            meters::REFUSED_CALLS.count([method, reason(&Refusal::Overloaded)]);
             return Either::Right(answer(Ok(status(&Refusal::Overloaded).into_http())));
         }
         Either::Left(self.inner.call(request))

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     domain::certificate::ClientCertificate,
     grpc::tls::{Certificates, client_certificate},
+    meters,
 };
 
 /// Connections that are ready and not yet taken up.
@@ -55,6 +56,7 @@ pub(in crate::grpc) fn accept(
                 }
                 Err(full) => {
                     drop(stream);
+                    meters::CONNECTIONS_REFUSED.count(0);
                     if let Some(count) = refused.count() {
                         tell(full, address, count);
                     }

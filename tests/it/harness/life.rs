@@ -18,7 +18,7 @@ use portcullis::{
 };
 use tonic::transport::Channel;
 
-use super::{Data, Persona, Server, Setup, test_key};
+use super::{Data, Persona, Server, Setup, authority, test_key};
 
 impl Server {
     pub(crate) async fn start() -> Self {
@@ -118,7 +118,10 @@ impl Server {
     }
 
     async fn of(running: Running, setup: Setup, data: Arc<Data>, admin: Persona, app: String) -> Self {
-        let channel = Channel::from_shared(running.endpoint()).expect("url").connect_lazy();
+        let channel = match &setup.folder {
+            Some(folder) => authority::endpoint(running.endpoint(), &folder.ca, None).connect_lazy(),
+            None => Channel::from_shared(running.endpoint()).expect("url").connect_lazy(),
+        };
         let tokens = Mutex::default();
         let server = Self { running, channel, tokens, setup, data, admin, app };
         // Past the moments in which a signed VerifyKey is refused, see `src/auth.rs`.

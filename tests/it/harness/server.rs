@@ -18,7 +18,7 @@ use portcullis::{
 use prost::Message;
 use tonic::{Status, transport::Channel};
 
-use super::{Data, Headers, Persona, Rows, call};
+use super::{Data, Headers, Persona, Rows, authority::Folder, call};
 
 /// What a test wants of its server.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub(crate) struct Setup {
     pub(crate) signed_calls_per_second: u32,
     pub(crate) checks_per_second: u32,
     pub(crate) checks_per_address: u32,
+    /// Where the files of its TLS are.
+    pub(crate) folder: Option<Arc<Folder>>,
     pub(crate) tls: Option<Tls>,
     pub(crate) ceilings: Ceilings,
     pub(crate) clock: Clock,
@@ -46,6 +48,7 @@ impl Default for Setup {
             signed_calls_per_second: 100_000,
             checks_per_second: 1_000_000,
             checks_per_address: 0,
+            folder: None,
             tls: None,
             ceilings: Ceilings::default(),
             // 2026-11-21T00:00:00Z, and it stands still.
