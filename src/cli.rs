@@ -9,6 +9,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[cfg(feature = "client")]
+mod account;
+#[cfg(feature = "client")]
+mod app;
+#[cfg(feature = "client")]
 mod args;
 #[cfg(feature = "client")]
 mod audit;
@@ -18,16 +22,30 @@ mod bench;
 mod bootstrap;
 #[cfg(feature = "client")]
 mod call;
+mod clean;
+#[cfg(feature = "client")]
+mod completions;
 #[cfg(all(feature = "server", feature = "client"))]
 mod dev;
 mod failure;
+#[cfg(feature = "client")]
+mod flags;
 #[cfg(all(feature = "server", feature = "client"))]
 mod guide;
 #[cfg(feature = "client")]
 mod health;
+mod hint;
+#[cfg(feature = "client")]
+mod import;
+#[cfg(feature = "client")]
+mod key;
+#[cfg(feature = "client")]
+mod man;
 #[cfg(feature = "server")]
 mod migrate;
 mod out;
+#[cfg(feature = "client")]
+mod people;
 #[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "client")]
@@ -66,7 +84,19 @@ enum Command {
     #[cfg(feature = "client")]
     Health(health::Health),
     #[cfg(feature = "client")]
+    Key(key::Key),
+    #[cfg(feature = "client")]
+    App(app::App),
+    #[cfg(feature = "client")]
+    Account(account::Account),
+    #[cfg(feature = "client")]
     Audit(audit::Audit),
+    #[cfg(feature = "client")]
+    Import(import::Import),
+    #[cfg(feature = "client")]
+    Completions(completions::Completions),
+    #[cfg(feature = "client")]
+    Man(man::Man),
     #[cfg(all(feature = "server", feature = "client"))]
     Bench(bench::Bench),
 }
@@ -85,7 +115,18 @@ impl Command {
     /// Warnings of a command that has no log of its own, such as *others can read this file*.
     fn warn_on_stderr(&self) {
         #[cfg(feature = "client")]
-        if matches!(self, Self::Call(_) | Self::Sign(_) | Self::Token(_) | Self::Health(_) | Self::Audit(_)) {
+        if matches!(
+            self,
+            Self::Call(_)
+                | Self::Sign(_)
+                | Self::Token(_)
+                | Self::Health(_)
+                | Self::Key(_)
+                | Self::App(_)
+                | Self::Account(_)
+                | Self::Audit(_)
+                | Self::Import(_)
+        ) {
             // Refused only where a subscriber stands already, in a test.
             let _ = tracing_subscriber::fmt()
                 .with_max_level(tracing::Level::WARN)
@@ -115,7 +156,19 @@ impl Command {
             #[cfg(feature = "client")]
             Self::Health(health) => health.run(out),
             #[cfg(feature = "client")]
+            Self::Key(key) => key.run(out),
+            #[cfg(feature = "client")]
+            Self::App(app) => app.run(out),
+            #[cfg(feature = "client")]
+            Self::Account(account) => account.run(out),
+            #[cfg(feature = "client")]
             Self::Audit(audit) => audit.run(out),
+            #[cfg(feature = "client")]
+            Self::Import(import) => import.run(out),
+            #[cfg(feature = "client")]
+            Self::Completions(completions) => completions.run(out),
+            #[cfg(feature = "client")]
+            Self::Man(man) => man.run(out),
             #[cfg(all(feature = "server", feature = "client"))]
             Self::Bench(bench) => bench.run(out),
         }

@@ -22,4 +22,5 @@ pub use codec::Raw;
 pub use connect::{ConnectFailed, Endpoint, EndpointRefused, Tls, connect};
 pub use credentials::{Account, Credentials, CredentialsRefused, Why};
 pub use dynamic::{AnswerUnreadable, Method, RequestRefused, Schema, UnknownMethod};
+pub use fresh::{request_id, unix_seconds};
 pub use signer::{Headers, MAX_LIFETIME, SigningFailed, sign_request, sign_request_now, sign_token, sign_token_now};

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use crate::domain::time::Timestamp;
+use crate::{
+    domain::time::Timestamp,
+    guard::{self, Guard},
+};
 
 /// The machine's two clocks: the time of day, which may be stepped, and the time since
 /// boot, which never is and goes on while the machine is suspended. Leases are measured
@@ -58,7 +61,8 @@ impl Clock {
     #[must_use]
     pub fn boottime(&self) -> Duration {
         match &self.0 {
-            Source::System => system_boottime(),
+            Source::System if guard::on(Guard::Boottime) => system_boottime(),
+            Source::System => Duration::from_micros(u64::try_from(self.now().micros()).unwrap_or(0)),
             Source::Manual(manual) => Duration::from_micros(manual.boot_micros.load(Ordering::SeqCst)),
         }
     }

@@ -13,6 +13,10 @@ pub enum Guard {
     Lease,
     /// A nonce is good once.
     Nonce,
+    /// A nonce that may have been forgotten is good no more, whatever a clock says.
+    Forgotten,
+    /// Leases are measured by the clock since boot, and not by the time of day.
+    Boottime,
     /// A signature is checked.
     Signature,
     /// A timestamp is near the server's time.

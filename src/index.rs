@@ -20,7 +20,7 @@ use papaya::HashMap;
 
 use crate::{
     domain::{
-        account::ServiceAccount,
+        account::{Scope, ServiceAccount},
         application::Application,
         certificate::CertificateName,
         event::{ApplicationChange, Change, Event, KeyChange},
@@ -50,6 +50,8 @@ pub struct Index {
     named: HashMap<CertificateName, Arc<ServiceAccount>>,
     accounts: HashMap<ServiceAccountId, Arc<ServiceAccount>>,
     tenants: HashMap<ApplicationId, Tenant>,
+    /// Those with keys whose texts are of another form than ours.
+    importers: HashMap<ApplicationId, ()>,
     interner: Mutex<Interner>,
     applied: AtomicI64,
 }
@@ -97,6 +99,22 @@ impl Index {
         self.accounts.pin().get(&id).cloned()
     }
 
+    /// Whether keys were imported to an application that is asked about, so that a text of another form
+    /// than ours may be a key. None is named: any of those in the scope.
+    #[must_use]
+    pub fn has_imports(&self, scope: &Scope, application: Option<ApplicationId>) -> bool {
+        if self.importers.is_empty() {
+            return false;
+        }
+        let importers = self.importers.pin();
+        match (application, scope) {
+            (Some(id), _) => importers.contains_key(&id),
+            (None, Scope::All) => true,
+            (None, Scope::Only(ids)) if ids.len() < importers.len() => ids.iter().any(|id| importers.contains_key(id)),
+            (None, Scope::Only(ids)) => importers.keys().any(|id| ids.contains(id)),
+        }
+    }
+
     #[must_use]
     pub fn key_count(&self) -> usize {
         self.keys.len()
@@ -115,7 +133,7 @@ impl Index {
     /// Takes over what was loaded, before the first event.
     pub fn load_keys(&self, keys: Vec<Key>) {
         for key in keys {
-            self.put_key(key.hash, key.facts());
+            self.put_key(key.hash, key.facts(), key.imported);
         }
     }
 
@@ -147,11 +165,11 @@ impl Index {
         }
         for change in &event.changes {
             match change {
-                Change::Key(KeyChange { hash, facts, .. }) => {
+                Change::Key(KeyChange { hash, facts, cause: _, imported }) => {
                     if guard::on(Guard::Sticky) && !facts.revoked && self.key(hash).is_some_and(|known| known.revoked) {
                         return Err(inapplicable("it would take a revocation back"));
                     }
-                    self.put_key(*hash, facts.clone());
+                    self.put_key(*hash, facts.clone(), *imported);
                 }
                 Change::Application(ApplicationChange { application, .. }) => {
                     self.put_application(application.clone(), Duration::ZERO);
@@ -163,7 +181,11 @@ impl Index {
         Ok(())
     }
 
-    fn put_key(&self, hash: SecretHash, mut facts: KeyFacts) {
+    fn put_key(&self, hash: SecretHash, mut facts: KeyFacts, imported: bool) {
+        // Before the key: whoever looks for it must know that there is something to look for.
+        if imported && !self.importers.pin().contains_key(&facts.application_id) {
+            self.importers.pin().insert(facts.application_id, ());
+        }
         self.interner.lock().unwrap_or_else(PoisonError::into_inner).intern(&mut facts);
         self.keys.pin().insert(hash, Arc::new(facts));
     }

@@ -3,6 +3,7 @@
 mod cache_ttl;
 mod create;
 mod get;
+mod import;
 mod list;
 mod rate_limit;
 mod report_leaked;
@@ -17,6 +18,7 @@ mod verify;
 use std::sync::Arc;
 
 pub use create::{Created, Expiration, NewKey};
+pub use import::{ImportKeys, Imported, ImportedKey};
 pub use list::ListKeys;
 pub use rate_limit::{GetRateLimit, RateLimits};
 pub use report_leaked::ReportLeaked;

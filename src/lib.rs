@@ -24,7 +24,8 @@
 //! domain     rules: keys, accounts, permissions, verdicts, events        → signing (kids), guard
 //! signing    what is signed and how, for both sides                      → nothing
 //! guard      promises that a test may switch off                         → nothing
-//! clock, entropy   time and randomness                                   → domain
+//! clock      the time of day, and the time since boot                    → domain, guard
+//! entropy    randomness                                                  → domain
 //! pb         generated code, and the descriptors that it is made from    → nothing
 //! chain      the audit log's hashes, and what a broken one says          → guard
 //! store      rows, the log, the one way to write                         → domain, signing, chain, clock, entropy, guard

@@ -32,6 +32,7 @@ mod deliveries;
 mod entity;
 mod error;
 mod forget;
+mod imports;
 mod keys;
 mod leaks;
 mod listen;

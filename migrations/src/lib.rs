@@ -23,6 +23,7 @@ mod m20261127_000006_timers;
 mod m20261127_000007_signals;
 mod m20261128_000008_replicas;
 mod m20261128_000009_tls;
+mod m20261128_000011_import;
 
 /// The oldest program, by the number of its last migration, that the schema of today serves. A migration
 /// that takes away what an older one needs raises it, here and in `log_head.serves_from`.
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000007_signals::Migration),
             Box::new(m20261128_000008_replicas::Migration),
             Box::new(m20261128_000009_tls::Migration),
+            Box::new(m20261128_000011_import::Migration),
         ]
     }
 }

@@ -75,7 +75,7 @@ impl TlsArgs {
         let tls = Tls { ca_cert: self.ca_cert, server_name: self.server_name };
         client::connect(endpoint, &tls).await.map_err(|e| match e {
             ConnectFailed::Config(_) => Failure::usage(e),
-            ConnectFailed::Unreachable { .. } => Failure::Failed(e.to_string()),
+            ConnectFailed::Unreachable { .. } => Failure::Unreachable(e.to_string()),
         })
     }
 }

@@ -2,10 +2,10 @@
 //! before.
 
 mod checkpoint;
+mod list;
 mod verify;
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -16,6 +16,7 @@ use super::{
     args::{CredentialsArgs, EndpointArgs, TlsArgs},
     failure::Failure,
     out::Out,
+    people::Progress,
 };
 use crate::{
     chain::{Anchor, Head, Report, hex},
@@ -23,7 +24,7 @@ use crate::{
     signing::PublicKey,
 };
 
-/// Verify the audit log, and sign what it is now
+/// See and verify the audit log, and sign what it is now
 #[derive(Debug, Args)]
 pub(super) struct Audit {
     #[command(subcommand)]
@@ -32,6 +33,7 @@ pub(super) struct Audit {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    List(list::List),
     Verify(verify::Verify),
     Checkpoint(checkpoint::MakeCheckpoint),
 }
@@ -39,6 +41,7 @@ enum Command {
 impl Audit {
     pub(super) fn run(self, out: Out) -> Result<ExitCode, Failure> {
         match self.command {
+            Command::List(list) => list.run(out),
             Command::Verify(verify) => verify.run(out),
             Command::Checkpoint(checkpoint) => checkpoint.run(out),
         }
@@ -89,9 +92,10 @@ impl LogArgs {
         }
         let endpoint = self.endpoint.or_of(Some(&credentials))?;
         let client = Client::new(self.tls.connect(&endpoint).await?, Some(credentials));
-        let mut progress = Progress::default();
-        let report = verify_audit(&client, anchors, |seq, of| progress.tell(seq, of)).await;
-        progress.clear();
+        let progress = Progress::bar("events");
+        let told = |seq: i64, of: i64| progress.at(seq.unsigned_abs(), Some(of.unsigned_abs()));
+        let report = verify_audit(&client, anchors, told).await;
+        drop(progress);
         Ok(Verified { report: report?, checkpoints, client })
     }
 }
@@ -148,26 +152,4 @@ fn described(head: &Head) -> String {
     let (seq, hash) = (head.seq, hex(&head.hash));
     let events = if seq == 1 { "event" } else { "events" };
     format!("{seq} {events}, all as written; the last one's hash is {hash}")
-}
-
-/// How far it is, on a terminal that somebody watches.
-#[derive(Default)]
-struct Progress {
-    told: bool,
-}
-
-impl Progress {
-    fn tell(&mut self, seq: i64, of: i64) {
-        if io::stderr().is_terminal() {
-            // Where standard error is closed, nobody watches.
-            let _ = write!(io::stderr(), "\r{seq} of {of} events");
-            self.told = true;
-        }
-    }
-
-    fn clear(&self) {
-        if self.told {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
 }

@@ -7,6 +7,10 @@ use std::{
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
+use super::{clean::clean, hint::hint};
+#[cfg(feature = "client")]
+use super::{flags, hint::unreachable};
+
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -14,10 +18,25 @@ pub(super) enum Failure {
     Usage(String),
     /// The server, or the way to it, said no. Exit code 1.
     Status(Status),
+    /// The same, to a command whose flags made the request. Exit code 1.
+    #[cfg(feature = "client")]
+    Refused(Box<Refused>),
+    /// There is no way to the server. Exit code 1.
+    #[cfg(feature = "client")]
+    Unreachable(String),
     /// It failed on this machine. Exit code 1.
     Failed(String),
     /// Whoever read standard output has seen enough, as `head` does. Exit code 0.
     ReaderGone,
+}
+
+/// A refusal in the terms of the command line.
+#[cfg(feature = "client")]
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) status: Status,
+    /// What else is known.
+    pub(super) note: Option<String>,
 }
 
 impl Failure {
@@ -34,7 +53,11 @@ impl Failure {
     pub(super) fn report(&self) -> ExitCode {
         let (text, code) = match self {
             Self::Usage(why) => (format!("error: {}\n", clean(why)), 2),
-            Self::Status(status) => (describe(status), 1),
+            Self::Status(status) => (describe(status, |_| None, None), 1),
+            #[cfg(feature = "client")]
+            Self::Refused(refused) => (describe(&refused.status, flags::flag, refused.note.as_deref()), 1),
+            #[cfg(feature = "client")]
+            Self::Unreachable(why) => (format!("error: {}\nhint: {}\n", clean(why), unreachable(why)), 1),
             Self::Failed(why) => (format!("error: {}\n", clean(why)), 1),
             Self::ReaderGone => return ExitCode::SUCCESS,
         };
@@ -44,8 +67,9 @@ impl Failure {
     }
 }
 
-/// A status and its google.rpc details: the code and message, then one thing a line.
-fn describe(status: &Status) -> String {
+/// A status and its google.rpc details: the code and message, then one thing a line, and what to
+/// do next.
+fn describe(status: &Status, flag: impl Fn(&str) -> Option<&'static str>, note: Option<&str>) -> String {
     let mut text = format!("error: {}: {}\n", code_name(status), clean(status.message()));
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {}: {}", clean(name), clean(value));
@@ -60,7 +84,11 @@ fn describe(status: &Status) -> String {
         }
     }
     for violation in details.bad_request().map_or(&[][..], |bad| &bad.field_violations) {
-        line(&format!("field {}", violation.field), &violation.description);
+        let name = match flag(&violation.field) {
+            Some(flag) => format!("{flag} ({})", violation.field),
+            None => format!("field {}", violation.field),
+        };
+        line(&name, &violation.description);
     }
     if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
         line("retry after", &humantime::format_duration(delay).to_string());
@@ -68,6 +96,9 @@ fn describe(status: &Status) -> String {
     let in_metadata = || status.metadata().get("x-request-id").and_then(|id| id.to_str().ok());
     if let Some(id) = details.request_info().map(|info| info.request_id.as_str()).or_else(in_metadata) {
         line("request id", id);
+    }
+    for next in hint(status).into_iter().chain(note) {
+        let _ = writeln!(text, "hint: {}", clean(next));
     }
     text
 }
@@ -82,11 +113,6 @@ fn code_name(status: &Status) -> String {
         name.push(letter.to_ascii_uppercase());
     }
     name
-}
-
-/// What came from elsewhere may hold escape sequences that a terminal would obey.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -109,22 +135,30 @@ mod tests {
             .add_bad_request_violation("labels[0].key", "must be 1 to 63 characters");
         let status = Status::with_error_details(Code::InvalidArgument, "2 fields are invalid", details);
         assert_eq!(
-            describe(&status),
+            describe(&status, |_| None, None),
             "error: INVALID_ARGUMENT: 2 fields are invalid\n  reason: FIELD_INVALID\n  limit: 128\n  \
              field name: must not be empty\n  field labels[0].key: must be 1 to 63 characters\n  \
-             retry after: 1s 500ms\n  request id: r-1\n"
+             retry after: 1s 500ms\n  request id: r-1\nhint: change what is named above\n"
         );
+        let by_flag = describe(&status, |field| (field == "name").then_some("--name"), Some("and more"));
+        assert!(by_flag.contains("\n  --name (name): must not be empty\n  field labels[0].key: must"), "{by_flag}");
+        assert!(by_flag.ends_with("\nhint: change what is named above\nhint: and more\n"), "{by_flag}");
     }
 
     #[test]
     fn the_request_id_of_a_bare_status_comes_from_its_metadata() {
         let mut status = Status::unavailable("try again");
         status.metadata_mut().insert("x-request-id", "r-2".parse().expect("ascii"));
-        assert_eq!(describe(&status), "error: UNAVAILABLE: try again\n  request id: r-2\n");
+        let described = describe(&status, |_| None, None);
+        assert!(
+            described.starts_with("error: UNAVAILABLE: try again\n  request id: r-2\nhint: is the server"),
+            "{described}"
+        );
     }
 
     #[test]
     fn a_terminal_does_not_obey_the_server() {
-        assert_eq!(describe(&Status::internal("\u{1b}[2Jgone")), "error: INTERNAL: \u{fffd}[2Jgone\n");
+        let described = describe(&Status::internal("\u{1b}[2Jgone"), |_| None, None);
+        assert!(described.starts_with("error: INTERNAL: \u{fffd}[2Jgone\n"), "{described}");
     }
 }

@@ -1,6 +1,13 @@
 use std::io::{self, Write};
 
-use super::failure::Failure;
+use super::{clean::clean, failure::Failure};
+
+/// Says something about what is on standard output, on standard error.
+#[cfg(feature = "client")]
+pub(super) fn note(text: &str) {
+    // Where it is closed, nobody wants to know.
+    let _ = writeln!(io::stderr(), "{}", clean(text));
+}
 
 /// Standard output.
 pub(super) struct Out(Box<dyn Write + Send>);

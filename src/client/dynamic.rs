@@ -1,18 +1,18 @@
 //! Any method, by the descriptors: its path, what proves a call of it, and its messages
 //! between JSON and bytes.
 
+mod answer;
 mod check;
 mod kind;
 mod request;
 
 use bytes::Bytes;
-use prost_reflect::{
-    DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor, SerializeOptions, ServiceDescriptor,
-};
+use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 use tonic::codegen::http::uri::PathAndQuery;
 
 use crate::pb::{self, Credential};
 
+pub use answer::AnswerUnreadable;
 pub use request::RequestRefused;
 
 const PACKAGE: &str = "portcullis.v1";
@@ -32,14 +32,6 @@ pub enum UnknownMethod {
     Service { name: String, known: Vec<String> },
     #[error("{service} has no method `{name}`: it has {}", known.join(", "))]
     Method { service: String, name: String, known: Vec<String> },
-}
-
-/// The server sent what its own descriptors, as this build knows them, do not allow.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot read the answer as a {message}: is the server of another version? ({why})")]
-pub struct AnswerUnreadable {
-    message: String,
-    why: String,
 }
 
 impl Schema {
@@ -77,6 +69,13 @@ impl Schema {
                 name: name.to_owned(),
                 known: self.pool.services().map(|s| s.full_name().to_owned()).collect(),
             })
+    }
+
+    /// A message of ours by its name (`Key`), as [`Method::answer`] shows it.
+    pub fn json(&self, message: &str, bytes: Bytes, pretty: bool) -> Result<String, AnswerUnreadable> {
+        let name = format!("{PACKAGE}.{message}");
+        let descriptor = self.pool.get_message_by_name(&name).ok_or_else(|| AnswerUnreadable::unknown(name))?;
+        answer::json(descriptor, bytes, pretty)
     }
 
     /// Every method, for sweeps.
@@ -147,18 +146,7 @@ impl Method {
 
     /// An answer as JSON: protobuf's mapping, with the names of the proto files.
     pub fn answer(&self, bytes: Bytes, pretty: bool) -> Result<String, AnswerUnreadable> {
-        let output = self.descriptor.output();
-        let unreadable = |why: String| AnswerUnreadable { message: output.full_name().to_owned(), why };
-        let message = DynamicMessage::decode(output.clone(), bytes).map_err(|e| unreadable(e.to_string()))?;
-        let mut text = Vec::new();
-        let options = SerializeOptions::new().use_proto_field_name(true);
-        let written = if pretty {
-            message.serialize_with_options(&mut serde_json::Serializer::pretty(&mut text), &options)
-        } else {
-            message.serialize_with_options(&mut serde_json::Serializer::new(&mut text), &options)
-        };
-        written.map_err(|e| unreadable(e.to_string()))?;
-        String::from_utf8(text).map_err(|e| unreadable(e.to_string()))
+        answer::json(self.descriptor.output(), bytes, pretty)
     }
 }
 
@@ -189,7 +177,7 @@ mod tests {
     fn an_unknown_name_is_answered_with_the_known_ones() {
         let schema = Schema::new();
         let refused = |name| schema.method(name).expect_err(name).to_string();
-        assert!(refused("KeyService/Create").contains("it has CreateKey, ListKeys"));
+        assert!(refused("KeyService/Create").contains("it has CreateKey, ImportKeys"));
         assert!(refused("Keys/CreateKey").contains("portcullis.v1.KeyService"));
         assert!(refused("CreateKey").contains("name it as KeyService/CreateKey"));
     }

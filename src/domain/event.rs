@@ -15,8 +15,12 @@ use super::{
 /// The version of events that every program reads which keeps a log.
 pub const FIRST: i64 = 1;
 /// The newest version of events that this program reads. What only it reads may stand in the log
-/// when every replica reads it: version 2 knows [`Cause::HistoryFork`], version 4 [`CERTIFICATE_NAMES`].
+/// when every replica reads it: version 2 knows [`Cause::HistoryFork`], version 3 [`IMPORTS`], version 4
+/// [`CERTIFICATE_NAMES`].
 pub const READS: i64 = 4;
+/// The first version that knows of keys that were imported: an older one would not look for their
+/// texts, and refuse them.
+pub const IMPORTS: i64 = 3;
 /// The first version that knows the names of client certificates: an older replica would go on
 /// taking a name for an account that it was taken away from.
 pub const CERTIFICATE_NAMES: i64 = 4;
@@ -52,6 +56,8 @@ pub struct KeyChange {
     pub facts: KeyFacts,
     /// Set when the key is good for less than before.
     pub cause: Option<Cause>,
+    /// Its text may be of any form.
+    pub imported: bool,
 }
 
 /// Why an answer about a key is no longer good.
@@ -121,11 +127,24 @@ impl Event {
         Position { revision: self.revision, event_id: self.event_id }
     }
 
+    /// What of it is told to watchers, and no more: it is kept for them, and an import is large.
+    #[must_use]
+    pub fn for_watchers(mut self) -> Self {
+        self.changes.retain(|change| match change {
+            Change::Key(KeyChange { cause, .. }) | Change::Application(ApplicationChange { cause, .. }) => {
+                cause.is_some()
+            }
+            Change::ServiceAccount(_) => false,
+        });
+        self.changes.shrink_to_fit();
+        self
+    }
+
     /// What watchers are told of it.
     pub fn revocations(&self) -> impl Iterator<Item = Revocation> {
         self.changes.iter().filter_map(|change| {
             let (application_id, key, cause) = match change {
-                Change::Key(KeyChange { hash, facts, cause }) => {
+                Change::Key(KeyChange { hash, facts, cause, imported: _ }) => {
                     (facts.application_id, Some((facts.id, *hash)), *cause)
                 }
                 Change::Application(ApplicationChange { application, cause }) => (application.id, None, *cause),

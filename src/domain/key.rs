@@ -1,8 +1,10 @@
+mod import;
 mod patch;
 mod rotate;
 
 use std::sync::Arc;
 
+pub use import::{KeyToImport, MAX_IMPORTED};
 pub use patch::KeyPatch;
 pub use rotate::{Rotation, oldest_first};
 
@@ -75,6 +77,8 @@ pub struct Key {
     pub environment: KeyEnvironment,
     pub prefix: String,
     pub hash: SecretHash,
+    /// Another system made its text, whose form is not ours.
+    pub imported: bool,
     pub permissions: Vec<Permission>,
     pub restrictions: Restrictions,
     pub limits: Limits,

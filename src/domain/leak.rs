@@ -5,7 +5,7 @@ const REDACTED: &str = "[redacted]";
 /// So many characters of a secret in a row are a part of it, and not chance.
 const PART: usize = 12;
 /// No key is as long.
-const LONGEST: usize = 128;
+const LONGEST: usize = 512;
 
 /// Where a text was found, without the text itself: whoever reports it may quote the line
 /// that it stood in, and that goes into the audit and out in notices. Nor any other key.

@@ -33,6 +33,27 @@ impl Violations {
         result.map_err(|error| self.add(field, error)).ok()
     }
 
+    /// Takes those of a part of the same request that knows its own names only: `name` of the third key is
+    /// `keys[2].name`.
+    pub fn append_under(&mut self, prefix: &str, other: Self) {
+        self.0.extend(
+            other
+                .0
+                .into_iter()
+                .map(|Violation { field, description }| Violation { field: format!("{prefix}{field}"), description }),
+        );
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes those of another part of the same request.
     pub fn append(&mut self, mut other: Self) {
         self.0.append(&mut other.0);
@@ -118,6 +139,8 @@ pub enum Refusal {
     ServiceAccountKeyExists(ServiceAccountId),
     #[error("a name of client certificates belongs to {0} already; take it away there first")]
     CertificateNameTaken(ServiceAccountId),
+    #[error("nothing was imported: {}", first(.0))]
+    KeysExist(Violations),
 
     #[error("the key is revoked, and a revoked key never changes again")]
     KeyRevoked,
@@ -133,6 +156,8 @@ pub enum Refusal {
         "this server has no key to encrypt secrets with: make one with `openssl rand -base64 32 > secrets.key`, and start it with --secrets-key-file secrets.key"
     )]
     SecretsKeyMissing,
+    #[error("a replica of an older version could not read this; try again when all of them are upgraded")]
+    ReplicaTooOld,
     #[error("there are {0} webhooks here already, and more are not allowed; delete one first")]
     TooManyWebhooks(u64),
     #[error("it was changed since you read it; read it again")]

@@ -6,7 +6,7 @@
 //! WARNING: keys of this form are in the hands of customers and of secret scanners. A
 //! change of a prefix, the alphabet or the checksum makes their keys MALFORMED.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -19,6 +19,9 @@ const RANDOM: usize = 43;
 const CHECKSUM: usize = 6;
 /// The shown part of the random characters.
 const SHOWN: usize = 6;
+
+/// How long a text of another system's key may be.
+const FOREIGN: RangeInclusive<usize> = 8..=512;
 
 /// The version of how [`SecretHash`] is made, stored beside it.
 pub const HASH_VERSION: i16 = 1;
@@ -176,7 +179,16 @@ impl SecretHash {
         Ok(Self::of(text))
     }
 
-    fn of(text: &str) -> Self {
+    /// Reads a text of whatever form that may be a key's of another system: 8 to 512 visible ASCII
+    /// characters. It is worth a look only where keys were imported. One of our form whose checksum is
+    /// wrong is such a text, too: others may have made theirs alike.
+    #[must_use]
+    pub fn of_foreign(text: &str) -> Option<Self> {
+        let fits = FOREIGN.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        fits.then(|| Self::of(text))
+    }
+
+    pub(super) fn of(text: &str) -> Self {
         Self(Sha256::digest(text).into())
     }
 
@@ -238,6 +250,16 @@ mod tests {
         ];
         for text in bad {
             assert_eq!(SecretHash::of_presented(text), Err(SecretMalformed), "{text:.80}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_text_is_8_to_512_visible_characters() {
+        for good in ["12345678", "sk_live_x", "~!@#$%^&*()", &"x".repeat(512)] {
+            assert_eq!(SecretHash::of_foreign(good), Some(SecretHash::of(good)), "{good}");
+        }
+        for bad in ["", "1234567", "1234 5678", "12345678\n", "schlüssel", "\u{7f}1234567", &"x".repeat(513)] {
+            assert_eq!(SecretHash::of_foreign(bad), None, "{bad}");
         }
     }
 

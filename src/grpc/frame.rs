@@ -5,16 +5,29 @@ use std::{pin::pin, time::Duration};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::sync::Semaphore;
 use tonic::body::Body;
 
-use crate::domain::refusal::Refusal;
+use crate::{auth::Method, domain::refusal::Refusal};
 
 /// Flag and length.
 const PREFIX: usize = 5;
 /// How large a request message may be.
 pub(super) const MAX_MESSAGE: usize = 64 * 1024;
+/// How large the one message of an import may be: a thousand keys of a kilobyte each. A key takes 34 bytes
+/// of hash, 30 of name and some 10 to 20 for each permission, range, limit and label: 150 to 300 mostly, so that
+/// a thousand are less than a third of it.
+pub(super) const MAX_IMPORT: usize = 1024 * 1024;
+/// How many of those are taken in at once. Whoever sends one is not proven yet: together they hold no more
+/// than 16 MiB.
+const IMPORTS: usize = 16;
 /// How long a message may take to arrive.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(10);
+
+/// How large the message of a method may be.
+pub(super) fn limit(method: &Method) -> usize {
+    if method.name() == "portcullis.v1.KeyService/ImportKeys" { MAX_IMPORT } else { MAX_MESSAGE }
+}
 
 /// The whole body of a call that sends one message.
 #[derive(Debug)]
@@ -24,8 +37,17 @@ impl Frame {
     /// Waits for the body. It must be exactly one frame, uncompressed, without trailers:
     /// tonic would ignore a second message and take trailers for metadata, neither is
     /// covered by a signature, and it would wait for the end of the body for ever.
-    pub(super) async fn collect(body: Body, malformed: fn(&'static str) -> Refusal) -> Result<Self, Refusal> {
-        let mut collect = pin!(Limited::new(body, MAX_MESSAGE + PREFIX).collect());
+    pub(super) async fn collect(
+        body: Body,
+        limit: usize,
+        malformed: fn(&'static str) -> Refusal,
+    ) -> Result<Self, Refusal> {
+        static ROOM: Semaphore = Semaphore::const_new(IMPORTS);
+        let _room = match limit {
+            MAX_MESSAGE => None,
+            _ => Some(ROOM.try_acquire().map_err(|_| Refusal::Overloaded)?),
+        };
+        let mut collect = pin!(Limited::new(body, limit + PREFIX).collect());
         // Most are here with their headers, and need no timer.
         let collected = match collect.as_mut().now_or_never() {
             Some(collected) => Ok(collected),
@@ -34,7 +56,7 @@ impl Frame {
         let collected = match collected {
             Ok(Ok(collected)) => collected,
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return Err(Refusal::MessageTooLarge { limit: MAX_MESSAGE });
+                return Err(Refusal::MessageTooLarge { limit });
             }
             Ok(Err(_)) => return Err(malformed("the message did not arrive whole")),
             Err(_) => return Err(malformed("the message and its end did not arrive within 10 seconds")),

@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 use super::{
     convert::subject::subject,
     errors::{body_invalid, with_reason},
-    frame::Frame,
+    frame::{self, Frame},
     listen::Peer,
     status::{reason, reason_of, status},
 };
@@ -124,7 +124,7 @@ async fn prove(auth: &Authenticator, request: &mut Request<Body>) -> Result<Opti
         let deadline = Deadline(deadline(request.headers()));
         request.extensions_mut().insert(deadline);
     }
-    let body = std::mem::take(request.body_mut());
+    let (body, limit) = (std::mem::take(request.body_mut()), frame::limit(method));
     let request_id = request.extensions().get::<RequestId>().ok_or(Refusal::Internal)?;
     let peer = request.extensions().get::<Peer>();
     let (request_id, certificate) = (request_id.as_str(), peer.and_then(|peer| peer.certificate.as_ref()));
@@ -137,17 +137,17 @@ async fn prove(auth: &Authenticator, request: &mut Request<Body>) -> Result<Opti
             let Some(certificate) = certificate.filter(|_| token) else {
                 return Err(Refusal::SignatureMissing { token });
             };
-            let frame = Frame::collect(body, body_invalid).await?;
+            let frame = Frame::collect(body, limit, body_invalid).await?;
             (frame, auth.by_certificate(call, certificate).await?, None)
         }
         Presented::Token(token) => {
             // The message first: it may take its time, and the caller must be proven as of now.
-            let frame = Frame::collect(body, body_invalid).await?;
+            let frame = Frame::collect(body, limit, body_invalid).await?;
             (frame, auth.by_token(call, token).await?, None)
         }
         Presented::Signed(headers) => {
             auth.check_window(&headers)?;
-            let frame = Frame::collect(body, Refusal::SignatureMalformed).await?;
+            let frame = Frame::collect(body, limit, Refusal::SignatureMalformed).await?;
             let (caller, act) = auth.by_signature(call, &headers, frame.message()).await?;
             (frame, caller, act)
         }

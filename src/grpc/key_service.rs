@@ -36,6 +36,13 @@ impl KeyService for KeyApi {
         Ok(Response::new(self.create(&request).await?))
     }
 
+    async fn import_keys(
+        &self,
+        request: Request<pb::ImportKeysRequest>,
+    ) -> Result<Response<pb::ImportKeysResponse>, Status> {
+        Ok(Response::new(self.import(&request).await?))
+    }
+
     async fn list_keys(&self, request: Request<pb::ListKeysRequest>) -> Result<Response<pb::ListKeysResponse>, Status> {
         Ok(Response::new(self.list(&request).await?))
     }
@@ -128,6 +135,13 @@ impl KeyApi {
             secret: created.secret.reveal(),
             revision: revision.number(),
         })
+    }
+
+    async fn import(&self, request: &Request<pb::ImportKeysRequest>) -> Result<pb::ImportKeysResponse, Refusal> {
+        let (act, patience) = (unpack::act(request)?, unpack::patience(request, request.get_ref().wait));
+        let (patience, import) = unpack::both(patience, key::import(request.get_ref()))?;
+        let (imported, revision) = self.keys.import(act, import, patience).await?;
+        Ok(key::to_imported(&imported, revision))
     }
 
     async fn list(&self, request: &Request<pb::ListKeysRequest>) -> Result<pb::ListKeysResponse, Refusal> {

@@ -10,7 +10,7 @@ use super::{
     audit_service::AuditApi,
     envoy::EnvoyApi,
     errors::ErrorsLayer,
-    frame::MAX_MESSAGE,
+    frame::{MAX_IMPORT, MAX_MESSAGE},
     gate::GateLayer,
     health,
     key_service::KeyApi,
@@ -89,7 +89,8 @@ impl Bound {
                 .add_service(reflection().build_v1().map_err(|e| service(&e))?)
                 .add_service(reflection().build_v1alpha().map_err(|e| service(&e))?);
         }
-        let keys = KeyServiceServer::new(KeyApi { keys, watches, replica }).max_decoding_message_size(MAX_MESSAGE);
+        // The gate has looked at each method's own limit.
+        let keys = KeyServiceServer::new(KeyApi { keys, watches, replica }).max_decoding_message_size(MAX_IMPORT);
         let server = builder
             .layer(CountLayer)
             .layer(RequestIdLayer::new(move || RequestId::from_random(entropy.name())))

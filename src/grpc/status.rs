@@ -41,6 +41,7 @@ fn code_and_reason(refusal: &Refusal) -> (Code, ErrorReason) {
         Refusal::SecretAlreadyReturned(_) => (Code::AlreadyExists, R::SecretAlreadyReturned),
         Refusal::ServiceAccountKeyExists(_) => (Code::AlreadyExists, R::ServiceAccountKeyExists),
         Refusal::CertificateNameTaken(_) => (Code::AlreadyExists, R::ClientCertificateNameTaken),
+        Refusal::KeysExist(_) => (Code::AlreadyExists, R::KeyExists),
         Refusal::KeyRevoked => (Code::FailedPrecondition, R::KeyRevoked),
         Refusal::KeyAlreadyRotated(_) => (Code::FailedPrecondition, R::KeyAlreadyRotated),
         Refusal::TooManyOverlaps => (Code::FailedPrecondition, R::TooManyOverlaps),
@@ -48,6 +49,7 @@ fn code_and_reason(refusal: &Refusal) -> (Code, ErrorReason) {
         Refusal::LastAdminKey => (Code::FailedPrecondition, R::LastAdminKey),
         Refusal::SecretsKeyMissing => (Code::FailedPrecondition, R::SecretsKeyMissing),
         Refusal::TooManyWebhooks(_) => (Code::FailedPrecondition, R::TooManyWebhooks),
+        Refusal::ReplicaTooOld => (Code::FailedPrecondition, R::ReplicaTooOld),
         Refusal::EtagMismatch => (Code::Aborted, R::EtagMismatch),
         Refusal::ResumeTokenExpired { .. } => (Code::OutOfRange, R::ResumeTokenExpired),
         Refusal::HistoryForked => (Code::OutOfRange, R::HistoryForked),
@@ -95,7 +97,7 @@ pub fn status(refusal: &Refusal) -> Status {
     let (code, reason) = code_and_reason(refusal);
     let mut details = ErrorDetails::new();
     details.set_error_info(name(reason), DOMAIN, metadata(refusal));
-    if let Refusal::FieldInvalid(violations) = refusal {
+    if let Refusal::FieldInvalid(violations) | Refusal::KeysExist(violations) = refusal {
         add_violations(&mut details, violations);
     }
     if matches!(code, Code::Unavailable | Code::ResourceExhausted) {

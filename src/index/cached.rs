@@ -136,7 +136,7 @@ mod tests {
             chain: key_id(revision),
             successor: None,
         };
-        let changes = vec![Change::Key(KeyChange { hash: HASH, facts, cause })];
+        let changes = vec![Change::Key(KeyChange { hash: HASH, facts, cause, imported: false })];
         Event { revision: Revision::new(revision), event_id: Uuid::nil(), time: NOW, changes }
     }
 

@@ -14,7 +14,9 @@ impl Keys {
     ///
     /// What is told here has been promised to those who wait for a revocation: they wait for it.
     pub(super) fn cache_ttl(&self, question: &VerifyKey, found: &Found) -> Option<Duration> {
-        let VerifyKey { subject: Subject::Hash(hash), may_cache: true, .. } = question else { return None };
+        let VerifyKey { subject: Subject::Hash(hash) | Subject::Foreign(hash), may_cache: true, .. } = question else {
+            return None;
+        };
         let most = found.application.max_cache_ttl;
         if most.is_zero() || !found.limited().is_unlimited() {
             return None;

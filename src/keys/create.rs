@@ -118,6 +118,7 @@ fn key_of(id: KeyId, new: NewKey, secret: &PlainKey, tx: &Tx) -> Result<Key, Ref
         environment: new.environment,
         prefix: secret.shown(),
         hash: secret.hash(),
+        imported: false,
         permissions,
         restrictions: new.restrictions,
         limits: new.limits,

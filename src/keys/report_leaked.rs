@@ -51,7 +51,7 @@ impl Keys {
 
     async fn report_somehow(&self, act: Act, report: ReportLeaked, patience: Patience) -> Result<(), Refusal> {
         let hash = match report.subject {
-            Subject::Hash(hash) => hash,
+            Subject::Hash(hash) | Subject::Foreign(hash) => hash,
             Subject::Malformed => NOBODY,
             Subject::Id(_) => return Err(Refusal::Internal),
         };

@@ -40,6 +40,8 @@ pub struct VerifyKey {
 pub enum Subject {
     Malformed,
     Hash(SecretHash),
+    /// Of a text that is not of our form: only a key that was imported may have it.
+    Foreign(SecretHash),
     /// For those who help and have no secret.
     Id(KeyId),
 }
@@ -152,7 +154,11 @@ impl Keys {
         let revision = self.index.applied();
         let key = match subject {
             Subject::Malformed => return Ok(Err((Verdict::Malformed, revision))),
-            Subject::Hash(hash) => self.index.key(&hash),
+            // Nobody hears whether keys were imported to what they may not see.
+            Subject::Foreign(_) if !self.index.has_imports(caller.scope(), application) => {
+                return Ok(Err((Verdict::Malformed, revision)));
+            }
+            Subject::Hash(hash) | Subject::Foreign(hash) => self.index.key(&hash),
             Subject::Id(id) => self.by_id(id).await?,
         };
         let seen = |key: &Arc<KeyFacts>| {
@@ -216,7 +222,7 @@ impl Answer {
 fn may_ask(caller: &Caller, question: &VerifyKey) -> Result<(), Refusal> {
     match question.subject {
         Subject::Id(_) => caller.must_have(&[Role::Viewer, Role::Editor])?,
-        Subject::Hash(_) | Subject::Malformed => caller.must_have(&[Role::Verifier])?,
+        Subject::Hash(_) | Subject::Foreign(_) | Subject::Malformed => caller.must_have(&[Role::Verifier])?,
     }
     question.application_id.map_or(Ok(()), |application| caller.must_see(application))
 }

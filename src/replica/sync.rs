@@ -188,7 +188,7 @@ impl SyncLoop {
             self.index.apply(&event)?;
             self.edge.applied(event.revision, self.index.cached_until(&event));
             self.turn.applied = event.position();
-            self.tail.push(Arc::new(event));
+            self.tail.push(Arc::new(event.for_watchers()));
         }
         shared.time.learn(time, time_at, shared.clock.boottime());
         let before = *shared.proof.borrow();

@@ -4,6 +4,7 @@
 mod word;
 
 mod account;
+mod imported;
 mod key;
 mod limits;
 mod notice;
@@ -24,13 +25,14 @@ use crate::domain::{
     account::Role,
     event::{self, ApplicationChange, Cause, Change, KeyChange},
     id::KeyId,
-    key::{KeyEnvironment, KeyType, RevokeReason},
+    key::{Key, KeyEnvironment, KeyType, RevokeReason},
     limit::QuotaPeriod,
     notice::LeakPolicy,
     text::{Name, Note},
 };
 
 pub(super) use account::{account, account_rows};
+use imported::Rows;
 pub(super) use key::{key, key_row};
 pub(super) use limits::NO_PLAN;
 pub(super) use notice::{payload, with_held_back};
@@ -48,6 +50,8 @@ pub(super) enum ChangeRow {
         row: Box<api_key::Model>,
         cause: Option<String>,
     },
+    /// New ones, from another system.
+    ImportedKeys(Rows<api_key::Model>),
     Application {
         row: application::Model,
         #[serde(default)] // the first version's have none
@@ -63,29 +67,45 @@ impl ChangeRow {
     /// The first version of events that reads all of it. A field that is added to a row stands in events
     /// only where it says more than its default does, and then its version is named here.
     pub(super) fn version(&self) -> Result<i64, Error> {
-        let cause = match self {
-            Self::Key { row: _, cause } | Self::Application { row: _, cause } => cause.clone(),
+        let (row, cause) = match self {
+            Self::Key { row, cause } if row.imported => (event::IMPORTS, cause.clone()),
+            Self::Key { row: _, cause } | Self::Application { row: _, cause } => (event::FIRST, cause.clone()),
+            Self::ImportedKeys(_) => (event::IMPORTS, None),
             Self::ServiceAccount { row, keys: _ } => {
                 let names = row.client_certificate_names.as_array().is_some_and(|names| !names.is_empty());
-                return Ok(if names { event::CERTIFICATE_NAMES } else { event::FIRST });
+                (if names { event::CERTIFICATE_NAMES } else { event::FIRST }, None)
             }
         };
-        Ok(read_cause(cause)?.map_or(event::FIRST, Cause::since))
+        Ok(read_cause(cause)?.map_or(event::FIRST, Cause::since).max(row))
     }
 
-    pub(super) fn read(self) -> Result<Change, Error> {
-        Ok(match self {
+    pub(super) fn read(self) -> Result<Vec<Change>, Error> {
+        let change = match self {
             Self::Key { row, cause } => {
                 let key = key(*row)?;
-                Change::Key(KeyChange { hash: key.hash, facts: key.facts(), cause: read_cause(cause)? })
+                Change::Key(change(&key, read_cause(cause)?))
+            }
+            Self::ImportedKeys(rows) => {
+                let rows = rows.read().map_err(|error| corrupt("imported keys", error))?;
+                return rows.into_iter().map(|row| Ok(Change::Key(change(&key(row)?, None)))).collect();
             }
             Self::Application { row, cause } => {
                 let application = application(row)?;
                 Change::Application(ApplicationChange { application, cause: read_cause(cause)? })
             }
             Self::ServiceAccount { row, keys } => Change::ServiceAccount(account(row, keys)?),
-        })
+        };
+        Ok(vec![change])
     }
+
+    /// Of new rows.
+    pub(super) fn imported(rows: &[api_key::Model]) -> Result<Self, Error> {
+        Ok(Self::ImportedKeys(Rows::of(rows).map_err(|error| corrupt("imported keys", error))?))
+    }
+}
+
+fn change(key: &Key, cause: Option<Cause>) -> KeyChange {
+    KeyChange { hash: key.hash, facts: key.facts(), cause, imported: key.imported }
 }
 
 fn read_cause(word: Option<String>) -> Result<Option<Cause>, Error> {

@@ -79,13 +79,13 @@ impl From<Error> for Refusal {
         tracing::error!(%error, "store: {error}");
         match error {
             Error::Unavailable(_)
-            | Error::OlderReplica { .. }
             | Error::Weak(_)
             | Error::NewerEvents
             | Error::NotRegistered
             | Error::SourceForgotten => Self::StoreUnavailable,
             Error::CommitUnknown(_) | Error::Unanswered(_) | Error::TaskLost(_) => Self::CommitUnknown,
             Error::Overloaded => Self::Overloaded,
+            Error::OlderReplica { .. } => Self::ReplicaTooOld,
             Error::Corrupt(_) | Error::UnknownEvent { .. } | Error::NoEntropy(_) => Self::Internal,
             Error::Forked | Error::Behind => Self::FreshnessUnproven,
             Error::Refused(refusal) => *refusal,

@@ -39,6 +39,10 @@ pub enum Resume {
 
 /// Events that are read at once, at most.
 pub const PAGE: u64 = 512;
+/// Of these at one look: each may be an import, with a thousand keys and a megabyte.
+const AT_ONCE: u64 = 16;
+/// Where a page ends, however few its events are.
+const CHANGES: usize = 4096;
 pub(super) const HEAD: i16 = 1;
 
 /// Writes the head without moving it. The row's lock is held to the end of the transaction: what
@@ -116,10 +120,23 @@ pub(super) async fn head(db: &impl ConnectionTrait) -> Result<(Uuid, Position), 
 }
 
 pub(super) async fn after(db: &impl ConnectionTrait, revision: Revision, page: u64) -> Result<LogPage, Error> {
-    let query = event_log::Entity::find().filter(event_log::Column::Seq.gt(revision.number()));
-    let rows = query.order_by_asc(event_log::Column::Seq).limit(page).all(db).await?;
-    let more = rows.len() as u64 == page;
-    let events = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let (mut events, mut changes, mut last) = (Vec::new(), 0, revision);
+    let more = loop {
+        let size = AT_ONCE.min(page - events.len() as u64);
+        let query = event_log::Entity::find().filter(event_log::Column::Seq.gt(last.number()));
+        let rows = query.order_by_asc(event_log::Column::Seq).limit(size).all(db).await?;
+        let is_last = (rows.len() as u64) < size;
+        for row in rows {
+            let event = read(row)?;
+            (changes, last) = (changes + event.changes.len(), event.revision);
+            events.push(event);
+        }
+        if is_last {
+            break false;
+        } else if events.len() as u64 >= page || changes >= CHANGES {
+            break true;
+        }
+    };
     let expected = std::iter::successors(Some(revision.next()), |revision| Some(revision.next()));
     if events.iter().zip(expected).any(|(event, expected)| event.revision != expected) {
         return Err(Error::Forked);
@@ -157,7 +174,7 @@ fn read(row: event_log::Model) -> Result<Event, Error> {
         revision: Revision::new(row.seq),
         event_id: row.event_id,
         time: Timestamp::from_micros(row.time),
-        changes: changes.into_iter().map(codec::ChangeRow::read).collect::<Result<_, _>>()?,
+        changes: changes.into_iter().map(codec::ChangeRow::read).collect::<Result<Vec<_>, _>>()?.concat(),
     })
 }
 

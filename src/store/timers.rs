@@ -70,12 +70,13 @@ pub(super) async fn follow(
     put(db, key, &timer, now).await
 }
 
-pub(super) async fn put(db: &impl ConnectionTrait, key: &Key, timer: &Timer, now: Timestamp) -> Result<(), Error> {
-    use key_timer::Column as C;
-    if key.revoked.is_some() {
-        return forget(db, &key.id.to_string()).await;
-    }
-    let row = key_timer::Model {
+/// Of a new key.
+pub(super) fn first_row(key: &Key, now: Timestamp) -> key_timer::Model {
+    row(key, &Timer::begin(now), now)
+}
+
+fn row(key: &Key, timer: &Timer, now: Timestamp) -> key_timer::Model {
+    key_timer::Model {
         key_id: key.id.to_string(),
         due_time: timer.due(key, now).map(Timestamp::micros),
         expiry_told_time: timer.expiry_told.micros(),
@@ -83,7 +84,14 @@ pub(super) async fn put(db: &impl ConnectionTrait, key: &Key, timer: &Timer, now
         held_until_time: timer.held_until.map(Timestamp::micros),
         unused_check_time: timer.unused_check.micros(),
         unused_told_time: timer.unused_told.map(Timestamp::micros),
-    };
+    }
+}
+
+pub(super) async fn put(db: &impl ConnectionTrait, key: &Key, timer: &Timer, now: Timestamp) -> Result<(), Error> {
+    use key_timer::Column as C;
+    if key.revoked.is_some() {
+        return forget(db, &key.id.to_string()).await;
+    }
     let update = OnConflict::column(C::KeyId)
         .update_columns([
             C::DueTime,
@@ -94,7 +102,7 @@ pub(super) async fn put(db: &impl ConnectionTrait, key: &Key, timer: &Timer, now
             C::UnusedToldTime,
         ])
         .to_owned();
-    let row = row.into_active_model().reset_all();
+    let row = row(key, timer, now).into_active_model().reset_all();
     key_timer::Entity::insert(row).on_conflict(update).exec_without_returning(db).await?;
     Ok(())
 }

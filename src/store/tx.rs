@@ -29,8 +29,8 @@ use crate::{
     signing::Kid,
 };
 
-pub(super) use save::Save;
 use save::json;
+pub(super) use save::{Save, Written};
 pub(super) use upkeep::Aside;
 
 /// A transaction that is deciding: it reads, and notes what is to be saved. What it read
@@ -72,7 +72,7 @@ impl Inner {
         let changes = |save: &Save| match save {
             Save::Key { before, .. } => before.is_some(),
             Save::Application { before, .. } => before.is_some(),
-            Save::Account { .. } | Save::Webhook { .. } => false,
+            Save::Import { .. } | Save::Account { .. } | Save::Webhook { .. } => false,
         };
         notes.saves.is_empty() || notes.saves.iter().any(changes)
     }

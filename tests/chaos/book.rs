@@ -9,13 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portcullis::pb;
+use portcullis::pb::{self, create_key_request::Expiration};
 use tonic::Status;
 
 use crate::{
     caller::{self, reason},
     fleet::Fleet,
     history::{Call, Moment, Outcome, Process, Verdict, What, judge},
+    wish::LONGER,
 };
 
 /// How long a client waits for the answer of a mutation, and of a question.
@@ -94,13 +95,26 @@ impl Book {
         *self.errors.lock().expect("lock").entry(error).or_default() += 1;
     }
 
-    fn write(&self, id: &Arc<str>, sent: Moment, what: What) {
+    pub(crate) fn write(&self, id: &Arc<str>, sent: Moment, what: What) {
         let returned = Some(self.now());
-        self.calls.lock().expect("lock").push(Call { key: Arc::clone(id), sent, returned, what });
+        self.push(Call { key: Arc::clone(id), sent, returned, what });
     }
 
-    pub(crate) async fn create(&self, fleet: &Fleet, at: usize) -> Option<Known> {
-        let (request, sent) = (caller::create(&fleet.application, "key"), self.now());
+    fn push(&self, call: Call) {
+        self.calls.lock().expect("lock").push(call);
+    }
+
+    /// One that ends by itself after `ttl`, if there is one.
+    pub(crate) async fn create(
+        &self,
+        fleet: &Fleet,
+        at: usize,
+        application: &str,
+        ttl: Option<Duration>,
+    ) -> Option<Known> {
+        let ttl = ttl.map(|ttl| Expiration::Ttl(ttl.try_into().expect("short")));
+        let request = pb::CreateKeyRequest { expiration: ttl, ..caller::create(application, "key") };
+        let sent = self.now();
         let made = fleet.clients[at].signed::<pb::CreateKeyResponse>("KeyService/CreateKey", &request, MUTATION).await;
         let made = made.inspect_err(|status| self.failed("Create", status)).ok()?;
         let key = made.key.expect("key");
@@ -118,7 +132,8 @@ impl Book {
             fleet.clients[at].signed::<pb::RevokeKeyResponse>("KeyService/RevokeKey", &request, MUTATION).await;
         let outcome = match &answer {
             Ok(_) if wait == pb::RevokeWait::None => Outcome::Unknown,
-            Ok(_) => Outcome::Ok,
+            Ok(_) if wait == pb::RevokeWait::Replicas => Outcome::Ok,
+            Ok(_) => Outcome::Everywhere,
             Err(status) => outcome_of(status),
         };
         self.write(&known.id, sent, What::Revoke(outcome));
@@ -133,23 +148,49 @@ impl Book {
             pb::Verdict::Valid => Verdict::Valid,
             pb::Verdict::Revoked => Verdict::Revoked,
             pb::Verdict::NotFound => Verdict::NotFound,
+            pb::Verdict::Expired => Verdict::Expired,
             other => panic!("{other:?} of a key that has nothing but a secret"),
         };
-        let replica = u32::try_from(at).expect("few");
-        let process = if run == fleet.replicas[at].run() {
-            Process { replica, start: run }
+        let process = self.process(fleet, at, run);
+        self.write(&known.id, sent, What::Verify(process, verdict));
+        let kept = answer.cache_ttl.and_then(|ttl| Duration::try_from(ttl).ok()).filter(|ttl| !ttl.is_zero());
+        if let Some(kept) = kept {
+            // As a verifier does: from before it asked.
+            let until = sent + Moment::try_from(kept.as_nanos()).expect("a minute at most");
+            self.push(Call { key: Arc::clone(&known.id), sent, returned: Some(until), what: What::Keep(process) });
+        }
+        Some(verdict)
+    }
+
+    /// Who answered a call that was sent to this run of a replica.
+    pub(crate) fn process(&self, fleet: &Fleet, at: usize, run: u32) -> Process {
+        if run == fleet.replicas[at].run() {
+            Process { replica: u32::try_from(at).expect("few"), start: run }
         } else {
             // It was replaced meanwhile, and either may have answered.
-            Process { replica: replica + 1000, start: self.unsure.fetch_add(1, Ordering::SeqCst) }
-        };
-        self.write(&known.id, sent, What::Verify(process, verdict));
-        Some(verdict)
+            self.unsure(at)
+        }
+    }
+
+    /// Somebody at this replica, who is bound by nothing that was said before.
+    pub(crate) fn unsure(&self, at: usize) -> Process {
+        Process { replica: u32::try_from(at + 1000).expect("few"), start: self.unsure.fetch_add(1, Ordering::SeqCst) }
+    }
+
+    /// A watcher was told that a key has expired: it is written. Who answers inside a lease has read so
+    /// since.
+    pub(crate) fn ended(&self, key: &str) {
+        let sent = self.now();
+        let known = sent + Moment::try_from(LONGER.as_nanos()).expect("short");
+        self.push(Call { key: Arc::from(key), sent, returned: Some(known), what: What::End });
     }
 
     /// The keys whose revocation was answered by OK.
     pub(crate) fn revoked(&self) -> Vec<String> {
         let calls = self.calls.lock().expect("lock");
-        let done = calls.iter().filter(|call| call.what == What::Revoke(Outcome::Ok));
+        let known: BTreeSet<_> = self.keys().into_iter().map(|known| known.id).collect();
+        let is_done = |call: &&Call| matches!(call.what, What::Revoke(Outcome::Ok | Outcome::Everywhere));
+        let done = calls.iter().filter(is_done).filter(|call| known.contains(&call.key));
         done.map(|call| call.key.to_string()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
@@ -165,7 +206,7 @@ impl Book {
 }
 
 /// What each refusal says of what was done: the words of `error_reason.proto`.
-fn outcome_of(status: &Status) -> Outcome {
+pub(crate) fn outcome_of(status: &Status) -> Outcome {
     match reason(status).as_str() {
         "STORE_UNAVAILABLE" | "FRESHNESS_UNPROVEN" | "SHUTTING_DOWN" | "OVERLOADED" => Outcome::Refused,
         _ => Outcome::Unknown,

@@ -1,22 +1,41 @@
 //! Calls one replica, as a client that knows nothing of the others.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
+use hyper_util::rt::TokioIo;
 use portcullis::{
-    client::{Credentials, Headers, MAX_LIFETIME, Raw, sign_request_now, sign_token_now},
+    client::{Credentials, Headers, MAX_LIFETIME, Raw, sign_request, sign_token},
     pb,
 };
 use prost::Message;
 use secrecy::{ExposeSecret as _, SecretString};
-use tonic::{Request, Status, Streaming, client::Grpc, codegen::http::uri::PathAndQuery, transport::Channel};
+use tonic::{
+    Request, Status, Streaming,
+    client::Grpc,
+    codegen::http::uri::PathAndQuery,
+    transport::{Channel, Uri},
+};
 use tonic_types::StatusExt as _;
 
-/// Who calls: an admin, and a token that is dear to sign.
+use crate::program::Replica;
+
+/// Who calls: an account, and a token that is dear to sign.
 #[derive(Debug)]
 pub(crate) struct Caller {
     credentials: Credentials,
-    token: SecretString,
+    /// How far its time of day is ahead of the machine's, in seconds.
+    ahead: AtomicI64,
+    /// And how far it was when it was signed.
+    token: Mutex<Option<(i64, SecretString)>>,
 }
 
 /// A way to one replica.
@@ -28,24 +47,74 @@ pub(crate) struct Client {
 
 impl Caller {
     pub(crate) fn read(path: &Path) -> Arc<Self> {
-        let credentials = Credentials::read(path).expect("credentials");
-        let token = sign_token_now(&credentials, &credentials.account().audience, MAX_LIFETIME).expect("a token");
-        Arc::new(Self { credentials, token })
+        Self::of(Credentials::read(path).expect("credentials"))
     }
 
-    pub(crate) fn client(self: &Arc<Self>, port: u16) -> Client {
-        let channel = Channel::from_shared(format!("http://127.0.0.1:{port}")).expect("an address");
-        let channel = channel.connect_timeout(Duration::from_secs(1)).connect_lazy();
+    pub(crate) fn of(credentials: Credentials) -> Arc<Self> {
+        Arc::new(Self { credentials, ahead: AtomicI64::new(0), token: Mutex::default() })
+    }
+
+    /// Its time of day is stepped, too: what it signs is dated by it.
+    pub(crate) fn step_to(&self, ahead: i64) {
+        self.ahead.store(ahead, Ordering::SeqCst);
+    }
+
+    fn now(&self) -> i64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+        i64::try_from(since.as_secs()).expect("a time") + self.ahead.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn client(self: &Arc<Self>, replica: &Replica) -> Client {
+        let port = replica.port;
+        let endpoint = Channel::from_shared(format!("http://127.0.0.1:{port}")).expect("an address");
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(1));
+        let channel = match &replica.link {
+            None => endpoint.connect_lazy(),
+            Some(link) => {
+                let spoke = Arc::clone(&link.spoke);
+                endpoint.connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
+                    let spoke = Arc::clone(&spoke);
+                    async move {
+                        let way = tokio::task::spawn_blocking(move || spoke.connect(port)).await?;
+                        io::Result::Ok(TokioIo::new(tokio::net::TcpStream::from_std(way?)?))
+                    }
+                }))
+            }
+        };
         Client { caller: Arc::clone(self), channel }
     }
 
     /// The headers of a call that may be sent once.
     pub(crate) fn sign(&self, method: &str, message: &[u8]) -> Headers {
-        sign_request_now(&self.credentials, path(method).as_str(), message).expect("a signature")
+        let nonce = format!("{:032x}", rand::random::<u128>());
+        sign_request(&self.credentials, path(method).as_str(), message, self.now(), &nonce).expect("a signature")
+    }
+
+    /// Good also where a server's time of day is some minutes behind.
+    fn token(&self) -> SecretString {
+        let (ahead, mut token) = (self.ahead.load(Ordering::SeqCst), self.token.lock().expect("lock"));
+        if let Some((of, token)) = &*token
+            && *of == ahead
+        {
+            return token.clone();
+        }
+        let made =
+            sign_token(&self.credentials, &self.credentials.account().audience, MAX_LIFETIME, self.now() - EARLY);
+        let made = made.expect("a token");
+        *token = Some((ahead, made.clone()));
+        made
     }
 }
 
+/// How many seconds before now a token is dated.
+const EARLY: i64 = 600;
+
 impl Client {
+    /// The same way, for somebody else.
+    pub(crate) fn by(&self, caller: &Arc<Caller>) -> Self {
+        Self { caller: Arc::clone(caller), channel: self.channel.clone() }
+    }
+
     /// Signs and calls.
     pub(crate) async fn signed<A: Message + Default>(
         &self,
@@ -87,7 +156,7 @@ impl Client {
 
     fn with_token(&self, request: &impl Message) -> Request<Bytes> {
         let mut request = Request::new(Bytes::from(request.encode_to_vec()));
-        let value = format!("Bearer {}", self.caller.token.expose_secret()).parse().expect("a header");
+        let value = format!("Bearer {}", self.caller.token().expose_secret()).parse().expect("a header");
         request.metadata_mut().insert("authorization", value);
         request
     }

@@ -7,14 +7,31 @@ use tokio::task::JoinSet;
 
 use crate::{book::Book, dice::Dice, fleet::Fleet};
 
-/// Of each replica: four that make and revoke, since most of their time they wait, and two that ask.
-pub(crate) fn begin(fleet: &Arc<Fleet>, book: &Arc<Book>, seed: u64, tasks: &mut JoinSet<()>) {
+/// Whose keys are made: of one application nothing is kept, of the other one verifiers keep answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Applications {
+    pub(crate) plain: String,
+    pub(crate) kept: String,
+}
+
+/// Who make and revoke, of each replica: most of their time they wait.
+const AUTHORS: u64 = 12;
+
+/// Of each replica: those, and two that ask.
+pub(crate) fn begin(
+    fleet: &Arc<Fleet>,
+    book: &Arc<Book>,
+    applications: &Applications,
+    seed: u64,
+    tasks: &mut JoinSet<()>,
+) {
     for at in 0..fleet.replicas.len() {
-        let part = 100 + 10 * at as u64;
-        for n in 0..4 {
-            tasks.spawn(author(Arc::clone(fleet), Arc::clone(book), Dice::new(seed, part + n), at));
+        let part = 1000 + 100 * at as u64;
+        for n in 0..AUTHORS {
+            let dice = Dice::new(seed, part + n);
+            tasks.spawn(author(Arc::clone(fleet), Arc::clone(book), applications.clone(), dice, at));
         }
-        for n in 4..6 {
+        for n in AUTHORS..AUTHORS + 2 {
             tasks.spawn(asker(Arc::clone(fleet), Arc::clone(book), Dice::new(seed, part + n), at));
         }
     }
@@ -22,15 +39,18 @@ pub(crate) fn begin(fleet: &Arc<Fleet>, book: &Arc<Book>, seed: u64, tasks: &mut
 }
 
 /// Makes keys, asks everybody about them, revokes most, and asks everybody again at once.
-async fn author(fleet: Arc<Fleet>, book: Arc<Book>, mut dice: Dice, home: usize) {
+async fn author(fleet: Arc<Fleet>, book: Arc<Book>, of: Applications, mut dice: Dice, home: usize) {
     let all = fleet.replicas.len();
     while !book.is_calm() {
-        let Some(known) = book.create(&fleet, home).await else {
+        let application = if dice.below(4) == 0 { &of.kept } else { &of.plain };
+        let ttl = (dice.below(12) == 0).then(|| dice.millis(1500, 20_000));
+        let Some(known) = book.create(&fleet, home, application, ttl).await else {
             tokio::time::sleep(dice.millis(20, 200)).await;
             continue;
         };
         ask_all(&fleet, &book, &known).await;
-        if dice.below(5) == 0 {
+        // Some stay, and some end by themselves.
+        if ttl.is_some() || dice.below(10) == 0 {
             continue;
         }
         let wait = dice.one_of(&[pb::RevokeWait::Unspecified, pb::RevokeWait::Replicas, pb::RevokeWait::None]);

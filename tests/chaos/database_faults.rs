@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::block_in_place;
 
 use crate::{
+    clock_faults,
     dice::Dice,
     fleet::Fleet,
     postgres::{Backend, Sync},
@@ -58,10 +59,11 @@ pub(crate) async fn run(fleet: &Arc<Fleet>, length: Length, mut dice: Dice) {
     while !length.is_over() {
         let fault = dice.one_of(&FAULTS);
         let hold = length.hold(&mut dice);
+        fleet.counted("database", fault);
         println!("{:7.2} s  database: {fault:?}, {hold:?}", length.elapsed().as_secs_f64());
         happen(fleet, fault, hold, &mut dice).await;
         // Long enough that there is something to lose.
-        tokio::time::sleep(dice.millis(500, 4000)).await;
+        tokio::time::sleep(dice.millis(1000, 6000)).await;
     }
 }
 
@@ -102,6 +104,12 @@ async fn happen(fleet: &Arc<Fleet>, fault: Fault, hold: Duration, dice: &mut Dic
         }
         Fault::Failover | Fault::SplitBrain => {
             let stays = matches!(fault, Fault::SplitBrain).then(|| dice.below(fleet.replicas.len()));
+            if dice.below(2) == 0 {
+                // The machine that takes over has another time of day.
+                let ahead = clock_faults::near(dice);
+                println!("           whose time of day is {ahead} s ahead");
+                standby.step_to(ahead);
+            }
             fail_over(fleet, stays, hold).await;
         }
     }

@@ -1,9 +1,11 @@
 //! A deployment: three replicas over a database with a synchronous standby.
 
 use std::{
+    collections::BTreeMap,
+    fmt::Debug,
     path::PathBuf,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, OnceLock},
+    time::{Duration, Instant, SystemTime},
 };
 
 use portcullis::pb;
@@ -12,7 +14,8 @@ use tonic::Status;
 use crate::{
     caller::{self, Caller, Client},
     postgres::{Cluster, Node, Options, Sync},
-    program::{Replica, portcullis},
+    program::{Replica, Settings, portcullis},
+    space::Link,
     wish::Wish,
 };
 
@@ -25,6 +28,8 @@ pub(crate) struct Fleet {
     pub(crate) caller: Arc<Caller>,
     pub(crate) application: String,
     nodes: Mutex<Nodes>,
+    stepped_since: OnceLock<Duration>,
+    faults: Mutex<BTreeMap<String, usize>>,
     /// These two go last: all others use them.
     _folder: tempfile::TempDir,
     _cluster: Cluster,
@@ -64,24 +69,37 @@ impl Fleet {
         let logs = kept_logs().unwrap_or_else(|| folder.path().to_owned());
         let mut replicas = Vec::new();
         for number in 0..wish.replicas {
-            let replica = Replica::new(number, &primary, DATABASE, &wish.settings, &logs).await;
-            replicas.push(Arc::new(replica));
+            let lease = wish.leases[number % wish.leases.len()];
+            let settings = Settings { lease, more: wish.more.clone(), database: DATABASE.to_owned() };
+            let link = if wish.link && number + 1 == wish.replicas { Link::try_new() } else { None };
+            replicas.push(Arc::new(Replica::new(number, &primary, settings, link, &logs).await));
         }
         replicas.iter().for_each(|replica| replica.start());
         let caller = Caller::read(&credentials);
-        let clients = replicas.iter().map(|replica| caller.client(replica.port)).collect();
+        let clients = replicas.iter().map(|replica| caller.client(replica)).collect();
         let nodes = Mutex::new(Nodes { primary, standby, made: 1 });
         let application = String::new();
-        let mut fleet = Self { replicas, clients, caller, application, nodes, _folder: folder, _cluster: cluster };
-        fleet.application = fleet.make_application().await;
+        let mut fleet = Self {
+            replicas,
+            clients,
+            caller,
+            application,
+            nodes,
+            stepped_since: OnceLock::new(),
+            faults: Mutex::default(),
+            _folder: folder,
+            _cluster: cluster,
+        };
+        fleet.application = fleet.make_application(Duration::ZERO).await;
         for number in 0..wish.replicas {
             fleet.answers(number).await;
         }
         fleet
     }
 
-    async fn make_application(&self) -> String {
-        let application = Some(pb::Application { name: "demo".to_owned(), ..Default::default() });
+    pub(crate) async fn make_application(&self, kept: Duration) -> String {
+        let max_cache_ttl = kept.try_into().ok();
+        let application = Some(pb::Application { name: "demo".to_owned(), max_cache_ttl, ..Default::default() });
         let request = pb::CreateApplicationRequest { application, ..Default::default() };
         let mut last = None;
         for _ in 0..300 {
@@ -107,6 +125,42 @@ impl Fleet {
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
+    }
+
+    /// Steps the database's time of day.
+    pub(crate) fn step_primary_to(&self, ahead: i64) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+        self.stepped_since.get_or_init(|| now);
+        self.primary().step_to(ahead);
+    }
+
+    /// The machine's time of day when the database's first was another.
+    pub(crate) fn stepped_since(&self) -> Option<Duration> {
+        self.stepped_since.get().copied()
+    }
+
+    /// Notes a fault that happens, by its kind.
+    pub(crate) fn counted(&self, to: &str, fault: impl Debug) {
+        *self.faults.lock().expect("lock").entry(format!("{to}: {fault:?}")).or_default() += 1;
+    }
+
+    /// How often which fault happened.
+    pub(crate) fn faults(&self) -> String {
+        let faults = self.faults.lock().expect("lock");
+        let each: Vec<_> = faults.iter().map(|(fault, times)| format!("{fault} {times}")).collect();
+        format!("{} faults: {}", faults.values().sum::<usize>(), each.join(", "))
+    }
+
+    /// From here on the time of day of all replicas is so many seconds ahead of the machine's.
+    pub(crate) fn step_replicas_to(&self, ahead: i64) {
+        self.replicas.iter().for_each(|replica| replica.time_of_day.step_to(ahead));
+    }
+
+    /// Steps the database's time of day, and waits until every replica has heard of it.
+    pub(crate) async fn step_database_to(&self, ahead: i64) {
+        self.step_primary_to(ahead);
+        // A sync begins every second, and one that had begun may still be on its way.
+        tokio::time::sleep(2 * SYNC).await;
     }
 
     pub(crate) async fn create(&self, at: usize, name: &str) -> Result<pb::CreateKeyResponse, Status> {
@@ -230,7 +284,7 @@ impl Fleet {
     }
 
     pub(crate) fn heal(&self) {
-        self.replicas.iter().for_each(|replica| replica.proxy.heal());
+        self.replicas.iter().for_each(|replica| replica.heal());
     }
 }
 
@@ -241,7 +295,7 @@ fn kept_logs() -> Option<PathBuf> {
 
 /// As a client does with what says that it was not done: a connection to a database that is gone
 /// is found out when it is used.
-async fn again<T>(call: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
+pub(crate) async fn again<T>(call: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
     for _ in 0..20 {
         match call().await {
             Err(status) if caller::reason(&status) == "STORE_UNAVAILABLE" => {
@@ -252,6 +306,9 @@ async fn again<T>(call: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status
     }
     call().await
 }
+
+/// How often a replica syncs.
+const SYNC: Duration = Duration::from_secs(1);
 
 /// How long a call may take that nothing disturbs: a debug build on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -12,6 +12,8 @@ mod away;
 mod book;
 mod caller;
 mod clients;
+mod clock_faults;
+mod clocks;
 mod cluster;
 mod database_faults;
 mod dice;
@@ -19,6 +21,8 @@ mod failover;
 mod fleet;
 #[path = "../support/history.rs"]
 mod history;
+mod kept;
+mod links;
 mod lost_commits;
 mod nonces;
 #[allow(dead_code, unused_imports, reason = "shared with tests/it, and each needs a part")]
@@ -30,6 +34,8 @@ mod proxy;
 mod random;
 mod replica_faults;
 mod schedule;
+mod space;
 mod spenders;
+mod staff;
 mod watchers;
 mod wish;

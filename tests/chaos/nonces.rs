@@ -1,13 +1,17 @@
 //! A signed call is good once, whichever replicas it is sent to.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
-use portcullis::pb;
+use portcullis::{client::Headers, pb};
 use prost::Message as _;
 use tokio::task::JoinSet;
+use tonic::Status;
 
 use crate::{
     book::Book,
@@ -23,6 +27,17 @@ const WITHIN: Duration = Duration::from_secs(8);
 #[derive(Debug, Default)]
 pub(crate) struct Replays {
     taken: Mutex<Vec<(String, usize)>>,
+    /// Calls that were taken once, and are sent again much later.
+    old: Mutex<Vec<Signed>>,
+    again: AtomicUsize,
+}
+
+/// What was sent.
+#[derive(Debug, Clone)]
+struct Signed {
+    name: String,
+    message: Vec<u8>,
+    headers: Headers,
 }
 
 impl Replays {
@@ -33,9 +48,29 @@ impl Replays {
                 return;
             }
             let name = format!("nonce-{number}");
-            let taken = replay(&fleet, &name, &mut dice).await;
+            let (signed, taken) = send_to_several(&fleet, &name, &mut dice).await;
             self.taken.lock().expect("lock").push((name, taken));
+            if taken > 0 {
+                self.old.lock().expect("lock").push(signed);
+            }
+            self.send_old(&fleet, &mut dice).await;
             tokio::time::sleep(dice.millis(100, 400)).await;
+        }
+    }
+
+    /// To a replica that may be new, by a clock that may have been stepped.
+    async fn send_old(&self, fleet: &Fleet, dice: &mut Dice) {
+        let Some(old) = ({
+            let old = self.old.lock().expect("lock");
+            dice.below(old.len() + 1).checked_sub(1).map(|n| old[n].clone())
+        }) else {
+            return;
+        };
+        let client = &fleet.clients[dice.below(fleet.replicas.len())];
+        let answer = client.send::<pb::CreateKeyResponse>(METHOD, old.message, &old.headers, WITHIN).await;
+        self.again.fetch_add(1, Ordering::SeqCst);
+        if is_taken(&answer) {
+            self.taken.lock().expect("lock").push((old.name, 2));
         }
     }
 
@@ -47,12 +82,18 @@ impl Replays {
         let made = "SELECT name, count(*) FROM api_key WHERE name LIKE 'nonce-%' GROUP BY name HAVING count(*) > 1";
         let made = fleet.psql(made);
         let once = taken.iter().filter(|(_, times)| *times == 1).count();
-        println!("{} calls sent to several replicas: {once} taken once", taken.len());
+        let again = self.again.load(Ordering::SeqCst);
+        println!("{} calls sent to several replicas: {once} taken once; {again} of them sent again later", taken.len());
         twice.chain(made.lines().map(|line| format!("there twice: {line}"))).collect()
     }
 }
 
+/// How often a call is taken that is sent to several.
 pub(crate) async fn replay(fleet: &Fleet, name: &str, dice: &mut Dice) -> usize {
+    send_to_several(fleet, name, dice).await.1
+}
+
+async fn send_to_several(fleet: &Fleet, name: &str, dice: &mut Dice) -> (Signed, usize) {
     let message = caller::create(&fleet.application, name).encode_to_vec();
     let headers = fleet.caller.sign(METHOD, &message);
     let all = fleet.replicas.len();
@@ -66,9 +107,13 @@ pub(crate) async fn replay(fleet: &Fleet, name: &str, dice: &mut Dice) -> usize 
     for client in &fleet.clients {
         answers.push(client.send(METHOD, message.clone(), &headers, WITHIN).await);
     }
-    let is_taken = |answer: &Result<_, tonic::Status>| match answer {
+    let taken = answers.iter().filter(|answer| is_taken(answer)).count();
+    (Signed { name: name.to_owned(), message, headers }, taken)
+}
+
+fn is_taken(answer: &Result<pb::CreateKeyResponse, Status>) -> bool {
+    match answer {
         Ok(_) => true,
         Err(status) => reason(status) == "COMMITTED_NOT_CONFIRMED",
-    };
-    answers.iter().filter(|answer| is_taken(answer)).count()
+    }
 }

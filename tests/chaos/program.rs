@@ -12,16 +12,21 @@ use std::{
     time::Duration,
 };
 
+use tokio::net::TcpListener;
+
 use crate::{
-    postgres::{Node, Paused, free_port, signal},
+    postgres::{Node, Paused, TimeOfDay, free_port, signal},
     proxy::Proxy,
+    space::Link,
 };
 
-/// How the replicas of a test are started.
+/// How a replica of a test is started.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) lease: Duration,
     pub(crate) more: Vec<String>,
+    /// Its database, by name.
+    pub(crate) database: String,
 }
 
 /// One replica: its place, which outlives its processes.
@@ -30,8 +35,11 @@ pub(crate) struct Replica {
     pub(crate) number: usize,
     pub(crate) port: u16,
     pub(crate) proxy: Proxy,
+    /// Where it is in a network of its own.
+    pub(crate) link: Option<Link>,
+    pub(crate) time_of_day: TimeOfDay,
     settings: Settings,
-    database: String,
+    url: String,
     log: PathBuf,
     process: Mutex<Option<Child>>,
     /// Counts its processes: an answer of one says nothing about the next.
@@ -56,13 +64,22 @@ pub(crate) fn portcullis(arguments: &[&str]) -> Command {
 }
 
 impl Replica {
-    pub(crate) async fn new(number: usize, node: &Node, database: &str, settings: &Settings, logs: &Path) -> Self {
+    pub(crate) async fn new(number: usize, node: &Node, settings: Settings, link: Option<Link>, logs: &Path) -> Self {
+        let (proxy, host) = match &link {
+            None => (Proxy::to(node.port).await, "127.0.0.1".to_owned()),
+            Some(link) => {
+                let (listener, address) = link.listen().expect("a port");
+                (Proxy::at(TcpListener::from_std(listener).expect("a listener"), node.port), address.ip().to_string())
+            }
+        };
         Self {
             number,
             port: free_port(),
-            proxy: Proxy::to(node.port).await,
-            settings: settings.clone(),
-            database: database.to_owned(),
+            url: Node::url_at(&host, proxy.port, &settings.database),
+            proxy,
+            link,
+            time_of_day: TimeOfDay::at(&logs.join(format!("replica-{number}.time"))),
+            settings,
             log: logs.join(format!("replica-{number}.log")),
             process: Mutex::default(),
             runs: AtomicU32::new(0),
@@ -71,13 +88,17 @@ impl Replica {
     }
 
     pub(crate) fn start(&self) {
-        let url = Node::url_by(self.proxy.port, &self.database);
         let lease = humantime::format_duration(self.settings.lease).to_string();
         let listen = format!("127.0.0.1:{}", self.port);
-        let fixed = ["serve", "--database-url", &url, "--listen", &listen, "--lease", &lease];
+        let fixed = ["serve", "--database-url", &self.url, "--listen", &listen, "--lease", &lease];
         let log = File::options().create(true).append(true).open(&self.log).expect("a log");
         let mut command = portcullis(&fixed);
         command.args(["--signed-calls-per-second", "100000", "--drain", "1s"]).args(&self.settings.more);
+        self.time_of_day.of(&mut command);
+        if let Some(link) = &self.link {
+            command = link.spoke.command(&command);
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+        }
         let mut process = self.process.lock().expect("lock");
         self.runs.fetch_add(1, Ordering::SeqCst);
         *process = Some(command.stderr(log).spawn().expect("it starts"));
@@ -111,6 +132,14 @@ impl Replica {
     /// It stands still until this is dropped.
     pub(crate) fn pause(&self) -> Paused {
         Paused::these(self.process.lock().expect("lock").iter().map(Child::id).collect())
+    }
+
+    /// All that was done to its way to the database is undone.
+    pub(crate) fn heal(&self) {
+        self.proxy.heal();
+        if let Some(link) = &self.link {
+            link.heal();
+        }
     }
 
     pub(crate) fn run(&self) -> u32 {

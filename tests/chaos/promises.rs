@@ -10,11 +10,12 @@ use crate::{
     dice::Dice,
     fleet::Fleet,
     nonces::replay,
+    staff::{Employee, KINDS},
     wish::{LEASE, WAIT, Wish},
 };
 
 /// What two replicas say of a key may be VALID no more.
-async fn never_valid(fleet: &Fleet, at: usize, secret: &str) {
+pub(crate) async fn never_valid(fleet: &Fleet, at: usize, secret: &str) {
     let verdict = fleet.verdict(at, secret).await;
     assert!(!matches!(verdict, Ok(pb::Verdict::Valid)), "VALID at replica {at} after the revocation had returned");
 }
@@ -134,4 +135,27 @@ async fn who_comes_back_first_takes_nobody_for_dead() {
     fleet.answers(1).await;
     fleet.answers(2).await;
     assert_eq!(block_in_place(|| fleet.members()), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_lets_in_who_was_dismissed_however_they_prove_who_they_were() {
+    let fleet = Fleet::start(&Wish::pair()).await;
+    for disable in [false, true] {
+        let employee = Employee::hire(&fleet, 0).await.expect("hire");
+        for kind in KINDS {
+            assert!(employee.passes(&fleet, 1, kind).await.expect("an answer"), "{kind:?}");
+        }
+        // It can hear of nothing; but it answers, for as long as its lease lasts.
+        fleet.replicas[1].proxy.hold();
+        employee.dismiss(&fleet, 0, disable).await.expect("dismiss");
+        for kind in KINDS {
+            assert!(!matches!(employee.passes(&fleet, 1, kind).await, Ok(true)), "{kind:?} passes, disable: {disable}");
+            assert!(!employee.passes(&fleet, 0, kind).await.expect("an answer"), "{kind:?}");
+        }
+        fleet.heal();
+        fleet.answers(1).await;
+        for kind in KINDS {
+            assert!(!employee.passes(&fleet, 1, kind).await.expect("an answer"), "{kind:?}");
+        }
+    }
 }

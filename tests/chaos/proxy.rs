@@ -47,6 +47,11 @@ pub(crate) struct Proxy {
 impl Proxy {
     pub(crate) async fn to(target: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        Self::at(listener, target)
+    }
+
+    /// At a place that a test has chosen, in whatever network.
+    pub(crate) fn at(listener: TcpListener, target: u16) -> Self {
         let port = listener.local_addr().expect("address").port();
         let way = Way { up: Flow::Pass, down: Flow::Pass, target, open: true, generation: 0 };
         let (sender, receiver) = watch::channel(way);

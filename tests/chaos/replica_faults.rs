@@ -1,10 +1,13 @@
 //! What goes wrong with replicas, and with their ways to the database.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::task::block_in_place;
 
-use crate::{dice::Dice, fleet::Fleet, proxy::Flow, schedule::Length};
+use crate::{dice::Dice, fleet::Fleet, program::Replica, proxy::Flow, schedule::Length, space::Lost};
 
 #[derive(Debug, Clone, Copy)]
 enum Fault {
@@ -23,6 +26,11 @@ enum Fault {
     CloseUp,
     CloseDown,
     Delay,
+    /// Packets are lost, of the replica that has a network of its own; or the cable is pulled; or
+    /// many of them are lost, and some arrive.
+    Lose,
+    Unplug,
+    Flap,
     /// No replica reaches the database.
     HoldAll,
     CutAll,
@@ -30,7 +38,7 @@ enum Fault {
     Away,
 }
 
-const FAULTS: [Fault; 20] = [
+const FAULTS: [Fault; 23] = [
     Fault::Pause,
     Fault::Pause,
     Fault::Pause,
@@ -48,6 +56,9 @@ const FAULTS: [Fault; 20] = [
     Fault::CloseUp,
     Fault::CloseDown,
     Fault::Delay,
+    Fault::Lose,
+    Fault::Unplug,
+    Fault::Flap,
     Fault::HoldAll,
     Fault::CutAll,
     Fault::Away,
@@ -63,10 +74,19 @@ pub(crate) async fn run(fleet: &Arc<Fleet>, length: Length, mut dice: Dice) {
         if matches!(fault, Fault::Away) && std::mem::replace(&mut away, true) {
             continue;
         }
+        let wired = fleet.replicas.iter().position(|replica| replica.link.is_some());
+        let at = match fault {
+            Fault::Lose | Fault::Unplug | Fault::Flap => match wired {
+                Some(wired) => wired,
+                None => continue,
+            },
+            _ => at,
+        };
+        fleet.counted("replica", fault);
         println!("{:7.2} s  replica {at}: {fault:?}, {hold:?}", length.elapsed().as_secs_f64());
         happen(fleet, fault, at, hold, length, &mut dice).await;
-        fleet.heal();
-        tokio::time::sleep(dice.millis(100, 2500)).await;
+        block_in_place(|| fleet.heal());
+        tokio::time::sleep(dice.millis(300, 4000)).await;
     }
 }
 
@@ -109,6 +129,7 @@ async fn happen(fleet: &Fleet, fault: Fault, at: usize, hold: Duration, length: 
                 replica.proxy.cut();
             }
         }
+        Fault::Lose | Fault::Unplug | Fault::Flap => network(replica, fault, hold, dice).await,
         Fault::Delay => {
             let by = dice.millis(20, 500);
             replica.proxy.flow(Flow::Delay(by), Flow::Delay(by / 2));
@@ -131,4 +152,25 @@ async fn happen(fleet: &Fleet, fault: Fault, at: usize, hold: Duration, length: 
             }
         }
     }
+}
+
+/// What happens to a real network. It is healed by who called.
+async fn network(replica: &Replica, fault: Fault, hold: Duration, dice: &mut Dice) {
+    let Some(link) = &replica.link else { return };
+    let lost = dice.one_of(&[Lost::Up, Lost::Down, Lost::Both]);
+    match fault {
+        Fault::Unplug => block_in_place(|| link.pull()),
+        Fault::Flap => {
+            let begun = Instant::now();
+            while begun.elapsed() < hold {
+                block_in_place(|| link.lose(lost));
+                tokio::time::sleep(dice.millis(20, 400)).await;
+                block_in_place(|| link.heal());
+                tokio::time::sleep(dice.millis(5, 100)).await;
+            }
+            return;
+        }
+        _ => block_in_place(|| link.lose(lost)),
+    }
+    tokio::time::sleep(hold).await;
 }

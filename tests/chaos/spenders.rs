@@ -13,16 +13,25 @@ use crate::{
     book::Book,
     caller,
     dice::Dice,
-    fleet::{Fleet, PATIENCE},
+    fleet::{Fleet, PATIENCE, again},
 };
 
 const LIMIT: i64 = 40;
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// VALID calls of one key, by the time of day: it is the database's, too, on one machine.
+/// VALID calls of one key.
 #[derive(Debug, Default)]
 pub(crate) struct Spent {
-    calls: Mutex<Vec<(Duration, Duration)>>,
+    calls: Mutex<Vec<Call>>,
+}
+
+/// By the machine's time of day, which is the database's, too, until that is stepped.
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    sent: Duration,
+    answered: Duration,
+    /// When the window ends, as the answer says by the database's time.
+    window: i64,
 }
 
 impl Spent {
@@ -37,8 +46,8 @@ impl Spent {
         let limit = pb::RateLimit { name: "all".to_owned(), limit: LIMIT, window: WINDOW.try_into().ok() };
         let request =
             pb::CreateKeyRequest { rate_limits: vec![limit], ..caller::create(&fleet.application, "limited") };
-        let made: pb::CreateKeyResponse =
-            fleet.clients[0].signed("KeyService/CreateKey", &request, PATIENCE).await.expect("create");
+        let create = async || fleet.clients[0].signed("KeyService/CreateKey", &request, PATIENCE).await;
+        let made: pb::CreateKeyResponse = again(create).await.expect("create");
         for at in 0..fleet.replicas.len() {
             let dice = Dice::new(seed, 200 + at as u64);
             tasks.spawn(Arc::clone(self).spend(Arc::clone(fleet), Arc::clone(book), dice, at, made.secret.clone()));
@@ -53,7 +62,9 @@ impl Spent {
                 fleet.clients[at].by_token("KeyService/VerifyKey", &request, Duration::from_secs(3)).await;
             match answer {
                 Ok(answer) if answer.verdict() == pb::Verdict::Valid => {
-                    self.calls.lock().expect("lock").push((sent, time_of_day()));
+                    let window = answer.rate_limits.first().and_then(|limit| limit.reset_time).expect("a window");
+                    let call = Call { sent, answered: time_of_day(), window: window.seconds };
+                    self.calls.lock().expect("lock").push(call);
                 }
                 Ok(_) => tokio::time::sleep(dice.millis(5, 30)).await,
                 Err(status) => {
@@ -64,25 +75,34 @@ impl Spent {
         }
     }
 
-    /// Windows in which more was spent than there is. A call that began in one window and was
-    /// answered in the next may have been spent in either, so it counts in none.
-    pub(crate) fn judge(&self) -> Vec<String> {
+    /// Windows in which more was spent than there is: those that the answers name, and, until the
+    /// database's time of day was stepped, those of the machine's. A call that began in one window and
+    /// was answered in the next may have been spent in either, so it counts in none of the latter.
+    pub(crate) fn judge(&self, stepped_since: Option<Duration>) -> Vec<String> {
         let calls = self.calls.lock().expect("lock");
-        let windows = over(&calls, WINDOW);
-        let most = windows.values().max().copied().unwrap_or_default();
-        println!("{} VALID of a limit of {LIMIT}, in {} windows, at most {most} in one", calls.len(), windows.len());
+        let mut named: BTreeMap<i64, usize> = BTreeMap::new();
+        for call in calls.iter() {
+            *named.entry(call.window).or_default() += 1;
+        }
+        let before: Vec<_> =
+            calls.iter().copied().filter(|call| stepped_since.is_none_or(|since| call.answered < since)).collect();
+        let windows = over(&before, WINDOW);
+        let most = windows.values().chain(named.values()).max().copied().unwrap_or_default();
+        println!("{} VALID of a limit of {LIMIT}, in {} windows, at most {most} in one", calls.len(), named.len());
         let limit = usize::try_from(LIMIT).expect("small");
-        windows.iter().filter(|(_, spent)| **spent > limit).map(|(at, spent)| format!("window {at}: {spent}")).collect()
+        let named = named.iter().map(|(at, spent)| (format!("window to {at}"), *spent));
+        let windows = windows.iter().map(|(at, spent)| (format!("window {at}"), *spent));
+        let all = named.chain(windows).filter(|(_, spent)| *spent > limit);
+        all.map(|(window, spent)| format!("{window}: {spent} of {limit}")).collect()
     }
 }
 
 /// How many calls lie within each window, which are aligned to the Unix epoch.
-fn over(calls: &[(Duration, Duration)], window: Duration) -> BTreeMap<u128, usize> {
+fn over(calls: &[Call], window: Duration) -> BTreeMap<u128, usize> {
     let number = |at: Duration| at.as_nanos() / window.as_nanos();
     let mut windows = BTreeMap::new();
-    for (sent, answered) in calls.iter().filter(|(sent, answered)| number(*sent) == number(*answered)) {
-        debug_assert!(sent <= answered);
-        *windows.entry(number(*sent)).or_default() += 1;
+    for call in calls.iter().filter(|call| number(call.sent) == number(call.answered)) {
+        *windows.entry(number(call.sent)).or_default() += 1;
     }
     windows
 }
@@ -97,8 +117,25 @@ mod tests {
 
     #[test]
     fn a_call_counts_in_the_window_that_holds_it() {
+        assert_eq!(over(&[(3999, 4000), (4000, 4001), (5000, 5999), (5999, 6000)].map(call), WINDOW), [(2, 2)].into());
+    }
+
+    fn call((sent, answered): (u64, u64)) -> Call {
         let at = Duration::from_millis;
-        let calls = [(at(3999), at(4000)), (at(4000), at(4001)), (at(5000), at(5999)), (at(5999), at(6000))];
-        assert_eq!(over(&calls, WINDOW), BTreeMap::from([(2, 2)]));
+        Call { sent: at(sent), answered: at(answered), window: 6 }
+    }
+
+    #[test]
+    fn more_than_there_is_in_a_window_is_found_by_its_name_and_by_the_machines_time() {
+        let limit = u64::try_from(LIMIT).expect("small");
+        let spent = |calls: Vec<Call>| Spent { calls: Mutex::new(calls) };
+        let within: Vec<_> = (0..limit).map(|n| call((4000 + n, 4001 + n))).collect();
+        let one_more = |window| Call { window, ..call((4500, 4501)) };
+        assert_eq!(spent(within.clone()).judge(None), [""; 0]);
+        let with = |call: Call| spent(within.iter().copied().chain([call]).collect());
+        assert_eq!(with(one_more(6)).judge(None).len(), 2, "by both");
+        assert_eq!(with(one_more(8)).judge(None).len(), 1, "that it names another does not help");
+        assert_eq!(with(one_more(6)).judge(Some(Duration::ZERO)).len(), 1, "by its name, where clocks are stepped");
+        assert_eq!(with(one_more(8)).judge(Some(Duration::ZERO)), [""; 0]);
     }
 }

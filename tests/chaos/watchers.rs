@@ -1,7 +1,7 @@
 //! Watchers that go from replica to replica with their tokens.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -24,6 +24,8 @@ struct Inner {
     items: Vec<(i64, String)>,
     /// The last bookmark or item.
     at: i64,
+    /// Whether all of that revision was told: a bookmark says so.
+    is_whole: bool,
     token: String,
     moves: usize,
     wrong: Vec<String>,
@@ -31,11 +33,11 @@ struct Inner {
 
 impl Told {
     /// Opens the first stream before anything is revoked.
-    pub(crate) async fn begin(fleet: &Fleet, at: usize) -> Arc<Self> {
+    pub(crate) async fn begin(fleet: &Fleet, book: &Book, at: usize) -> Arc<Self> {
         let told = Arc::new(Self::default());
         for _ in 0..100 {
             // Its first item is a bookmark.
-            if told.follow(fleet, at, |inner| !inner.token.is_empty()).await.is_ok() {
+            if told.follow(fleet, book, at, |inner| !inner.token.is_empty()).await.is_ok() {
                 return told;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -47,7 +49,7 @@ impl Told {
     pub(crate) async fn run(self: Arc<Self>, fleet: Arc<Fleet>, book: Arc<Book>, mut dice: Dice) {
         while !book.is_over() {
             let (at, until) = (dice.below(fleet.replicas.len()), tokio::time::Instant::now() + dice.millis(200, 4000));
-            let moved = tokio::time::timeout_at(until, self.follow(&fleet, at, |_| book.is_over())).await;
+            let moved = tokio::time::timeout_at(until, self.follow(&fleet, &book, at, |_| book.is_over())).await;
             self.inner.lock().expect("lock").moves += 1;
             if let Ok(Err(status)) = moved {
                 book.failed("Watch", &status);
@@ -61,20 +63,31 @@ impl Told {
     }
 
     /// Watches to the end of all: a bookmark at `head`.
-    pub(crate) async fn finish(&self, fleet: &Fleet, at: usize, head: i64) {
-        let reached = self.follow(fleet, at, |inner| inner.at >= head);
+    pub(crate) async fn finish(&self, fleet: &Fleet, book: &Book, at: usize, head: i64) {
+        let reached = self.follow(fleet, book, at, |inner| inner.at >= head);
         let ended = tokio::time::timeout(Duration::from_secs(20), reached).await;
         if !matches!(ended, Ok(Ok(()))) {
             self.inner.lock().expect("lock").wrong.push(format!("never told up to {head}: {ended:?}"));
         }
     }
 
-    async fn follow(&self, fleet: &Fleet, at: usize, is_done: impl Fn(&Inner) -> bool) -> Result<(), Status> {
+    async fn follow(
+        &self,
+        fleet: &Fleet,
+        book: &Book,
+        at: usize,
+        is_done: impl Fn(&Inner) -> bool,
+    ) -> Result<(), Status> {
         let resume_token = self.inner.lock().expect("lock").token.clone();
         let request = pb::WatchRevocationsRequest { resume_token, ..Default::default() };
         let mut stream = fleet.clients[at].stream("KeyService/WatchRevocations", &request).await?;
         while let Some(bytes) = stream.message().await? {
             let item = pb::WatchRevocationsResponse::decode(bytes).map_err(|e| Status::internal(e.to_string()))?;
+            if let Some(Item::Revocation(revocation)) = &item.item
+                && revocation.cause() == pb::RevocationCause::Expired
+            {
+                book.ended(&revocation.key_id);
+            }
             let mut inner = self.inner.lock().expect("lock");
             inner.take(item);
             if is_done(&inner) {
@@ -93,8 +106,8 @@ impl Told {
         inner.wrong.iter().cloned().chain(missing).collect()
     }
 
-    /// What it was told, by revision.
-    pub(crate) fn items(&self) -> BTreeMap<i64, String> {
+    /// What it was told.
+    pub(crate) fn items(&self) -> BTreeSet<(i64, String)> {
         self.inner.lock().expect("lock").items.iter().cloned().collect()
     }
 }
@@ -103,20 +116,53 @@ impl Inner {
     fn take(&mut self, response: pb::WatchRevocationsResponse) {
         match response.item {
             Some(Item::Revocation(revocation)) => {
-                if revocation.revision <= self.at {
-                    self.wrong.push(format!("{} after {}", revocation.revision, self.at));
+                // Keys that end at one moment are one revision.
+                let item = (revocation.revision, revocation.key_id);
+                let same = self.items.iter().rev().take_while(|(revision, _)| *revision == item.0);
+                let is_told = item.0 == self.at && (self.is_whole || same.into_iter().any(|told| *told == item));
+                if item.0 < self.at || is_told {
+                    self.wrong.push(format!("{item:?} after {}", self.at));
                 }
-                self.at = revocation.revision;
-                self.items.push((revocation.revision, revocation.key_id));
+                (self.at, self.is_whole) = (item.0, false);
+                self.items.push(item);
             }
             Some(Item::Bookmark(bookmark)) => {
                 if bookmark.revision < self.at {
                     self.wrong.push(format!("a bookmark at {} after {}", bookmark.revision, self.at));
                 }
-                self.at = self.at.max(bookmark.revision);
+                (self.at, self.is_whole) = (self.at.max(bookmark.revision), true);
             }
             None => self.wrong.push("an item without content".to_owned()),
         }
         self.token = response.resume_token;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(revision: i64, key: &str) -> pb::WatchRevocationsResponse {
+        let revocation = pb::Revocation { revision, key_id: key.to_owned(), ..Default::default() };
+        pb::WatchRevocationsResponse { item: Some(Item::Revocation(revocation)), ..Default::default() }
+    }
+
+    fn bookmark(revision: i64) -> pb::WatchRevocationsResponse {
+        let item = Some(Item::Bookmark(pb::Bookmark { revision, ..Default::default() }));
+        pb::WatchRevocationsResponse { item, ..Default::default() }
+    }
+
+    #[test]
+    fn what_is_told_twice_or_late_is_found() {
+        let wrong = |items: Vec<pb::WatchRevocationsResponse>| {
+            let mut inner = Inner::default();
+            items.into_iter().for_each(|item| inner.take(item));
+            inner.wrong.len()
+        };
+        assert_eq!(wrong(vec![bookmark(1), item(2, "a"), item(2, "b"), bookmark(2), item(3, "a")]), 0);
+        assert_eq!(wrong(vec![item(2, "a"), item(2, "b"), item(2, "a")]), 1, "twice");
+        assert_eq!(wrong(vec![item(3, "a"), item(2, "b")]), 1, "late");
+        assert_eq!(wrong(vec![bookmark(2), item(2, "a")]), 1, "all of it had been told");
+        assert_eq!(wrong(vec![item(3, "a"), bookmark(2)]), 1, "a bookmark that goes back");
     }
 }

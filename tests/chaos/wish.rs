@@ -1,12 +1,11 @@
 use std::time::Duration;
 
-use crate::{
-    postgres::{Options, Sync},
-    program::Settings,
-};
+use crate::postgres::{Options, Sync};
 
 /// The shortest lease that the server takes: what waits for it is soon over.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
+/// Another one, beside it.
+pub(crate) const LONGER: Duration = Duration::from_secs(3);
 /// How long a mutation waits at most for a replica that is silent.
 pub(crate) const WAIT: Duration = LEASE.saturating_mul(21).checked_div(20).expect("not by zero");
 
@@ -15,14 +14,25 @@ pub(crate) const WAIT: Duration = LEASE.saturating_mul(21).checked_div(20).expec
 pub(crate) struct Wish {
     pub(crate) replicas: usize,
     pub(crate) standby: Option<Sync>,
-    pub(crate) settings: Settings,
+    /// Of the replicas one after the other, and round again.
+    pub(crate) leases: Vec<Duration>,
+    /// Arguments of all replicas.
+    pub(crate) more: Vec<String>,
+    /// Whether the last replica is in a network of its own, where that is to be had.
+    pub(crate) link: bool,
     pub(crate) database: Options,
 }
 
 impl Default for Wish {
     fn default() -> Self {
-        let settings = Settings { lease: LEASE, more: Vec::new() };
-        Self { replicas: 3, standby: Some(Sync::Yes), settings, database: Options::default() }
+        Self {
+            replicas: 3,
+            standby: Some(Sync::Yes),
+            leases: vec![LEASE],
+            more: Vec::new(),
+            link: false,
+            database: Options { stepped: true, ..Options::default() },
+        }
     }
 }
 
@@ -33,7 +43,7 @@ impl Wish {
     }
 
     pub(crate) fn with(mut self, more: &[&str]) -> Self {
-        self.settings.more.extend(more.iter().map(ToString::to_string));
+        self.more.extend(more.iter().map(ToString::to_string));
         self
     }
 
@@ -44,7 +54,7 @@ impl Wish {
     }
 
     pub(crate) fn lease(mut self, lease: Duration) -> Self {
-        self.settings.lease = lease;
+        self.leases = vec![lease];
         self
     }
 }

@@ -6,20 +6,51 @@ use portcullis::signing::{Signed, token::Token};
 
 use crate::support::{Caller, portcullis, run};
 
+const COMMANDS: [&str; 28] = [
+    "sign",
+    "token",
+    "call",
+    "health",
+    "audit verify",
+    "audit checkpoint",
+    "audit list",
+    "key create",
+    "key list",
+    "key get",
+    "key update",
+    "key rotate",
+    "key revoke",
+    "key verify",
+    "key watch",
+    "key usage",
+    "app create",
+    "app list",
+    "app get",
+    "app update",
+    "account create",
+    "account list",
+    "account get",
+    "account update",
+    "account disable",
+    "account add-key",
+    "account remove-key",
+    "completions",
+];
+
 const GET: &str = r#"{"application_id": "app_1", "key_id": "key_1"}"#;
 
 #[test]
 fn every_help_says_what_it_does_and_shows_an_example() {
     let top = run(&mut portcullis(&["--help"]));
     assert_eq!((top.code, top.err.as_str()), (Some(0), ""));
-    for command in ["sign", "token", "call", "health", "audit"] {
+    for command in ["sign", "token", "call", "health", "key", "app", "account", "audit", "completions", "man"] {
         assert!(top.out.contains(&format!("\n  {command} ")), "{}", top.out);
     }
-    for command in ["sign", "token", "call", "health", "audit verify", "audit checkpoint"] {
+    for command in COMMANDS {
         let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let help = run(&mut portcullis(&arguments));
         assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
-        assert!(help.out.contains("\nPrints ") || help.out.contains(" prints "), "{}", help.out);
+        assert!(help.out.split_whitespace().any(|word| ["Prints", "prints"].contains(&word)), "{}", help.out);
         assert!(help.out.contains(&format!("portcullis {command} ")), "{}", help.out);
         assert!(help.out.contains("\nExample"), "{}", help.out);
         // An example that is broken over two lines cannot be pasted.

@@ -11,8 +11,13 @@ mod corpus;
 #[cfg(feature = "server")]
 mod grpcurl;
 #[cfg(feature = "server")]
+mod people;
+#[cfg(feature = "server")]
 mod raw_server;
 #[cfg(feature = "server")]
 mod served;
 mod support;
 mod sweep;
+#[cfg(feature = "server")]
+#[path = "../support/terminal.rs"]
+mod terminal;

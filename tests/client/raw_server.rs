@@ -13,7 +13,7 @@ use bytes::Bytes;
 use portcullis::{
     client::Raw,
     pb::{
-        Bookmark, CreateKeyResponse, WatchRevocationsRequest, WatchRevocationsResponse,
+        self, Bookmark, CreateKeyResponse, WatchRevocationsRequest, WatchRevocationsResponse,
         watch_revocations_response::Item,
     },
     signing::{PublicKey, Signed, token::Token},
@@ -181,7 +181,15 @@ impl Service<Request<Bytes>> for Script {
 fn answer(method: &str, message: &Bytes) -> Result<BoxStream<Bytes>, Status> {
     let one = |bytes: Vec<u8>| Box::pin(tokio_stream::once(Ok(Bytes::from(bytes)))) as BoxStream<Bytes>;
     match method {
+        "CreateKey" if pb::CreateKeyRequest::decode(message.clone()).expect("a request").name == "away" => {
+            let mut details = ErrorDetails::new();
+            details.set_error_info("COMMIT_UNKNOWN", "portcullis", []).set_retry_info(Some(Duration::from_millis(1)));
+            Err(Status::with_error_details(Code::Unavailable, "it may have been written", details))
+        }
         "CreateKey" => Ok(one(CreateKeyResponse { key: None, secret: "sk_s".to_owned(), revision: 7 }.encode_to_vec())),
+        "ListKeys" => {
+            list(pb::ListKeysRequest::decode(message.clone()).expect("a request")).map(|page| one(page.encode_to_vec()))
+        }
         "UpdateKey" if message.is_empty() => {
             let mut details = ErrorDetails::new();
             details.set_error_info("FIELD_INVALID", "portcullis", []).add_bad_request_violation("key.name", "too long");
@@ -193,11 +201,40 @@ fn answer(method: &str, message: &Bytes) -> Result<BoxStream<Bytes>, Status> {
     }
 }
 
+/// What no good server would answer: names that a terminal obeys, pages without end.
+fn list(request: pb::ListKeysRequest) -> Result<pb::ListKeysResponse, Status> {
+    let key = |name: &str| pb::Key {
+        key_id: "key_0351EJENWPP2d5NoRNjaGc".to_owned(),
+        name: name.to_owned(),
+        state: pb::KeyState::Active.into(),
+        permissions: vec![format!("{name}:read")],
+        ..Default::default()
+    };
+    let begin: usize = request.page_token.parse().unwrap_or_default();
+    let page = |all: usize, next: String| {
+        let keys = vec![key("k"); usize::try_from(request.page_size).expect("a size").min(all - begin)];
+        pb::ListKeysResponse { keys, next_page_token: next, revision: 1 }
+    };
+    match request.application_id.as_str() {
+        "pages" => {
+            let end = begin + usize::try_from(request.page_size).expect("a size");
+            Ok(page(2500, if end < 2500 { end.to_string() } else { String::new() }))
+        }
+        "endless" => Ok(page(10_000, "1".to_owned())),
+        "hostile" => Err(Status::not_found("\u{1b}[2J\u{9b}31mgone\u{202e}\r")),
+        _ => {
+            let wide = "鍵の名前 🇨🇭 ".repeat(20);
+            let names = ["\u{1b}[2J\u{9b}31mred\u{202e}\u{7f}", "two\r\nlines\tand a tab", &wide];
+            Ok(pb::ListKeysResponse { keys: names.map(key).to_vec(), next_page_token: String::new(), revision: 1 })
+        }
+    }
+}
+
 /// Bookmarks: two for "end", one and an error for "fail", else without end.
 fn watch(request: WatchRevocationsRequest) -> BoxStream<Bytes> {
     let bookmark = |revision| {
         let item = Some(Item::Bookmark(Bookmark { revision, time: None }));
-        let response = WatchRevocationsResponse { item, resume_token: String::new() };
+        let response = WatchRevocationsResponse { item, resume_token: format!("place-{revision}") };
         Ok(Bytes::from(response.encode_to_vec()))
     };
     match request.application_ids.first().map(String::as_str) {

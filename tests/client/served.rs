@@ -47,7 +47,8 @@ fn a_mutation_is_signed_anew_for_each_call_and_a_read_has_a_token() {
 fn an_error_is_told_with_its_details() {
     let (_server, caller) = start();
     let failed = run(&mut caller.command(&["call", "KeyService/UpdateKey"]));
-    let err = "error: INVALID_ARGUMENT: 1 field is invalid\n  reason: FIELD_INVALID\n  field key.name: too long\n";
+    let err = "error: INVALID_ARGUMENT: 1 field is invalid\n  reason: FIELD_INVALID\n  field key.name: too long\n\
+               hint: change what is named above\n";
     assert_eq!(failed, Ended { code: Some(1), out: String::new(), err: err.to_owned() });
 }
 
@@ -66,8 +67,8 @@ fn a_stream_is_printed_a_message_a_line_until_its_end() {
         let request = format!(r#"{{"application_ids": ["{application}"]}}"#);
         run(&mut caller.command(&["call", "KeyService/WatchRevocations", "-d", &request]))
     };
-    let first = "{\"bookmark\":{\"revision\":\"1\"}}\n";
-    let both = format!("{first}{{\"bookmark\":{{\"revision\":\"2\"}}}}\n");
+    let first = "{\"bookmark\":{\"revision\":\"1\"},\"resume_token\":\"place-1\"}\n";
+    let both = format!("{first}{{\"bookmark\":{{\"revision\":\"2\"}},\"resume_token\":\"place-2\"}}\n");
     assert_eq!(watch("end"), Ended { code: Some(0), out: both, err: String::new() });
     let seen = server.seen();
     assert_eq!((seen[0].proved(caller.credentials.public_key()), seen[0].timeout()), (Proved::Token, None));

@@ -50,12 +50,6 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def knows(flag):
-    """Whether this version of the server has the flag."""
-    said = subprocess.run([os.environ["PORTCULLIS"], "serve", "--help"], capture_output=True, text=True, check=True)
-    return flag in said.stdout
-
-
 class Machine(unittest.TestCase):
     """What a node is to the pods of a release."""
 

@@ -133,6 +133,10 @@ class EveryProfile(unittest.TestCase):
 
     @each_profile
     def test_readiness_asks_for_the_service_and_liveness_does_not(self, objects):
+        if flag(server(objects)["args"], "--admin-listen"):
+            paths = [server(objects)[f"{k}Probe"]["httpGet"]["path"] for k in ("startup", "liveness", "readiness")]
+            self.assertEqual(paths, ["/livez", "/livez", "/readyz"])
+            return
         commands = {k: server(objects)[f"{k}Probe"]["exec"]["command"] for k in ("startup", "liveness", "readiness")}
         self.assertEqual(commands["startup"], commands["liveness"])
         self.assertNotIn("--service", commands["liveness"])

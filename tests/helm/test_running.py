@@ -5,7 +5,7 @@ import signal
 import time
 
 from chart import BASE, merged, pod, render, server
-from running import HOST, SECONDS, Machine, free_port, knows, write_certificate
+from running import HOST, SECONDS, Machine, free_port, write_certificate
 
 
 class OnePod(Machine):
@@ -52,8 +52,6 @@ class OnePod(Machine):
         self.assertFalse(admin.exists())
 
     def test_with_the_admin_port_probes_ask_there(self):
-        if not knows("--admin-listen"):
-            self.skipTest("this version of the server has no admin port")
         self.container = server(render(merged(BASE, {"admin": {"enabled": True, "port": free_port()}})))
         self.run_init("migrate")
         with self.serving(self.container, self.port) as process:

@@ -252,6 +252,7 @@ fn configuration(server: &Deployment, port: u16, upstream: u16) -> String {
 /// How `docs/envoy.md` says to copy the configuration and to put the credentials into it.
 fn documented_command() -> String {
     let page = fs::read_to_string(source("docs/envoy.md")).expect("docs/envoy.md");
-    let blocks = page.split("\n```sh\n").skip(1).filter_map(|rest| rest.split("\n```\n").next());
+    let blocks =
+        page.split("\n```sh run-by=tests/it/gateway.rs\n").skip(1).filter_map(|rest| rest.split("\n```\n").next());
     blocks.filter(|block| block.contains("envoy.in.yaml")).collect::<Vec<_>>().join("\n")
 }

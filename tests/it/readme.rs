@@ -1,6 +1,6 @@
 //! The README's session is run, and its tables are held against the protos and the source.
 
-use std::{collections::HashMap, fs, sync::LazyLock};
+use std::{fs, sync::LazyLock};
 
 use portcullis::{
     auth::{Credential, METHODS},
@@ -17,95 +17,17 @@ use crate::{
     harness::{
         Rows, Server, Setup,
         dev::Dev,
-        program::{Checkout, run, tool},
+        program::{Checkout, tool},
+        session::{self, Meaning, play},
     },
 };
 
 static README: LazyLock<String> = LazyLock::new(|| fs::read_to_string(source("README.md")).expect("README.md"));
 
-/// A command of a ```console block, and what it prints.
-struct Step {
-    command: String,
-    output: String,
-}
-
-/// The commands of every ```console block: `$ ` begins one, `> ` goes on with it.
-fn session() -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    for block in README.split("\n```console\n").skip(1) {
-        for line in block.split("\n```\n").next().expect("the end of the block").lines() {
-            if let Some(command) = line.strip_prefix("$ ") {
-                steps.push(Step { command: command.to_owned(), output: String::new() });
-                continue;
-            }
-            let step = steps.last_mut().expect("a command before its output");
-            match line.strip_prefix("> ") {
-                Some(more) => step.command += &format!("\n{more}"),
-                None => step.output += &format!("{line}\n"),
-            }
-        }
-    }
-    steps
-}
-
-/// What is another at each run, by kind.
-static VARIES: LazyLock<Regex> = LazyLock::new(|| {
-    let kinds = [
-        r"(?<time>20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z)",
-        r"(?<secret>[sp]k_(?:live|test)_[0-9A-Za-z]{49})",
-        r"(?<prefix>[sp]k_(?:live|test)_[0-9A-Za-z]{6})",
-        r"(?<id>(?:app|key|sa)_[0-9A-Za-z]{22})",
-        r"(?<place>AQ[A-Za-z0-9_-]{60,})",
-        r"(?<sha256>[0-9a-f]{64})",
-        r"(?<hash>[A-Za-z0-9+/]{43}=)",
-        r"(?<request>(?-u:\b)[0-9a-f]{32}(?-u:\b))",
-        r"(?<kid>[A-Za-z0-9_-]{43})",
-    ];
-    Regex::new(&kinds.join("|")).expect("regex")
-});
-
-/// Which of the README's ids, secrets and the rest stands for which of this run.
-#[derive(Default)]
-struct Meaning(HashMap<String, String>);
-
-impl Meaning {
-    /// The README's text in the terms of this run.
-    fn translate(&self, text: &str) -> String {
-        VARIES
-            .replace_all(text, |found: &regex::Captures<'_>| self.0.get(&found[0]).cloned().unwrap_or(found[0].into()))
-            .into()
-    }
-
-    /// The same text, but for what varies; and that varies everywhere in the same way.
-    fn check(&mut self, what: &str, documented: &str, printed: &str) {
-        assert_eq!(shape(printed), shape(documented), "left: what `{what}` prints; right: what README.md says");
-        for (theirs, ours) in VARIES.find_iter(documented).zip(VARIES.find_iter(printed)) {
-            let known = self.0.entry(theirs.as_str().to_owned()).or_insert_with(|| ours.as_str().to_owned());
-            let is_time = theirs.as_str().ends_with('Z') && theirs.as_str().starts_with("20");
-            assert!(
-                is_time || known == ours.as_str(),
-                "`{what}`: {} is {known} and {}",
-                theirs.as_str(),
-                ours.as_str()
-            );
-        }
-    }
-}
-
-fn shape(text: &str) -> String {
-    let kind =
-        |found: &regex::Captures<'_>| match VARIES.capture_names().flatten().find(|name| found.name(name).is_some()) {
-            // A digest of what the README gives is the same at each run.
-            Some("sha256") | None => found[0].to_owned(),
-            Some(name) => format!("<{name}>"),
-        };
-    VARIES.replace_all(text, kind).into()
-}
-
 #[test]
 fn its_session_is_what_the_program_prints() {
     let grpcurl = tool("PORTCULLIS_TEST_GRPCURL");
-    let mut steps = session();
+    let mut steps = session::steps(&README);
     let start = steps.remove(0);
     assert_eq!(start.command, "cargo run --release -- dev");
     if grpcurl.is_none() {
@@ -119,22 +41,12 @@ fn its_session_is_what_the_program_prints() {
     let mut meaning = Meaning::default();
     meaning.check(&start.command, &here(&start.output), &format!("{}\n", dev.said.join("\n")));
 
-    // One shell, since the commands set variables for each other.
-    let mut script = "exec 2>&1\n".to_owned();
-    for step in &steps {
-        script += &format!("echo '<<< next'\n{}\n", meaning.translate(&here(&step.command)));
-    }
     let mut shell = checkout.command("sh");
     if let Some(folder) = grpcurl.as_ref().and_then(|program| program.parent()) {
         let path = format!("{}:{}", folder.display(), std::env::var("PATH").expect("PATH"));
         shell.env("PATH", path);
     }
-    let printed = run(shell.args(["-c", &script]).env("TZ", "UTC")).out;
-    let printed: Vec<_> = printed.split("<<< next\n").skip(1).collect();
-    assert_eq!(printed.len(), steps.len());
-    for (step, printed) in steps.iter().zip(printed) {
-        meaning.check(&step.command, &here(&step.output), printed);
-    }
+    play(&steps, &mut shell, here, &mut meaning);
     dev.process.until(|line| line.starts_with("  revision 4: key_") && line.ends_with(" REVOKED"));
 }
 
@@ -207,7 +119,7 @@ fn its_table_of_verdicts_has_each_with_its_status() {
 
 #[test]
 fn its_regex_finds_every_key() {
-    let (_, rest) = part("Keys").split_once("```\n").expect("the regex");
+    let (_, rest) = part("Keys").split_once("```text\n").expect("the regex");
     let regex = Regex::new(&format!("^{}$", rest.lines().next().expect("a line"))).expect("regex");
     for first in [None, Some(KeyPrefix::parse("a0bcdefghijklmno").expect("prefix"))] {
         for environment in [KeyEnvironment::Live, KeyEnvironment::Test] {
@@ -221,7 +133,7 @@ fn its_regex_finds_every_key() {
 
 #[test]
 fn its_example_of_a_signed_text_is_what_the_server_makes() {
-    let steps = session();
+    let steps = session::steps(&README);
     let lines = steps.iter().find(|step| step.command.starts_with("cat >lines")).expect("the example");
     let lines: Vec<_> = lines.command.lines().skip(1).filter(|line| *line != "END").collect();
     let [_, audience, _, path, timestamp, nonce, kid, _] = lines[..] else { panic!("eight lines: {lines:?}") };

@@ -62,6 +62,8 @@ fn is_in_the_table(refusal: &Refusal) {
         | Refusal::CommittedNotConfirmed(_)
         | Refusal::ShuttingDown
         | Refusal::MethodNotFound
+        | Refusal::KeysExist(_)
+        | Refusal::ReplicaTooOld
         | Refusal::Internal => {}
     }
 }
@@ -128,6 +130,7 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
             "SERVICE_ACCOUNT_KEY_EXISTS",
             &["service_account_id"],
         ),
+        (Refusal::KeysExist(Violations::one("keys[0]", "x")), Code::AlreadyExists, "KEY_EXISTS", &[]),
         (Refusal::KeyRevoked, Code::FailedPrecondition, "KEY_REVOKED", &[]),
         (Refusal::TooManyOverlaps, Code::FailedPrecondition, "TOO_MANY_OVERLAPS", &[]),
         (Refusal::KeyAlreadyRotated(key), Code::FailedPrecondition, "KEY_ALREADY_ROTATED", &["key_id"]),
@@ -135,6 +138,7 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
         (Refusal::LastAdminKey, Code::FailedPrecondition, "LAST_ADMIN_KEY", &[]),
         (Refusal::SecretsKeyMissing, Code::FailedPrecondition, "SECRETS_KEY_MISSING", &[]),
         (Refusal::TooManyWebhooks(20), Code::FailedPrecondition, "TOO_MANY_WEBHOOKS", &[]),
+        (Refusal::ReplicaTooOld, Code::FailedPrecondition, "REPLICA_TOO_OLD", &[]),
         (Refusal::EtagMismatch, Code::Aborted, "ETAG_MISMATCH", &[]),
         (
             Refusal::ResumeTokenExpired { oldest: Revision::new(7) },
@@ -184,7 +188,8 @@ fn every_refusal_has_its_code_reason_and_details() {
         let wait = details.retry_info().and_then(|info| info.retry_delay);
         assert_eq!(wait.is_some_and(|wait| wait > Duration::ZERO), may_retry, "{expected}: RetryInfo");
         let fields = details.bad_request().map_or(0, |bad| bad.field_violations.len());
-        assert_eq!(fields > 0, matches!(&refusal, Refusal::FieldInvalid(v) if v.iter().count() > 0), "{expected}");
+        let tells = matches!(&refusal, Refusal::FieldInvalid(v) | Refusal::KeysExist(v) if v.iter().count() > 0);
+        assert_eq!(fields > 0, tells, "{expected}");
     }
 }
 

@@ -9,7 +9,7 @@ use pb::Role::{Editor, Verifier, Viewer, Watcher};
 
 /// Who passes the gate beside ADMIN; nobody named: every proven caller. Written out here, so
 /// that a slip in a proto shows.
-const MATRIX: [(&str, &[pb::Role]); 33] = [
+const MATRIX: [(&str, &[pb::Role]); 34] = [
     (crate::sweep::CHECK, &[Verifier]),
     ("ApplicationService/CreateApplication", &[pb::Role::Admin]),
     ("ApplicationService/GetApplication", &[Viewer, Editor]),
@@ -22,6 +22,7 @@ const MATRIX: [(&str, &[pb::Role]); 33] = [
     ("KeyService/GetRateLimit", &[Verifier]),
     // Whose key it is sealed to.
     ("KeyService/GetSealedSecret", &[]),
+    ("KeyService/ImportKeys", &[Editor]),
     ("KeyService/ListKeys", &[Viewer, Editor]),
     ("KeyService/ReportLeakedKey", &[]),
     ("KeyService/RevokeKey", &[Editor]),

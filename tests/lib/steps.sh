@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What is tested. Each step is a function that runs with errexit on, in a subshell of its own.
 
-STEPS=(fmt shell buf clippy clippy-client clippy-guards test test-postgres deny helm)
+STEPS=(fmt shell buf clippy clippy-client clippy-guards test test-postgres book deny sbom helm)
 [[ -x tests/guards ]] && STEPS+=(guards)
 STEPS+=(chaos)
 FULL_STEPS=()
@@ -80,7 +80,10 @@ SAME_ON_POSTGRES=(
   postgres_ # about PostgreSQL alone: they start it themselves in the step before, too
   dev:: # `portcullis dev` makes a file of its own, and so do the sessions that are with it
   readme::
+  tutorial::
   audit_command::
+  people:: # the same
+  people_document::
   bench:: # and so does `portcullis bench`
   tls:: # about the program and its certificates, over a file that it is told of
 )
@@ -91,6 +94,11 @@ step_guards() { with_clients tests/guards; }
 # what is measured is how long replicas wait.
 step_chaos() {
   postgresql || skip "no PostgreSQL 15 or newer, so no replicas whose database fails"
+  # A replica in a network namespace: only root may have one, and then it is there.
+  if [[ $(id -u) -ne 0 ]] || ! have_command ip iproute2 >/dev/null || ! unshare --net true; then
+    echo "SKIPPED: faults of a real network, for which the proxies stand: no network namespace may be made here"
+    echo "faults of a real network were not tried: no network namespace may be made here" >>"$RECORD/skips"
+  fi
   cargo test --locked --test chaos -- --skip random::
   cargo test --locked --test chaos -- --nocapture random::
 }
@@ -104,6 +112,23 @@ with_clients() {
   "$@"
 }
 
+# That every page is in the book, its links and its blocks are held by `tests/docs.rs`; here it is built, and opened without a network.
+step_book() {
+  tool mdbook || skip "no mdbook, so the documents are not built into a book"
+  local book=target/book/html page
+  cargo run --locked --example book
+  for page in index tutorial promises api command-line; do
+    [[ -s $book/$page.html ]] || { echo "$book/$page.html is not there" && return 1; }
+  done
+  if grep -rnoE --include='*.html' '<(script|link|img|iframe)[^>]+(src|href)="(https?:)?//[^"]*"' "$book"; then
+    echo "the book loads this from elsewhere"
+    return 1
+  fi
+  # What was made rather than written: a method of each service, and flags of the program.
+  grep -q 'id="revokekey"' "$book/api.html"
+  grep -q 'PORTCULLIS_LEASE' "$book/command-line.html"
+}
+
 step_deny() {
   tool cargo-deny || skip "no cargo-deny, so no check of licences, bans and sources"
   "$BIN/cargo-deny" --locked check bans licenses sources
@@ -114,6 +139,23 @@ step_deny() {
     echo "NOT CHECKED: known vulnerabilities (cargo deny check advisories), because their database cannot be fetched from here"
     echo "known vulnerabilities were not checked: their database cannot be fetched from here" >>"$RECORD/skips"
   fi
+}
+
+# What the program is made of, as CycloneDX: target/portcullis.cdx.json, which names every crate that cargo would build into it.
+step_sbom() {
+  tool cargo-cyclonedx || skip "no cargo-cyclonedx, so no list of what the program is made of"
+  local target bill=target/portcullis.cdx.json
+  target=$(rustc -vV | sed -n 's/^host: //p')
+  PATH=$BIN:$PATH cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --no-build-deps --target "$target"
+  mv portcullis_bin.cdx.json "$bill"
+  cargo tree --locked --edges normal --prefix none --target "$target" --format '{p}' |
+    sed 's/ (.*//; s/ v/@/' | sort -u >"$RECORD/built"
+  grep -o '"purl": "pkg:cargo/[^"?#]*' "$bill" | sed 's|.*pkg:cargo/||' | sort -u >"$RECORD/billed"
+  if comm -23 "$RECORD/built" "$RECORD/billed" | grep .; then
+    echo "these are built into the program, and $bill does not name them"
+    return 1
+  fi
+  echo "$bill names the $(grep -c . "$RECORD/built") crates that the program is made of"
 }
 
 step_helm() {

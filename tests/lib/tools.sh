@@ -7,10 +7,12 @@ VENV=$TOOLS/venv
 BUF=$TOOLS/npm/node_modules/.bin/buf
 CRDS=$TOOLS/crds
 
+CARGO_CYCLONEDX_VERSION=0.5.9
 CARGO_DENY_VERSION=0.20.2
 BUF_VERSION=1.75.0
 GRPCURL_VERSION=v1.9.4
 HELM_VERSION=v3.22.0
+MDBOOK_VERSION=0.5.4
 # Prometheus' own tool, as Debian has it: what reads /metrics in the field is rarely newer. Raised when it is to be fetched anew.
 PROMTOOL_VERSION=debian-1
 # The Kubernetes of helm's own client library; a helm built by `go install` would otherwise claim to be of 1.20.
@@ -23,10 +25,12 @@ PROMETHEUS_OPERATOR_VERSION=v0.85.0
 tool() {
   local name=$1 version program stamp start
   case $name in
+    cargo-cyclonedx) version=$CARGO_CYCLONEDX_VERSION program=$BIN/cargo-cyclonedx ;;
     cargo-deny) version=$CARGO_DENY_VERSION program=$BIN/cargo-deny ;;
     buf) version=$BUF_VERSION program=$BUF ;;
     grpcurl) version=$GRPCURL_VERSION program=$BIN/grpcurl ;;
     helm) version=$HELM_VERSION program=$BIN/helm ;;
+    mdbook) version=$MDBOOK_VERSION program=$BIN/mdbook ;;
     kubeconform) version=$KUBECONFORM_VERSION program=$BIN/kubeconform ;;
     crds) version=$PROMETHEUS_OPERATOR_VERSION program=$CRDS ;;
     promtool) version=$PROMTOOL_VERSION program=$BIN/promtool ;;
@@ -52,10 +56,16 @@ tool() {
 
 # Installers run inside a condition, where errexit is off: each is one chain.
 
-install_cargo_deny() {
-  # Unoptimised: a third of the build, and a check still takes seconds.
-  cargo install cargo-deny --locked --version "$CARGO_DENY_VERSION" --debug --root "$TOOLS" --target-dir "$TOOLS/build" &&
-    rm -rf "$TOOLS/build"
+install_cargo_cyclonedx() { cargo_install cargo-cyclonedx --version "$CARGO_CYCLONEDX_VERSION"; }
+
+install_cargo_deny() { cargo_install cargo-deny --version "$CARGO_DENY_VERSION"; }
+
+# It builds, and neither watches nor serves.
+install_mdbook() { cargo_install mdbook --version "$MDBOOK_VERSION" --no-default-features --features search; }
+
+# Unoptimised: a third of the build, and a check still takes seconds.
+cargo_install() {
+  cargo install "$@" --locked --debug --root "$TOOLS" --target-dir "$TOOLS/build" && rm -rf "$TOOLS/build"
 }
 
 install_buf() {

@@ -8,7 +8,7 @@ use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester, Seque
 
 use crate::history::{
     Broken, Call, Moment, Outcome, Process,
-    Verdict::{self, NotFound, Revoked, Valid},
+    Verdict::{self, Expired, NotFound, Revoked, Valid},
     What, judge,
 };
 
@@ -62,6 +62,35 @@ fn an_unknown_revocation_may_take_effect_at_any_time_or_never() {
     // An answer that comes late is an answer all the same.
     let late = [call(10, 20, What::Revoke(Outcome::Unknown)), verify(ONE, 30, 40, Valid)];
     assert_eq!(broken(&late), []);
+}
+
+#[test]
+fn no_valid_is_kept_longer_than_a_revocation_took_that_waited_for_it() {
+    let kept = |until, outcome| {
+        [create(0, 5), call(6, until, What::Keep(ONE)), call(10, 20, What::Revoke(outcome)), verify(TWO, 15, 16, Valid)]
+    };
+    assert_eq!(broken(&kept(20, Outcome::Everywhere)), [], "it was over when it returned");
+    assert_eq!(broken(&kept(21, Outcome::Everywhere)), [Broken::KeptAfterRevoke]);
+    assert_eq!(judge(&kept(23, Outcome::Everywhere)).window, Some(3));
+    assert_eq!(judge(&kept(19, Outcome::Everywhere)).window, Some(-1));
+    assert_eq!(broken(&kept(21, Outcome::Ok)), [], "which waited for replicas only");
+    assert_eq!(broken(&kept(21, Outcome::Unknown)), []);
+    let asked = [call(10, 20, What::Revoke(Outcome::Everywhere)), verify(ONE, 21, 22, Valid)];
+    assert_eq!(broken(&asked), [Broken::ValidAfterRevoke], "it waits for replicas, too");
+    assert_eq!(broken(&[create(0, 5), call(6, 99, What::Keep(ONE))]), [], "nobody revoked it");
+}
+
+#[test]
+fn what_has_ended_is_not_valid_once_everybody_must_know() {
+    let ended = |sent, verdict| [create(0, 5), call(10, 20, What::End), verify(ONE, sent, sent + 1, verdict)];
+    assert_eq!(broken(&ended(20, Valid)), []);
+    assert_eq!(broken(&ended(21, Valid)), [Broken::ValidAfterEnd]);
+    assert_eq!(broken(&ended(21, Expired)), []);
+    assert_eq!(broken(&ended(21, NotFound)), [Broken::NotFoundAfterOk]);
+    let back = [verify(ONE, 0, 1, Expired), verify(ONE, 2, 3, Valid), verify(TWO, 4, 5, Valid)];
+    assert_eq!(broken(&back), [Broken::TakenBack], "a process that said so says so, whatever its clock does");
+    let revoked = [verify(ONE, 0, 1, Expired), revoke(2, 4), verify(ONE, 5, 6, Revoked), verify(ONE, 7, 8, Expired)];
+    assert_eq!(broken(&revoked), [Broken::TakenBack], "what is revoked is so before all");
 }
 
 #[test]
@@ -146,7 +175,7 @@ fn linearizable(calls: &[Call], process: Process) -> bool {
     for (thread, call) in calls.iter().enumerate() {
         let (op, ret) = match call.what {
             What::Verify(by, _) if by != process => continue,
-            What::Create(Outcome::Refused) | What::Revoke(Outcome::Refused) => continue,
+            What::Create(Outcome::Refused) | What::Revoke(Outcome::Refused) | What::End | What::Keep(_) => continue,
             What::Verify(_, verdict) => (Op::Verify, Some(verdict)),
             What::Create(_) => (Op::Create, None),
             What::Revoke(_) => (Op::Revoke, None),

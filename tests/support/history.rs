@@ -6,8 +6,13 @@
 //! sent, or never. All is found in O(n log n).
 //!
 //! Over all replicas: a VerifyKey that was sent after a RevokeKey returned OK does not get
-//! VALID. By one replica, as long as its process lives: what it has said of a key it does not
-//! take back. That two replicas change their minds at the same moment is not promised.
+//! VALID; nor does one that was sent after everybody must have known that the key has ended. Where
+//! the RevokeKey waited for verifiers, too, no VALID that one was allowed to keep is kept any longer.
+//! By one replica, as long as its process lives: what it has said of a key it does not take back.
+//! That two replicas change their minds at the same moment is not promised.
+//!
+//! A service account is judged as a key is: a call that passes is VALID, one that is refused
+//! because nobody proves to be that account any more is REVOKED.
 
 use std::{
     collections::BTreeMap,
@@ -34,12 +39,18 @@ pub(crate) enum What {
     Revoke(Outcome),
     /// One that got no verdict need not be recorded.
     Verify(Process, Verdict),
+    /// What is known to have ended by its time: from when it returned, no replica may not know it.
+    End,
+    /// A VALID that was sent for then, and that a verifier may give again until this one returned.
+    Keep(Process),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// OK, having waited for all replicas.
     Ok,
+    /// OK, having waited for what verifiers keep, too.
+    Everywhere,
     /// Nothing was done, and nothing will be.
     Refused,
     /// It may have been done, or may be yet: also COMMITTED_NOT_CONFIRMED.
@@ -58,6 +69,7 @@ pub(crate) struct Process {
 pub(crate) enum Verdict {
     NotFound,
     Valid,
+    Expired,
     Revoked,
 }
 
@@ -76,6 +88,8 @@ pub(crate) struct Violation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Broken {
     ValidAfterRevoke,
+    KeptAfterRevoke,
+    ValidAfterEnd,
     RevokedBeforeRevoke,
     NotFoundAfterOk,
     FoundBeforeCreate,
@@ -88,6 +102,10 @@ pub(crate) struct Judgement {
     pub(crate) verdicts: usize,
     /// Keys whose revocation was confirmed.
     pub(crate) revoked: usize,
+    /// Of those, where verifiers may have kept a VALID: how many they may have kept.
+    pub(crate) kept: usize,
+    /// Keys that are known to have ended.
+    pub(crate) ended: usize,
     pub(crate) violations: Vec<Violation>,
     /// From the moment at which a RevokeKey returned OK to when the last VerifyKey that got
     /// VALID was sent: the longest of all keys. The promise is that it is not above zero.
@@ -101,6 +119,17 @@ struct Bounds {
     created: Option<Moment>,
     revoke_sent: Option<Moment>,
     revoked: Option<Moment>,
+    /// At every verifier, too.
+    revoked_everywhere: Option<Moment>,
+    ended: Option<Moment>,
+}
+
+/// What there is of one key.
+#[derive(Debug, Default)]
+struct Of {
+    bounds: Bounds,
+    answers: Vec<Answer>,
+    kept: Vec<Answer>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -112,21 +141,31 @@ struct Answer {
 }
 
 pub(crate) fn judge(calls: &[Call]) -> Judgement {
-    let mut keys: BTreeMap<&Arc<str>, (Bounds, Vec<Answer>)> = BTreeMap::new();
+    let mut keys: BTreeMap<&Arc<str>, Of> = BTreeMap::new();
     for call in calls {
-        let (bounds, answers) = keys.entry(&call.key).or_default();
+        let Of { bounds, answers, kept } = keys.entry(&call.key).or_default();
         match (call.what, call.returned) {
             (What::Verify(process, verdict), Some(returned)) => {
                 answers.push(Answer { process, verdict, sent: call.sent, returned });
             }
-            (What::Verify(..), None) => {}
+            (What::Keep(process), Some(returned)) => {
+                kept.push(Answer { process, verdict: Verdict::Valid, sent: call.sent, returned });
+            }
+            (What::Verify(..) | What::Keep(_), None) => {}
+            (What::End, _) => bounds.ended = earlier(bounds.ended, call.returned),
             (What::Create(outcome), _) => note(call, outcome, &mut bounds.create_sent, &mut bounds.created),
-            (What::Revoke(outcome), _) => note(call, outcome, &mut bounds.revoke_sent, &mut bounds.revoked),
+            (What::Revoke(outcome), _) => {
+                note(call, outcome, &mut bounds.revoke_sent, &mut bounds.revoked);
+                if outcome == Outcome::Everywhere {
+                    bounds.revoked_everywhere = earlier(bounds.revoked_everywhere, call.returned);
+                }
+            }
         }
     }
     let mut judgement = Judgement::default();
-    for (key, (bounds, answers)) in keys {
+    for (key, Of { bounds, answers, kept }) in keys {
         judgement.key(key, &bounds, answers);
+        judgement.kept(key, &bounds, &kept);
     }
     judgement
 }
@@ -135,7 +174,7 @@ fn note(call: &Call, outcome: Outcome, sent: &mut Option<Moment>, confirmed: &mu
     if outcome != Outcome::Refused {
         *sent = earlier(*sent, Some(call.sent));
     }
-    if outcome == Outcome::Ok {
+    if matches!(outcome, Outcome::Ok | Outcome::Everywhere) {
         *confirmed = earlier(*confirmed, call.returned);
     }
 }
@@ -158,7 +197,11 @@ impl Bounds {
             _ if self.create_sent.is_some() && not_yet(self.create_sent) => {
                 Some((Broken::FoundBeforeCreate, self.create_sent))
             }
-            Verdict::Valid => after(self.revoked).map(|at| (Broken::ValidAfterRevoke, Some(at))),
+            Verdict::Valid => after(self.revoked)
+                .map(|at| (Broken::ValidAfterRevoke, Some(at)))
+                .or_else(|| after(self.ended).map(|at| (Broken::ValidAfterEnd, Some(at)))),
+            // By which clock it ended, the history does not know.
+            Verdict::Expired => None,
             Verdict::Revoked => not_yet(self.revoke_sent).then_some((Broken::RevokedBeforeRevoke, self.revoke_sent)),
         }
     }
@@ -167,10 +210,8 @@ impl Bounds {
 impl Judgement {
     fn key(&mut self, key: &Arc<str>, bounds: &Bounds, mut answers: Vec<Answer>) {
         self.verdicts += answers.len();
-        let broken = |answer: &Answer, rule, against| {
-            let Answer { process, verdict, sent, .. } = *answer;
-            Violation { rule, key: Arc::clone(key), process, verdict, sent, against }
-        };
+        self.ended += usize::from(bounds.ended.is_some());
+        let broken = |answer: &Answer, rule, against| answer.breaks(rule, key, against);
         for answer in &answers {
             self.violations.extend(bounds.broken_by(answer).map(|(rule, against)| broken(answer, rule, against)));
         }
@@ -185,6 +226,25 @@ impl Judgement {
             let taken_back = taken_back(of_process);
             self.violations.extend(taken_back.map(|(answer, at)| broken(&answer, Broken::TakenBack, Some(at))));
         }
+    }
+}
+
+impl Judgement {
+    /// What verifiers may have said of a key by themselves.
+    fn kept(&mut self, key: &Arc<str>, bounds: &Bounds, kept: &[Answer]) {
+        let Some(revoked) = bounds.revoked_everywhere else { return };
+        self.kept += kept.len();
+        let too_long = kept.iter().filter(|answer| answer.returned > revoked);
+        self.violations.extend(too_long.map(|answer| answer.breaks(Broken::KeptAfterRevoke, key, Some(revoked))));
+        let window = kept.iter().map(|answer| i128::from(answer.returned) - i128::from(revoked)).max();
+        self.window = self.window.max(window);
+    }
+}
+
+impl Answer {
+    fn breaks(&self, rule: Broken, key: &Arc<str>, against: Option<Moment>) -> Violation {
+        let Self { process, verdict, sent, .. } = *self;
+        Violation { rule, key: Arc::clone(key), process, verdict, sent, against }
     }
 }
 
@@ -212,6 +272,12 @@ impl Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.violations.len();
         write!(f, "{count} violations in {} verdicts, {} keys revoked", self.verdicts, self.revoked)?;
+        if self.kept > 0 {
+            write!(f, " ({} VALID kept of them)", self.kept)?;
+        }
+        if self.ended > 0 {
+            write!(f, ", {} ended", self.ended)?;
+        }
         match self.window {
             Some(window) => writeln!(f, ", the last VALID sent {:+.6} s after a revocation", window as f64 / 1e9)?,
             None => writeln!(f, ", no VALID of a revoked key")?,
@@ -248,6 +314,8 @@ impl Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ValidAfterRevoke => "a RevokeKey had returned OK",
+            Self::KeptAfterRevoke => "it was kept when a RevokeKey had returned OK",
+            Self::ValidAfterEnd => "it had ended, and every replica must have known",
             Self::RevokedBeforeRevoke => "no RevokeKey had been sent",
             Self::NotFoundAfterOk => "a CreateKey or RevokeKey had returned OK",
             Self::FoundBeforeCreate => "the CreateKey had not been sent",

@@ -85,6 +85,7 @@ fn not_here() -> Status {
 
 only_verify! {
     create_key: pb::CreateKeyRequest => pb::CreateKeyResponse,
+    import_keys: pb::ImportKeysRequest => pb::ImportKeysResponse,
     list_keys: pb::ListKeysRequest => pb::ListKeysResponse,
     get_key: pb::GetKeyRequest => pb::GetKeyResponse,
     report_leaked_key: pb::ReportLeakedKeyRequest => pb::ReportLeakedKeyResponse,

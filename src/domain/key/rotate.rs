@@ -51,6 +51,7 @@ impl Key {
             id: successor,
             prefix,
             hash,
+            imported: false,
             create_time: now,
             update_time: now,
             expire_time: expire_time.or(self.expire_time),
@@ -161,6 +162,7 @@ mod tests {
             environment: KeyEnvironment::Test,
             prefix: "sk_test_000000".to_owned(),
             hash: hash(1),
+            imported: true,
             permissions: vec!["tasks:read".parse().expect("permission")],
             restrictions: Restrictions {
                 ip_ranges: vec!["192.0.2.0/24".parse().expect("range")],
@@ -200,6 +202,7 @@ mod tests {
             id: id(2),
             prefix: "sk_test_000002".to_owned(),
             hash: hash(2),
+            imported: false,
             create_time: at(500),
             update_time: at(500),
             lineage: Lineage { chain: id(1), rotated_from: Some(id(1)), successor: None },

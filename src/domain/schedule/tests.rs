@@ -50,6 +50,7 @@ fn key(wish: &Wish) -> Key {
         environment: KeyEnvironment::Live,
         prefix: "sk_live_000000".to_owned(),
         hash: SecretHash::from_bytes([1; 32]),
+        imported: false,
         permissions: Vec::new(),
         restrictions: Restrictions::default(),
         limits: Limits::default(),

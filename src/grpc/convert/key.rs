@@ -1,9 +1,11 @@
+mod import;
 mod leak;
 mod rotate;
 mod update;
 
 use std::str::FromStr;
 
+pub(in crate::grpc) use import::{import, to_imported};
 pub(in crate::grpc) use leak::report_leaked;
 pub(in crate::grpc) use rotate::{rotate, to_rotated};
 pub(in crate::grpc) use update::update;

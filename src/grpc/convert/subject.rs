@@ -24,6 +24,9 @@ pub(in crate::grpc) fn subject(method: &Method, message: &[u8]) -> Subject {
         "KeyService/CreateKey" => {
             of(message, |create: pb::CreateKeyRequest| (application(&create.application_id), None))
         }
+        "KeyService/ImportKeys" => of(message, |import: pb::ImportKeysRequest| {
+            (application(&import.application_id), id_of::<ApplicationId>(&import.application_id))
+        }),
         "KeyService/RevokeKey" => of(message, |revoke: pb::RevokeKeyRequest| {
             (application(&revoke.application_id), id_of::<KeyId>(&revoke.key_id))
         }),
@@ -122,7 +125,8 @@ mod tests {
             let named = ids.iter().flat_map(|first| {
                 ids.iter().flat_map(move |second| {
                     let flat = [field(1, first.as_bytes()), field(2, second.as_bytes())].concat();
-                    [field(1, &[field(1, second.as_bytes()), field(2, first.as_bytes())].concat()), flat]
+                    let nested = field(1, &[field(1, second.as_bytes()), field(2, first.as_bytes())].concat());
+                    [nested, flat, field(1, first.as_bytes())]
                 })
             });
             let names = named.map(|message| subject(method, &message)).any(|subject| subject != Subject::default());

@@ -11,7 +11,7 @@ use crate::{
         referrer::Origin,
         refusal::{Refusal, Violations},
         resource::Resource,
-        secret::SecretHash,
+        secret::{SecretHash, SecretMalformed},
         verdict::{Facts, Verdict},
     },
     keys::{Answer, GetRateLimit, Subject, VerifyKey},
@@ -65,7 +65,10 @@ pub(in crate::grpc) fn rate_limit(request: &pb::GetRateLimitRequest) -> Result<G
 
 /// A key's text as its holder sent it.
 pub(in crate::grpc) fn presented(text: &str) -> Subject {
-    SecretHash::of_presented(text).map_or(Subject::Malformed, Subject::Hash)
+    match SecretHash::of_presented(text) {
+        Ok(hash) => Subject::Hash(hash),
+        Err(SecretMalformed) => SecretHash::of_foreign(text).map_or(Subject::Malformed, Subject::Foreign),
+    }
 }
 
 /// What is known of the request. `client_ip` comes from infrastructure: what is no address

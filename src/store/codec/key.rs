@@ -39,6 +39,7 @@ pub(in crate::store) fn key(row: api_key::Model) -> Result<Key, Error> {
         environment: KeyEnvironment::read(&row.environment)?,
         prefix: row.prefix,
         hash: SecretHash::from_bytes(hash),
+        imported: row.imported,
         permissions: list(row.permissions, "permission")?,
         restrictions: Restrictions {
             ip_ranges: list(row.ip_allowlist, "IP range")?,
@@ -128,6 +129,7 @@ pub(in crate::store) fn key_row(key: &Key) -> api_key::Model {
         lifetime: upkeep.lifetime.map(micros),
         rotation_period: rotation.map(|rotation| micros(rotation.period)),
         next_rotation_time: rotation.map(|rotation| rotation.next_time.micros()),
+        imported: key.imported,
         rotation_recipient_kid: rotation.and_then(|rotation| rotation.recipient.as_ref()).map(ToString::to_string),
     }
 }

@@ -39,22 +39,26 @@ fn every_word_reads_back() {
     check::<Role>();
 }
 
-/// As they stand in the logs of the first version: they restrict and limit nothing.
-#[test]
-fn events_of_the_first_version_read() {
-    let key = serde_json::json!([{"kind": "key", "cause": null, "row": {
+/// Of the first version.
+fn first_key() -> serde_json::Value {
+    serde_json::json!([{"kind": "key", "cause": null, "row": {
         "key_id": "key_0000000000000000000001", "application_id": "app_0000000000000000000001", "name": "k",
         "description": "", "key_type": "secret", "environment": "live", "prefix": "sk_live_000000",
         "secret_sha256": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "hash_version": 1,
         "permissions": ["tasks:read"], "labels": [], "disabled": false, "create_time": 1, "update_time": 1,
         "expire_time": null, "revoke_time": null, "revoke_reason": null, "revoke_comment": "",
         "created_by": "sa_0000000000000000000001", "revision": 1,
-    }}]);
-    let change = read(key).expect("the row").pop().expect("one").read().expect("its values");
+    }}])
+}
+
+/// As they stand in the logs of the first version: they restrict and limit nothing.
+#[test]
+fn events_of_the_first_version_read() {
+    let change = read(first_key()).expect("the row").pop().expect("one").read().expect("its values").remove(0);
     let Change::Key(KeyChange { facts, cause: None, .. }) = change else { panic!("{change:?}") };
     assert_eq!(*facts.restrictions, Restrictions::default());
     assert!(facts.limits.is_empty());
-    let change = read(application()).expect("the row").pop().expect("one").read().expect("its values");
+    let change = read(application()).expect("the row").pop().expect("one").read().expect("its values").remove(0);
     let Change::Application(ApplicationChange { application, cause: None }) = change else { panic!("{change:?}") };
     assert_eq!((application.plan, application.max_cache_ttl), (Plan::None, Duration::ZERO));
 }
@@ -104,7 +108,8 @@ fn the_rows_in_events_have_the_fields_that_every_replica_reads() {
             "lifetime",
             "rotation_period",
             "next_rotation_time",
-            "rotation_recipient_kid"
+            "rotation_recipient_kid",
+            "imported"
         ]
     );
     assert_eq!(
@@ -174,4 +179,26 @@ fn an_account_without_names_of_certificates_stands_in_events_as_it_always_did() 
     assert!(serde_json::to_string(&with).expect("JSON").contains("spiffe://example.org/gateway"));
     let versions = [without, with].map(|change| change.version().expect("a version"));
     assert_eq!(versions, [event::FIRST, event::CERTIFICATE_NAMES]);
+}
+
+#[test]
+fn what_is_about_an_imported_key_is_of_version_3_and_nothing_else_is() {
+    let version = |changes| read(changes).expect("the row").pop().expect("one").version().expect("a version");
+    assert_eq!(version(first_key()), event::FIRST);
+    let mut imported = first_key();
+    imported[0]["row"]["imported"] = true.into();
+    assert_eq!(version(imported.clone()), 3);
+    let ChangeRow::Key { row, .. } = read(imported).expect("the row").pop().expect("one") else { panic!("a key") };
+    let rows = [*row.clone(), api_key::Model { key_id: "key_0000000000000000000002".to_owned(), ..*row }];
+    let written = serde_json::json!([ChangeRow::imported(&rows).expect("JSON")]);
+    assert_eq!(written[0]["kind"], "imported_keys");
+    assert_eq!(version(written.clone()), 3);
+    let changes = read(written).expect("the rows").pop().expect("one").read().expect("its values");
+    let keys = changes.iter().map(|change| match change {
+        Change::Key(KeyChange { facts, cause: None, imported: true, .. }) => facts.id.to_string(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(keys.collect::<Vec<_>>(), ["key_0000000000000000000001", "key_0000000000000000000002"]);
+    let first = read(first_key()).expect("the row").pop().expect("one");
+    assert!(!serde_json::to_string(&first).expect("JSON").contains("imported"), "an older version reads it");
 }

@@ -72,6 +72,9 @@ pub(in crate::store) struct Model {
     pub next_rotation_time: Option<i64>,
     #[serde(default)]
     pub rotation_recipient_kid: Option<String>,
+    // Version 3. It stands in events only where it says something.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imported: bool,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

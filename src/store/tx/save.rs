@@ -11,16 +11,35 @@ use crate::{
         time::Timestamp,
         webhook::Webhook,
     },
-    store::{Error, accounts, applications, codec, keys, timers, webhooks},
+    store::{Error, accounts, applications, codec, imports, keys, timers, webhooks},
 };
 
 /// Something that is to be saved.
 #[derive(Debug)]
 pub(in crate::store) enum Save {
-    Key { before: Option<Box<Key>>, after: Box<Key>, cause: Option<Cause> },
-    Application { before: Option<Application>, after: Application, cause: Option<Cause> },
-    Account { before: Option<ServiceAccount>, after: ServiceAccount },
-    Webhook { before: Option<Box<Webhook>>, after: Option<Box<Webhook>> },
+    Key {
+        before: Option<Box<Key>>,
+        after: Box<Key>,
+        cause: Option<Cause>,
+    },
+    /// New ones of one application.
+    Import {
+        application: ApplicationId,
+        keys: Vec<Key>,
+    },
+    Application {
+        before: Option<Application>,
+        after: Application,
+        cause: Option<Cause>,
+    },
+    Account {
+        before: Option<ServiceAccount>,
+        after: ServiceAccount,
+    },
+    Webhook {
+        before: Option<Box<Webhook>>,
+        after: Option<Box<Webhook>>,
+    },
 }
 
 /// What was written, for the log and for the audit.
@@ -43,6 +62,7 @@ impl Save {
             Self::Key { before, after, .. } if !asides.iter().any(|aside| aside.times(after.id)) => {
                 timers::follow(db, before.as_deref(), after, now).await
             }
+            Self::Import { keys, .. } => imports::time(db, keys, now).await,
             Self::Key { .. } | Self::Application { .. } | Self::Account { .. } | Self::Webhook { .. } => Ok(()),
         }
     }
@@ -51,6 +71,7 @@ impl Save {
     pub(in crate::store) fn id(&self) -> String {
         match self {
             Self::Key { after, .. } => after.id.to_string(),
+            Self::Import { application, .. } => application.to_string(),
             Self::Application { after, .. } => after.id.to_string(),
             Self::Account { after, .. } => after.id.to_string(),
             Self::Webhook { before, after } => {
@@ -62,6 +83,7 @@ impl Save {
     pub(in crate::store) fn is_new(&self) -> bool {
         match self {
             Self::Key { before, .. } => before.is_none(),
+            Self::Import { .. } => true,
             Self::Application { before, .. } => before.is_none(),
             Self::Account { before, .. } => before.is_none(),
             Self::Webhook { before, .. } => before.is_none(),
@@ -72,6 +94,7 @@ impl Save {
     pub(in crate::store) fn application_id(&self) -> Option<ApplicationId> {
         match self {
             Self::Key { after, .. } => Some(after.application_id),
+            Self::Import { application, .. } => Some(*application),
             Self::Application { after, .. } => Some(after.id),
             Self::Account { .. } => None,
             Self::Webhook { before, after } => after.as_ref().or(before.as_ref())?.application_id,
@@ -89,6 +112,7 @@ impl Save {
                 let (cause, after) = (cause.map(codec::cause), Some(json(&row)?));
                 Ok(Written { change: Some(codec::ChangeRow::Key { row: Box::new(row), cause }), before, after })
             }
+            Self::Import { keys, .. } => imports::write(db, keys, revision).await,
             Self::Application { before, mut after, cause } => {
                 after.revision = revision;
                 let row = codec::application_row(&after);

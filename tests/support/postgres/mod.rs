@@ -16,6 +16,7 @@ mod node;
 mod programs;
 mod shared;
 mod standby;
+mod time_of_day;
 
 pub(crate) use database::Database;
 pub(crate) use faults::{Backend, Paused, signal};
@@ -23,3 +24,4 @@ pub(crate) use node::{Node, Options, free_port};
 pub(crate) use programs::Programs;
 pub(crate) use shared::Cluster;
 pub(crate) use standby::Sync;
+pub(crate) use time_of_day::TimeOfDay;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::Programs;
+use super::{Programs, time_of_day::TimeOfDay};
 
 /// The role that the service has: it owns its databases, and is nobody beyond them.
 pub(crate) const ROLE: &str = "portcullis";
@@ -22,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) settings: Vec<String>,
     /// Where its servers log to, where somebody wants to read that afterwards.
     pub(crate) logs: Option<PathBuf>,
+    /// Whether each server has a time of day of its own, which the test may step.
+    pub(crate) stepped: bool,
     /// On a disk, where a commit takes as long as it does there; else in memory, if there is room.
     pub(crate) on_disk: bool,
 }
@@ -35,6 +37,7 @@ pub(crate) struct Node {
     pub(super) logs: Option<PathBuf>,
     pub(crate) name: String,
     pub(crate) port: u16,
+    time_of_day: Option<TimeOfDay>,
     /// A child of the test, not a daemon: not every machine's first process waits for orphans,
     /// and a server does not start beside what looks like another.
     pub(super) server: Arc<Mutex<Option<Child>>>,
@@ -67,12 +70,28 @@ log_line_prefix = '%m [%p] %a '
 impl Node {
     pub(super) fn new(programs: &'static Programs, folder: &Path, logs: Option<PathBuf>, name: &str) -> Self {
         let (folder, name) = (folder.to_owned(), name.to_owned());
-        Self { programs, folder, logs, name, port: free_port(), server: Arc::default() }
+        Self { programs, folder, logs, name, port: free_port(), time_of_day: None, server: Arc::default() }
+    }
+
+    /// With a time of day of its own, where that is wanted.
+    pub(super) fn stepped(mut self, wanted: bool) -> Self {
+        let file = self.folder.join(format!("{}.time", self.name));
+        self.time_of_day = wanted.then(|| TimeOfDay::at(&file));
+        self
+    }
+
+    pub(super) fn is_stepped(&self) -> bool {
+        self.time_of_day.is_some()
+    }
+
+    /// From here on its time of day is so many seconds ahead of the machine's, or behind it.
+    pub(crate) fn step_to(&self, ahead: i64) {
+        self.time_of_day.as_ref().expect("a time of day of its own").step_to(ahead);
     }
 
     /// A new primary, which runs.
     pub(super) fn primary(programs: &'static Programs, folder: &Path, name: &str, options: &Options) -> Self {
-        let node = Self::new(programs, folder, options.logs.clone(), name);
+        let node = Self::new(programs, folder, options.logs.clone(), name).stepped(options.stepped);
         let made = COLLATIONS.iter().any(|collation| {
             let _ = fs::remove_dir_all(node.data());
             let mut command = node.command("initdb");
@@ -102,6 +121,9 @@ impl Node {
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.data()).process_group(0);
         command.stdout(log.try_clone().expect("a log")).stderr(log);
+        if let Some(time_of_day) = &self.time_of_day {
+            time_of_day.of(&mut command);
+        }
         let child = command.spawn().expect("postgres");
         *self.server.lock().expect("lock") = Some(child);
         for _ in 0..1200 {
@@ -173,7 +195,14 @@ impl Node {
 
     /// By a port that leads to one.
     pub(crate) fn url_by(port: u16, database: &str) -> String {
-        format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{port}/{database}")
+        Self::url_at("127.0.0.1", port, database)
+    }
+
+    /// By a port of another address that leads to one.
+    pub(crate) fn url_at(host: &str, port: u16, database: &str) -> String {
+        // To another machine a client asks for TLS, unless it is told not to.
+        let plain = if host == "127.0.0.1" { "" } else { "?sslmode=disable" };
+        format!("postgres://{ROLE}:{PASSWORD}@{host}:{port}/{database}{plain}")
     }
 
     /// By its socket, as where the database is on the same machine.

@@ -11,7 +11,7 @@ impl Node {
     /// A copy of this server that follows it. Waits until it streams and, where the primary
     /// shall wait for it, until that does.
     pub(crate) fn standby(&self, name: &str, sync: Sync) -> Self {
-        let standby = Self::new(self.programs, &self.folder, self.logs.clone(), name);
+        let standby = Self::new(self.programs, &self.folder, self.logs.clone(), name).stepped(self.is_stepped());
         let mut command = standby.command("pg_basebackup");
         command.args(["--checkpoint=fast", "--no-sync", "--wal-method=stream", "--username=postgres"]);
         command.arg("--host").arg(&self.folder).arg("--port").arg(self.port.to_string());

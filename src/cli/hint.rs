@@ -1,0 +1,148 @@
+//! What to do next, for each way that a call can fail.
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::pb::ErrorReason;
+
+/// Of the reason that the server gave; else of the code, which the way there made.
+pub(super) fn hint(status: &Status) -> Option<&'static str> {
+    let details = status.get_error_details();
+    let reason =
+        details.error_info().and_then(|info| ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason)));
+    match reason {
+        Some(reason) => of_reason(reason),
+        None => of_code(status.code()),
+    }
+}
+
+/// Exhaustive: a new reason does not build until it has its hint.
+fn of_reason(reason: ErrorReason) -> Option<&'static str> {
+    use ErrorReason as R;
+    Some(match reason {
+        R::SignatureMissing => "give --credentials FILE, or set PORTCULLIS_CREDENTIALS",
+        R::SignatureMalformed => "something between here and the server changes or drops headers: call it without that",
+        R::SignatureInvalid => {
+            "is it the credentials file of this deployment, with its audience, and has its key not been removed? an admin sees \
+             the keys with `portcullis account list`"
+        }
+        R::TimestampOutOfWindow => "set this machine's clock; where it is right, the server's is not",
+        R::NonceReused => "try again: each attempt is signed anew",
+        R::TokenInvalid => {
+            "is it the credentials file of this deployment, with its audience, and this machine's clock set? an admin sees the \
+             account with `portcullis account get`"
+        }
+        R::RoleMissing => {
+            "an admin can give the account a role: `portcullis account update ACCOUNT --role ROLE` with all that it is to have"
+        }
+        R::ApplicationOutOfScope => {
+            "is the id of the application right (`portcullis app list` has those that the account sees)? an admin can add it: \
+             `portcullis account update ACCOUNT --app APP` with all that it is to have"
+        }
+        R::GrantExceeded => {
+            "ask for less, or have an account do it that may grant this: `grantable` in `portcullis account get` says what one may"
+        }
+        R::FieldInvalid => "change what is named above",
+        R::RequestIdReused => "leave --request-id out, or give the very command that it was first used with",
+        R::PageTokenInvalid => "begin the list anew",
+        R::KeyNotFound => {
+            "`portcullis key list` shows the keys of an application: is --app the one that the key is of?"
+        }
+        R::ApplicationNotFound => "`portcullis app list` shows the applications that the account sees",
+        R::ServiceAccountNotFound => "`portcullis account list` shows the accounts",
+        R::ServiceAccountKeyNotFound => {
+            "`portcullis account get ACCOUNT` shows its keys; one that was removed is not among them"
+        }
+        R::SealedSecretNotFound => {
+            "only the account whose key is the rotation's recipient gets it, with the id of the new key"
+        }
+        R::WebhookNotFound => "`portcullis call WebhookService/ListWebhooks` shows the webhooks",
+        R::KeyExists => {
+            "keys that are there with the same content may stay in the file; of those that are named, take one side's content, or \
+             leave them out"
+        }
+        R::ReplicaTooOld => "upgrade every replica first, then try again",
+        R::SecretAlreadyReturned => {
+            "it was made, and its secret was lost with the answer: `portcullis key rotate KEY --overlap 0s` gives it another one"
+        }
+        R::ServiceAccountKeyExists => {
+            "a public key is of one account: make another pair of keys, or remove this one there first"
+        }
+        R::ClientCertificateNameTaken => "a name in certificates is of one account: take it away there first",
+        R::KeyRevoked => "a revoked key stays so: `portcullis key create` makes another one",
+        R::LastAdminKey => "give another account, or another key of this one, what it can do before",
+        R::SealedSecretGone => "rotate the key again: that secret cannot be had any more",
+        R::KeyAlreadyRotated => "rotate the newest key of the chain, which is named above",
+        R::TooManyOverlaps => {
+            "end an old key of the chain first: `portcullis key update KEY --overlap-end TIME`, or revoke it"
+        }
+        R::SecretsKeyMissing => "its operator starts the server with --secrets-key-file",
+        R::TooManyWebhooks => "delete one first: `portcullis call WebhookService/DeleteWebhook`",
+        R::EtagMismatch => "somebody changed it meanwhile: look at it again, and repeat with its etag of now",
+        R::ResumeTokenExpired | R::HistoryForked => "drop what was cached, and watch without --resume",
+        R::RateLimited => "wait as long as it says, and call less often",
+        R::SlowConsumer => "read faster, and go on with the last resume_token: --resume TOKEN",
+        R::MessageTooLarge => "ask for less at once",
+        R::Overloaded => "try again in a while",
+        R::FreshnessUnproven => "this replica has lost its database or its lease: try again, or another replica",
+        R::StoreUnavailable => {
+            "the server does not reach its database: nothing was written; try again, and tell its operator"
+        }
+        R::CommitUnknown => "whether it was written is not known: repeat it with the same request_id, or look at it",
+        R::CommittedNotConfirmed => "it is written, and some replica may not answer by it yet: repeat it to wait again",
+        R::ShuttingDown => "try again: another replica answers",
+        R::RevisionNotReached => "try again, or another replica",
+        R::MethodNotFound => "the server is older than this program: upgrade it",
+        R::Internal => "a defect of the server: tell its operator the request id, which is in its log",
+        R::Unspecified => return None,
+    })
+}
+
+/// Of a connection that could not be made.
+#[cfg(feature = "client")]
+pub(super) fn unreachable(why: &str) -> &'static str {
+    if why.contains("certificate") {
+        "is --ca-cert the authority that signed the server's certificate, and --server-name a name that is in it?"
+    } else {
+        "is the server running, and is --endpoint (or PORTCULLIS_ENDPOINT, or the credentials file's) where it is?"
+    }
+}
+
+/// A status without a reason was made on the way, by a proxy or by this program.
+fn of_code(code: Code) -> Option<&'static str> {
+    match code {
+        Code::Unavailable => Some("is the server running, and is --endpoint (or PORTCULLIS_ENDPOINT) where it is?"),
+        Code::DeadlineExceeded => Some("it may be done all the same: look, or repeat it; --timeout waits longer"),
+        Code::Unimplemented => Some("is there a Portcullis at this endpoint, and is it as new as this program?"),
+        Code::Unauthenticated | Code::PermissionDenied => {
+            Some("this is not from Portcullis: is there a proxy before it that wants credentials of its own?")
+        }
+        Code::Internal | Code::Unknown | Code::DataLoss => {
+            Some("is there a Portcullis at this endpoint, and nothing between that changes calls?")
+        }
+        Code::ResourceExhausted => Some("try again in a while"),
+        Code::Ok
+        | Code::Cancelled
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_of_the_protos_has_a_hint_that_is_one_line() {
+        let reasons: Vec<_> = (1..1000).filter_map(|number| ErrorReason::try_from(number).ok()).collect();
+        assert!(reasons.len() > 40);
+        for reason in reasons {
+            let hint = of_reason(reason).unwrap_or_else(|| panic!("{reason:?} has none"));
+            assert!(!hint.contains('\n') && !hint.ends_with('.') && !hint.contains("  "), "{hint}");
+        }
+    }
+}

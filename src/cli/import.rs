@@ -1,0 +1,129 @@
+//! `portcullis import`: keys of another system, by their hashes, from a file.
+//!
+//! ```text
+//! FILE → source (CSV or JSON, a row at a time) → row (one key) → batch (up to 1,000) → send (ImportKeys) → report
+//! ```
+//!
+//! The file is read twice: once to find all that is wrong with it before anything is sent, and once
+//! to send it. Nothing is remembered between runs. What is there already counts as done, so that the same
+//! command again goes on where an earlier one was cut off.
+
+mod batch;
+mod hash;
+mod problems;
+mod progress;
+mod row;
+mod send;
+mod sent;
+mod source;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, value_parser};
+
+use super::{
+    args::{CredentialsArgs, EndpointArgs, TlsArgs, block_on},
+    failure::Failure,
+    out::Out,
+};
+use crate::client::Client;
+use send::Way;
+use sent::Sent;
+use source::{Format, Source};
+
+/// Take over keys of another system, by their SHA-256
+///
+/// Reads FILE and imports its keys to an application, up to 1,000 in a call. The whole file is read and
+/// checked before the first key is sent. Run it again after it was cut off: what is there already counts as
+/// done. Exit code: 0 all keys are there, 1 the server refused some of them, or it was cut off, 2 the file or the
+/// command is wrong, and nothing was sent.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Fields, as columns of a CSV file with a header row, or as those of JSON objects:
+  secret_sha256 (64 hexadecimal digits, or base64) and name; and if wanted description, type (secret,
+  publishable), environment (live, test), prefix, permissions, expire_time (2027-01-31T00:00:00Z), ip_allowlist,
+  referrer_allowlist, resource_allowlist, rate_limits, quotas, labels, disabled (true, false).
+  Lists in a cell are separated by `;`: permissions `tasks:read;tasks:write`, rate_limits `burst=10/1s`,
+  quotas `day=1000`, labels `team=a`.
+
+Examples:
+  portcullis import keys.csv --app app_0123456789abcdefghijkl --dry-run
+  portcullis import keys.jsonl --app app_0123456789abcdefghijkl --json")]
+pub(super) struct Import {
+    /// A CSV file, or JSON: an array of objects, or an object a line
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// The application that the keys are for
+    #[arg(long, value_name = "ID")]
+    app: String,
+
+    /// What FILE is [default: by its name, .csv, .json, .jsonl or .ndjson]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    format: Option<Format>,
+
+    /// The column, or the field, that holds the hashes
+    #[arg(long, value_name = "NAME", default_value = row::HASH)]
+    hash_column: String,
+
+    /// Pass over a column, or a field, that is none of a key; may be given several times
+    #[arg(long, value_name = "NAME")]
+    ignore: Vec<String>,
+
+    /// Check the whole file, also at the server, and import nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+
+    /// How many calls are under way at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u8).range(1..=16))]
+    concurrency: u8,
+
+    #[command(flatten)]
+    credentials: CredentialsArgs,
+
+    #[command(flatten)]
+    endpoint: EndpointArgs,
+
+    #[command(flatten)]
+    tls: TlsArgs,
+}
+
+impl Import {
+    pub(super) fn run(self, mut out: Out) -> Result<ExitCode, Failure> {
+        let source = Source::new(self.file, self.format, &self.hash_column, &self.ignore)?;
+        let credentials = self.credentials.read()?;
+        let endpoint = self.endpoint.or_of(Some(&credentials))?;
+        let (rows, problems) = source.check()?;
+        if !problems.is_empty() {
+            if self.json {
+                out.line(&Sent::wrong(rows, self.dry_run, problems.clone()).json())?;
+            }
+            problems.tell(source.path());
+            return Err(Failure::Usage(format!(
+                "{} cannot be imported as said above; nothing was sent",
+                problems.rows()
+            )));
+        }
+        let way = Way { application_id: self.app, dry_run: self.dry_run, concurrency: self.concurrency.into(), rows };
+        let path = source.path().to_owned();
+        let mut sent = block_on(async {
+            let client = Client::new(self.tls.connect(&endpoint).await?, Some(credentials));
+            send::send(client, source, way).await
+        })?;
+        out.line(&if self.json { sent.json() } else { sent.summary() })?;
+        sent.problems.tell(&path);
+        match sent.failure.take() {
+            Some(failure) => Err(failure),
+            None if sent.problems.is_empty() => Ok(ExitCode::SUCCESS),
+            None => Err(Failure::Failed(format!(
+                "the server refused {}; no key of their batches was imported, and nothing behind them was sent: mend \
+                 them and run it again",
+                sent.problems.rows()
+            ))),
+        }
+    }
+}
