@@ -62,6 +62,20 @@ async fn whose_keys_may_change(tx: &Tx, id: ServiceAccountId) -> Result<ServiceA
     Ok(account)
 }
 
+/// Refuses a name of client certificates that another account has: nobody becomes somebody else by
+/// it. Mutations come one after the other, so none gets in between.
+async fn names_must_be_free(tx: &Tx, account: &ServiceAccount) -> Result<(), Refusal> {
+    if account.certificate_names.is_empty() {
+        return Ok(());
+    }
+    let has_one = |other: &ServiceAccount| !other.certificate_names.is_disjoint(&account.certificate_names);
+    let accounts = tx.accounts().await?;
+    match accounts.into_iter().find(|other| other.id != account.id && has_one(other)) {
+        Some(other) => Err(Refusal::CertificateNameTaken(other.id)),
+        None => Ok(()),
+    }
+}
+
 /// Refuses a change after which nobody could administer everything.
 async fn must_keep_a_root(tx: &Tx, before: &ServiceAccount, after: &ServiceAccount) -> Result<(), Refusal> {
     if !before.is_root() || after.is_root() {

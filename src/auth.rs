@@ -1,4 +1,5 @@
-//! Who calls, proven: by a signature over the exact message bytes, or by a signed token.
+//! Who calls, proven: by a signature over the exact message bytes, by a signed token, or by a
+//! client certificate, which proves what a token does.
 //!
 //! The only maker of [`Caller`] and, for callers, of [`Act`]. Looks every account up in the
 //! index on each use, so there is nothing to purge when one goes.
@@ -7,6 +8,7 @@
 //! protobuf; `grpc/gate.rs` feeds it and translates its refusals.
 
 mod caller;
+mod checks;
 mod limit;
 mod method;
 mod nonce;
@@ -17,7 +19,6 @@ mod token;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::HeaderMap;
-use tokio::sync::Semaphore;
 
 pub use caller::Caller;
 pub use method::{Credential, METHODS, Method, is_open};
@@ -26,6 +27,7 @@ pub use syntax::{Presented, SignedHeaders};
 use crate::{
     domain::{
         act::{Act, Nonce, Signer, Subject},
+        certificate::ClientCertificate,
         refusal::Refusal,
         time::Timestamp,
     },
@@ -35,7 +37,9 @@ use crate::{
     signing::{PublicKey, PublicKeyRefused},
     store::Store,
 };
-use limit::{Queue, SignedCallLimit};
+use caller::Proof;
+use checks::Checks;
+use limit::SignedCallLimit;
 use nonce::NonceMemory;
 use token::TokenMemory;
 
@@ -48,6 +52,10 @@ pub struct Settings {
     pub token_audiences: Vec<String>,
     /// Signed calls of one account in a second.
     pub signed_calls_per_second: u32,
+    /// Signatures that are checked in a second.
+    pub checks_per_second: u32,
+    /// Those of one address; 0: addresses are not told apart.
+    pub checks_per_address: u32,
 }
 
 /// Proves calls.
@@ -60,26 +68,10 @@ pub struct Authenticator {
     limit: SignedCallLimit,
     nonces: NonceMemory,
     tokens: TokenMemory,
-    /// RSA takes a tenth of a millisecond and more: so many at a time, off the runtime.
-    checks: Line,
-    /// For kids that nobody has, apart: whoever floods us with them holds up nobody's call.
-    decoy_checks: Line,
+    checks: Checks,
     /// Whose signatures nobody makes: an unknown kid costs and answers as a wrong signature.
     decoy: Arc<PublicKey>,
     started: Timestamp,
-}
-
-/// Where signature checks wait.
-#[derive(Debug)]
-struct Line {
-    permits: Arc<Semaphore>,
-    queue: Queue,
-}
-
-impl Line {
-    fn new(at_once: usize) -> Self {
-        Self { permits: Arc::new(Semaphore::new(at_once)), queue: Queue::default() }
-    }
 }
 
 /// A call as it came in.
@@ -107,14 +99,12 @@ impl Authenticator {
         store: Store,
         settings: Settings,
     ) -> Result<Self, PublicKeyRefused> {
-        let at_once = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Self {
             decoy: Arc::new(PublicKey::from_pem(include_str!("auth/decoy.pem"))?),
             limit: SignedCallLimit::new(settings.signed_calls_per_second),
             nonces: NonceMemory::default(),
             tokens: TokenMemory::default(),
-            checks: Line::new(at_once),
-            decoy_checks: Line::new(1),
+            checks: Checks::new(settings.checks_per_second, settings.checks_per_address),
             started: replica.now(),
             index,
             replica,
@@ -139,8 +129,28 @@ impl Authenticator {
             return Err(Refusal::SignatureMissing { token: false });
         }
         self.fresh().await?;
-        let (kid, signatory) = self.check_token(token).await?;
-        Caller::new(call.method, Arc::clone(&signatory.account), kid)
+        let (kid, signatory) = self.check_token(call, token).await?;
+        Caller::new(call.method, Arc::clone(&signatory.account), Proof::Key(kid))
+    }
+
+    /// Proves a call by the certificate of its connection, where a token would do. The certificate was
+    /// checked when the connection was made: what may have changed since is asked again.
+    pub async fn by_certificate(&self, call: Call<'_>, certificate: &ClientCertificate) -> Result<Caller, Refusal> {
+        if call.method.credential != Credential::SignedRequestOrToken {
+            return Err(Refusal::SignatureMissing { token: false });
+        }
+        self.fresh().await?;
+        if certificate.end_time <= self.replica.now() {
+            return Err(Refusal::TokenInvalid("the client certificate has ended; connect anew with a newer one"));
+        }
+        let mut holders = certificate.names.iter().filter_map(|name| Some((name, self.index.named(name)?)));
+        let (name, account) = holders.next().ok_or(Refusal::TokenInvalid(
+            "no service account that may call has a name of the client certificate among its client_certificate_names",
+        ))?;
+        if holders.any(|(_, other)| other.id != account.id) {
+            return Err(Refusal::TokenInvalid("the names of the client certificate are of several service accounts"));
+        }
+        Caller::new(call.method, account, Proof::Certificate(name.clone()))
     }
 
     /// Proves a call by the signature over its message, and says what it may write with
@@ -155,7 +165,7 @@ impl Authenticator {
         self.fresh().await?;
         let known = self.index.signatory(&headers.kid);
         let key = known.as_ref().map(|signatory| Arc::clone(&signatory.public_key));
-        self.check_signature(call.method.path, headers, message, key).await?;
+        self.check_signature(call, headers, message, key).await?;
         let signatory = known.ok_or(Refusal::SignatureInvalid)?;
         let account = Arc::clone(&signatory.account);
         self.limit.spend(account.id, self.replica.boottime())?;
@@ -173,7 +183,7 @@ impl Authenticator {
             self.spend(nonce, call.method, headers).await?;
             None
         };
-        match Caller::new(call.method, account, headers.kid.clone()) {
+        match Caller::new(call.method, account, Proof::Key(headers.kid.clone())) {
             Ok(caller) => Ok((caller, act)),
             Err(refusal) => {
                 if let Some(act) = act {

@@ -43,6 +43,7 @@ pub async fn admin(
                 roles: BTreeSet::from([Role::Admin]),
                 scope: Scope::All,
                 grantable: vec![Permission::full()],
+                certificate_names: BTreeSet::new(),
                 disabled: false,
                 request: None,
             };

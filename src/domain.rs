@@ -10,6 +10,7 @@ pub mod alert;
 pub mod application;
 pub mod backoff;
 pub mod balance;
+pub mod certificate;
 pub mod delivery;
 pub mod email;
 pub mod event;

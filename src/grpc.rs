@@ -12,12 +12,17 @@ mod frame;
 mod gate;
 mod health;
 mod key_service;
+mod listen;
 mod server;
 mod service_account_service;
 mod services;
+mod shed;
 mod status;
+mod tls;
 mod unpack;
 mod webhook_service;
 
-pub use server::{Bound, Listen, ListenRefused, Parts, Tls};
+pub use listen::{Bound, Ceilings, Listen, ListenRefused};
+pub use server::Parts;
 pub use status::{DOMAIN, reason, status};
+pub use tls::{Tls, TlsRefused};

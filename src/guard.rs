@@ -33,6 +33,12 @@ pub enum Guard {
     Resume,
     /// Signed calls of an account are limited.
     Rate,
+    /// So many signatures are checked in a second, and of one address.
+    Checks,
+    /// Beyond so many calls at once, further ones are refused before work is done for them.
+    Shed,
+    /// Beyond so many connections, further ones are closed at once.
+    Connections,
     /// A batch of usage is added once.
     Usage,
     /// Nothing un-revokes a key.

@@ -22,6 +22,7 @@ use crate::{
     domain::{
         account::{Scope, ServiceAccount},
         application::Application,
+        certificate::CertificateName,
         event::{ApplicationChange, Change, Event, KeyChange},
         id::{ApplicationId, Revision, ServiceAccountId},
         key::Key,
@@ -46,6 +47,7 @@ pub struct Signatory {
 pub struct Index {
     keys: HashMap<SecretHash, Arc<KeyFacts>, BuildHasherDefault<HashIsHash>>,
     signatories: HashMap<Kid, Arc<Signatory>>,
+    named: HashMap<CertificateName, Arc<ServiceAccount>>,
     accounts: HashMap<ServiceAccountId, Arc<ServiceAccount>>,
     tenants: HashMap<ApplicationId, Tenant>,
     /// Those with keys whose texts are of another form than ours.
@@ -79,6 +81,12 @@ impl Index {
     #[must_use]
     pub fn signatory(&self, kid: &Kid) -> Option<Arc<Signatory>> {
         self.signatories.pin().get(kid).filter(|signatory| !signatory.account.disabled).cloned()
+    }
+
+    /// Whose client certificates have this name; not disabled.
+    #[must_use]
+    pub fn named(&self, name: &CertificateName) -> Option<Arc<ServiceAccount>> {
+        self.named.pin().get(name).filter(|account| !account.disabled).cloned()
     }
 
     #[must_use]
@@ -197,8 +205,15 @@ impl Index {
             let signatory = Signatory { account: Arc::clone(&account), public_key: Arc::new(public_key) };
             signatories.insert(key.kid.clone(), Arc::new(signatory));
         }
+        let named = self.named.pin();
+        for name in &account.certificate_names {
+            named.insert(name.clone(), Arc::clone(&account));
+        }
         let accounts = self.accounts.pin();
         if let Some(before) = accounts.get(&account.id) {
+            for removed in before.certificate_names.difference(&account.certificate_names) {
+                named.remove(removed);
+            }
             for removed in before.keys.iter().filter(|key| account.key(&key.kid).is_none()) {
                 signatories.remove(&removed.kid);
             }

@@ -52,6 +52,10 @@ pub static REFUSED_CALLS: Pairs = Pairs::new(
     ),
     ["rpc.method", "error.type"],
 );
+pub static CONNECTIONS_REFUSED: Counter<1> = Counter::new(
+    About::count("portcullis.refused_connections", "{connection}", "Connections that were closed at once, as too many"),
+    Labels::NONE,
+);
 pub static BARRIER: Histogram<2> = Histogram::new(
     About::seconds(
         "portcullis.barrier.duration",
@@ -196,9 +200,10 @@ pub static NOT_SENT: Counter<3> = Counter::new(
 );
 
 /// In the order in which they are told.
-static ALL: [&dyn Instrument; 29] = [
+static ALL: [&dyn Instrument; 30] = [
     &RPC_CALLS,
     &REFUSED_CALLS,
+    &CONNECTIONS_REFUSED,
     &VERDICTS_GIVEN,
     &BARRIER,
     &NOT_CONFIRMED,

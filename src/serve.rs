@@ -153,7 +153,7 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let Options { database, listen, auth, pace, limits, history, notify, drain, clock, entropy, sampler, probe } =
         options;
     let mailer = notify.mail.clone().map(Mailer::new).transpose().map_err(SettingsRefused::from)?;
-    let bound = Bound::bind(&listen).await?;
+    let bound = Bound::bind(&listen, &clock).await?;
     let (address, has_tls) = (bound.address(), bound.has_tls());
     let store = Store::open(&database, clock.clone(), entropy.clone()).await?;
     let (weakness, _) = store.durability().await.map_err(OpenError::from)?;

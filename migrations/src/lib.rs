@@ -22,6 +22,7 @@ mod m20261127_000005_webhooks;
 mod m20261127_000006_timers;
 mod m20261127_000007_signals;
 mod m20261128_000008_replicas;
+mod m20261128_000009_tls;
 mod m20261128_000010_ops;
 mod m20261128_000011_import;
 
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000006_timers::Migration),
             Box::new(m20261127_000007_signals::Migration),
             Box::new(m20261128_000008_replicas::Migration),
+            Box::new(m20261128_000009_tls::Migration),
             Box::new(m20261128_000010_ops::Migration),
             Box::new(m20261128_000011_import::Migration),
         ]

@@ -1,10 +1,11 @@
 use std::collections::BTreeSet;
 
-use super::{Accounts, must_reach};
+use super::{Accounts, must_reach, names_must_be_free};
 use crate::{
     domain::{
         account::{Role, Scope, ServiceAccount, client_email},
         act::Act,
+        certificate::CertificateName,
         id::{Revision, ServiceAccountId},
         permission::Permission,
         refusal::Refusal,
@@ -22,6 +23,7 @@ pub struct NewServiceAccount {
     pub roles: BTreeSet<Role>,
     pub scope: Scope,
     pub grantable: Vec<Permission>,
+    pub certificate_names: BTreeSet<CertificateName>,
     pub disabled: bool,
     pub request: Option<CreateRequest>,
 }
@@ -30,7 +32,7 @@ impl NewServiceAccount {
     /// As it is when it begins.
     #[must_use]
     pub fn begin(self, id: ServiceAccountId, now: Timestamp) -> ServiceAccount {
-        let Self { name, roles, scope, grantable, disabled, request: _ } = self;
+        let Self { name, roles, scope, grantable, certificate_names, disabled, request: _ } = self;
         ServiceAccount {
             id,
             name,
@@ -39,6 +41,7 @@ impl NewServiceAccount {
             scope,
             grantable,
             keys: Vec::new(),
+            certificate_names,
             disabled,
             create_time: now,
             update_time: now,
@@ -67,6 +70,7 @@ impl Accounts {
                 let id = ServiceAccountId::new(entropy.uuid(tx.now()).map_err(Error::from)?);
                 let account = new.begin(id, tx.now());
                 must_reach(tx.actor()?, &account)?;
+                names_must_be_free(&tx, &account).await?;
                 if let Scope::Only(applications) = &account.scope {
                     for application in applications {
                         tx.application(*application).await?;

@@ -1,4 +1,4 @@
-use super::{Accounts, must_keep_a_root, must_reach};
+use super::{Accounts, must_keep_a_root, must_reach, names_must_be_free};
 use crate::{
     domain::{
         account::{Scope, ServiceAccount, ServiceAccountPatch},
@@ -39,6 +39,9 @@ impl Accounts {
                     return Ok((after, false));
                 }
                 must_reach(tx.actor()?, &after)?;
+                if after.certificate_names != before.certificate_names {
+                    names_must_be_free(&tx, &after).await?;
+                }
                 if let Scope::Only(applications) = &after.scope {
                     for application in applications {
                         tx.application(*application).await?;

@@ -4,6 +4,7 @@ use super::Method;
 use crate::{
     domain::{
         account::{Role, Scope, ServiceAccount},
+        certificate::CertificateName,
         id::ApplicationId,
         refusal::Refusal,
     },
@@ -16,14 +17,33 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Caller {
     account: Arc<ServiceAccount>,
-    kid: Kid,
+    proof: Proof,
     roles: &'static [Role],
 }
 
+/// What the caller has proven to have.
+#[derive(Debug, Clone)]
+pub(super) enum Proof {
+    /// One of the account's keys.
+    Key(Kid),
+    /// A client certificate with one of the account's names.
+    Certificate(CertificateName),
+}
+
+impl Proof {
+    /// Whose it is now.
+    fn holder(&self, index: &Index) -> Option<Arc<ServiceAccount>> {
+        match self {
+            Self::Key(kid) => index.signatory(kid).map(|signatory| Arc::clone(&signatory.account)),
+            Self::Certificate(name) => index.named(name),
+        }
+    }
+}
+
 impl Caller {
-    pub(super) fn new(method: &Method, account: Arc<ServiceAccount>, kid: Kid) -> Result<Self, Refusal> {
+    pub(super) fn new(method: &Method, account: Arc<ServiceAccount>, proof: Proof) -> Result<Self, Refusal> {
         must_have_role(&account, method.roles)?;
-        Ok(Self { account, kid, roles: method.roles })
+        Ok(Self { account, proof, roles: method.roles })
     }
 
     /// As of the moment of the call.
@@ -52,15 +72,18 @@ impl Caller {
         !guard::on(Guard::Scope) || self.account.scope.holds(application)
     }
 
-    /// The same caller as the account is now; refused when the account, this key of it, or
-    /// the role has gone. Streams ask before each delivery.
+    /// The same caller as the account is now; refused when the account, this key or name of it,
+    /// or the role has gone. Streams ask before each delivery.
     pub fn again(&self, index: &Index) -> Result<Self, Refusal> {
         if !guard::on(Guard::Reauthorise) {
             return Ok(self.clone());
         }
-        let signatory = index.signatory(&self.kid).ok_or(Refusal::SignatureInvalid)?;
-        must_have_role(&signatory.account, self.roles)?;
-        Ok(Self { account: Arc::clone(&signatory.account), kid: self.kid.clone(), roles: self.roles })
+        // A name may have gone to another account meanwhile, and what was begun as one is not gone on
+        // with as another.
+        let account = self.proof.holder(index).filter(|account| account.id == self.account.id);
+        let account = account.ok_or(Refusal::SignatureInvalid)?;
+        must_have_role(&account, self.roles)?;
+        Ok(Self { account, proof: self.proof.clone(), roles: self.roles })
     }
 }
 

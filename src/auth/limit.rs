@@ -13,20 +13,51 @@ use crate::{
     guard::{self, Guard},
 };
 
-/// Signed calls of an account in a second. GCRA: per account the moment at which its
-/// allowance is whole again, and a call may borrow up to a second of it.
-#[derive(Debug)]
-pub(super) struct SignedCallLimit {
-    /// Nanoseconds that one call takes.
+/// So many in a second. GCRA: somebody's slot is the moment at which their allowance is whole
+/// again, and they may borrow up to a second of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Nanoseconds that one takes.
     cost: u64,
-    whole_at: HashMap<ServiceAccountId, Arc<AtomicU64>>,
 }
 
 const SECOND: u64 = 1_000_000_000;
 
+impl Pace {
+    pub(super) fn new(per_second: u32) -> Self {
+        Self { cost: SECOND / u64::from(per_second.max(1)) }
+    }
+
+    /// Spends one, or says how long to wait.
+    pub(super) fn spend(self, whole_at: &AtomicU64, boottime: Duration) -> Result<(), Duration> {
+        let now = nanos(boottime);
+        let next = |whole_at: u64| whole_at.max(now) + self.cost;
+        let spent = whole_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, |whole_at| {
+            Some(next(whole_at)).filter(|next| *next <= now + SECOND)
+        });
+        spent.map(drop).map_err(|whole_at| Duration::from_nanos(next(whole_at).saturating_sub(now + SECOND)))
+    }
+
+    /// Whether something of the allowance is still missing.
+    pub(super) fn is_spent(self, whole_at: &AtomicU64, boottime: Duration) -> bool {
+        whole_at.load(Ordering::Acquire) > nanos(boottime)
+    }
+}
+
+fn nanos(boottime: Duration) -> u64 {
+    u64::try_from(boottime.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Signed calls of an account in a second.
+#[derive(Debug)]
+pub(super) struct SignedCallLimit {
+    pace: Pace,
+    whole_at: HashMap<ServiceAccountId, Arc<AtomicU64>>,
+}
+
 impl SignedCallLimit {
     pub(super) fn new(per_second: u32) -> Self {
-        Self { cost: SECOND / u64::from(per_second.max(1)), whole_at: HashMap::new() }
+        Self { pace: Pace::new(per_second), whole_at: HashMap::new() }
     }
 
     /// Spends one call of an account that has proven itself: strangers cannot spend it.
@@ -34,19 +65,8 @@ impl SignedCallLimit {
         if !guard::on(Guard::Rate) {
             return Ok(());
         }
-        let now = u64::try_from(boottime.as_nanos()).unwrap_or(u64::MAX);
         let slot = Arc::clone(self.whole_at.pin().get_or_insert_with(account, Arc::default));
-        let next = |whole_at: u64| whole_at.max(now) + self.cost;
-        let spent = slot.fetch_update(Ordering::AcqRel, Ordering::Acquire, |whole_at| {
-            Some(next(whole_at)).filter(|next| *next <= now + SECOND)
-        });
-        match spent {
-            Ok(_) => Ok(()),
-            Err(whole_at) => {
-                let retry_after = Duration::from_nanos(next(whole_at).saturating_sub(now + SECOND));
-                Err(Refusal::RateLimited { retry_after })
-            }
-        }
+        self.pace.spend(&slot, boottime).map_err(|retry_after| Refusal::RateLimited { retry_after })
     }
 }
 

@@ -1,14 +1,11 @@
 use std::sync::Arc;
 
-use super::{Authenticator, SignedHeaders, WINDOW};
+use super::{Authenticator, Call, SignedHeaders, WINDOW};
 use crate::{
     domain::refusal::Refusal,
     guard::{self, Guard},
     signing::{PublicKey, Signed},
 };
-
-/// RSA is slow and this many wait at most for each that runs: beyond it the caller is told.
-const MAX_WAITING: usize = 1024;
 
 impl Authenticator {
     /// Whether the call is dated near now. Asked before the message is waited for.
@@ -23,27 +20,28 @@ impl Authenticator {
 
     pub(super) async fn check_signature(
         &self,
-        path: &'static str,
+        call: Call<'_>,
         headers: &SignedHeaders<'_>,
         message: &[u8],
         key: Option<Arc<PublicKey>>,
     ) -> Result<(), Refusal> {
         let text = Signed {
             audience: &self.settings.audience,
-            path,
+            path: call.method.path,
             timestamp: headers.timestamp,
             nonce: headers.nonce,
             kid: headers.kid.as_str(),
             message,
         }
         .text();
-        self.verify(key, text, headers.signature.clone()).await
+        self.verify(call, key, text, headers.signature.clone()).await
     }
 
-    /// Checks an RSA signature, off the runtime and so many at a time. Without a key the decoy
-    /// takes as long.
+    /// Checks an RSA signature, off the runtime, and not more often than is allowed. Without a key
+    /// the decoy takes as long.
     pub(super) async fn verify(
         &self,
+        call: Call<'_>,
         key: Option<Arc<PublicKey>>,
         text: String,
         signature: Vec<u8>,
@@ -51,12 +49,9 @@ impl Authenticator {
         if !guard::on(Guard::Signature) {
             return Ok(());
         }
-        let (key, line) = match key {
-            Some(key) => (key, &self.checks),
-            None => (Arc::clone(&self.decoy), &self.decoy_checks),
-        };
-        let Some(_waiting) = line.queue.enter(MAX_WAITING) else { return Err(Refusal::Overloaded) };
-        let Ok(_permit) = Arc::clone(&line.permits).acquire_owned().await else { return Err(Refusal::ShuttingDown) };
+        let peer = call.peer.map(|peer| peer.ip());
+        let _turn = self.checks.turn(key.is_some(), peer, self.replica.boottime()).await?;
+        let key = key.unwrap_or_else(|| Arc::clone(&self.decoy));
         let good = tokio::task::spawn_blocking(move || key.verify(text.as_bytes(), &signature)).await;
         match good {
             Ok(true) => Ok(()),

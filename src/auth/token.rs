@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use papaya::HashMap;
 
-use super::Authenticator;
+use super::{Authenticator, Call};
 use crate::{
     domain::{refusal::Refusal, time::Timestamp},
     index::Signatory,
@@ -50,7 +50,7 @@ impl TokenMemory {
 impl Authenticator {
     /// Who signed this token, if it is good here and now. What only a holder of the key may
     /// learn is told behind the signature.
-    pub(super) async fn check_token(&self, bytes: &[u8]) -> Result<(Kid, Arc<Signatory>), Refusal> {
+    pub(super) async fn check_token(&self, call: Call<'_>, bytes: &[u8]) -> Result<(Kid, Arc<Signatory>), Refusal> {
         if let Some(verified) = self.tokens.get(bytes) {
             self.check_times(&verified.claims)?;
             let signatory = self.index.signatory(&verified.kid).ok_or_else(unknown)?;
@@ -64,7 +64,7 @@ impl Authenticator {
         self.check_times(&claims)?;
         let known = self.index.signatory(&kid);
         let key = known.as_ref().map(|signatory| Arc::clone(&signatory.public_key));
-        match self.verify(key, signed.to_owned(), signature).await {
+        match self.verify(call, key, signed.to_owned(), signature).await {
             Err(Refusal::SignatureInvalid) => return Err(unknown()),
             other => other?,
         }

@@ -25,7 +25,7 @@ use crate::{
     config::{NotifyArgs, ServeArgs},
     domain::{application::Application, text::Name},
     entropy::Entropy,
-    grpc::Listen,
+    grpc::{Ceilings, Listen},
     serve::{self, Options, Running},
     store::{DatabaseUrl, Store},
     telemetry,
@@ -108,7 +108,13 @@ impl Dev {
         make_key(&keys)?;
         Ok(Options {
             database,
-            listen: Listen { address: self.listen, tls: None, reflection: true },
+            listen: Listen {
+                address: self.listen,
+                tls: None,
+                plaintext: false,
+                reflection: true,
+                ceilings: Ceilings::default(),
+            },
             auth: self.serve.auth(),
             pace: self.serve.pace(),
             limits: self.serve.limits(),

@@ -68,6 +68,7 @@ fn of_reason(reason: ErrorReason) -> Option<&'static str> {
         R::ServiceAccountKeyExists => {
             "a public key is of one account: make another pair of keys, or remove this one there first"
         }
+        R::ClientCertificateNameTaken => "a name in certificates is of one account: take it away there first",
         R::KeyRevoked => "a revoked key stays so: `portcullis key create` makes another one",
         R::LastAdminKey => "give another account, or another key of this one, what it can do before",
         R::SealedSecretGone => "rotate the key again: that secret cannot be had any more",

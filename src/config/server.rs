@@ -2,7 +2,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
     auth,
-    grpc::{Listen, Tls},
+    grpc::{Ceilings, Listen, Tls},
     replica::Pace,
     signing::DEFAULT_AUDIENCE,
     store::LONGEST_LEASE,
@@ -12,7 +12,7 @@ use crate::{
 /// Where to listen.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ListenArgs {
-    /// The address to listen on; without TLS it must be loopback
+    /// The address to listen on. Beyond loopback it wants TLS, or --plaintext-beyond-loopback
     #[arg(
         long,
         env = "PORTCULLIS_LISTEN",
@@ -22,7 +22,7 @@ pub struct ListenArgs {
     )]
     pub listen: SocketAddr,
 
-    /// The certificate chain, PEM
+    /// The certificate chain, PEM, the server's own first. Read anew when it changes, and on SIGHUP
     #[arg(long, env = "PORTCULLIS_TLS_CERT", value_name = "FILE", requires = "tls_key", help_heading = "Listening")]
     tls_cert: Option<PathBuf>,
 
@@ -30,17 +30,83 @@ pub struct ListenArgs {
     #[arg(long, env = "PORTCULLIS_TLS_KEY", value_name = "FILE", requires = "tls_cert", help_heading = "Listening")]
     tls_key: Option<PathBuf>,
 
+    /// Certificates, PEM, of authorities whose client certificates are believed. A call that brings
+    /// neither token nor signature is then one of the service account that has a name of the client's
+    /// certificate among its client_certificate_names
+    #[arg(
+        long,
+        env = "PORTCULLIS_TLS_CLIENT_CA",
+        value_name = "FILE",
+        requires = "tls_cert",
+        help_heading = "Listening"
+    )]
+    tls_client_ca: Option<PathBuf>,
+
+    /// Refuse clients without such a certificate at the handshake, those that ask for health too
+    #[arg(long, env = "PORTCULLIS_TLS_REQUIRE_CLIENT_CERT", requires = "tls_client_ca", help_heading = "Listening")]
+    tls_require_client_cert: bool,
+
+    /// Listen without TLS beyond loopback: secrets and verdicts cross the network in plain. Only
+    /// where something else encrypts each way to here, such as a mesh
+    #[arg(long, env = "PORTCULLIS_PLAINTEXT_BEYOND_LOOPBACK", conflicts_with = "tls_cert", help_heading = "Listening")]
+    plaintext_beyond_loopback: bool,
+
     /// Do not answer gRPC reflection
     #[arg(long, env = "PORTCULLIS_NO_REFLECTION", help_heading = "Listening")]
     no_reflection: bool,
+
+    /// Connections at once; further ones are closed as they come. Let the process open more files
+    /// than this
+    #[arg(long, env = "PORTCULLIS_MAX_CONNECTIONS", value_name = "N", default_value_t = Ceilings::default().connections, value_parser = count(1), help_heading = "Limits")]
+    max_connections: usize,
+
+    /// Those of one address, of IPv6 a /64. 0: addresses are not told apart, as behind a balancer
+    /// that hands on connections
+    #[arg(long, env = "PORTCULLIS_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value_t = Ceilings::default().connections_per_address, value_parser = count(0), help_heading = "Limits")]
+    max_connections_per_address: usize,
+
+    /// Calls that wait for their answer at once; further ones are OVERLOADED, but for health
+    #[arg(long, env = "PORTCULLIS_MAX_CALLS", value_name = "N", default_value_t = Ceilings::default().calls, value_parser = count(1), help_heading = "Limits")]
+    max_calls: usize,
+
+    /// Those of one address; 0: addresses are not told apart
+    #[arg(long, env = "PORTCULLIS_MAX_CALLS_PER_ADDRESS", value_name = "N", default_value_t = Ceilings::default().calls_per_address, value_parser = count(0), help_heading = "Limits")]
+    max_calls_per_address: usize,
+
+    /// How long a connection may take to make its TLS handshake, and then to send its first byte
+    #[arg(long, env = "PORTCULLIS_HANDSHAKE_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = age, help_heading = "Limits")]
+    handshake_timeout: Duration,
+
+    /// How long a connection may be without a call or a stream
+    #[arg(long, env = "PORTCULLIS_IDLE_TIMEOUT", value_name = "DURATION", default_value = "30m", value_parser = age, help_heading = "Limits")]
+    idle_timeout: Duration,
 }
 
 impl ListenArgs {
     #[must_use]
     pub fn listen(&self) -> Listen {
-        let Self { listen, tls_cert, tls_key, no_reflection } = self.clone();
-        let tls = tls_cert.zip(tls_key).map(|(certificate, key)| Tls { certificate, key });
-        Listen { address: listen, tls, reflection: !no_reflection }
+        let (client_ca, client_required) = (self.tls_client_ca.clone(), self.tls_require_client_cert);
+        let files = self.tls_cert.clone().zip(self.tls_key.clone());
+        let tls = files.map(|(certificate, key)| Tls {
+            certificate,
+            key,
+            client_ca,
+            client_required,
+            look_every: Tls::LOOK_EVERY,
+        });
+        let (plaintext, reflection) = (self.plaintext_beyond_loopback, !self.no_reflection);
+        Listen { address: self.listen, tls, plaintext, reflection, ceilings: self.ceilings() }
+    }
+
+    fn ceilings(&self) -> Ceilings {
+        Ceilings {
+            connections: self.max_connections,
+            connections_per_address: self.max_connections_per_address,
+            calls: self.max_calls,
+            calls_per_address: self.max_calls_per_address,
+            handshake: self.handshake_timeout,
+            idle: self.idle_timeout,
+        }
     }
 }
 
@@ -60,6 +126,15 @@ pub struct ServeArgs {
     /// Signed calls that one service account may make in a second
     #[arg(long, env = "PORTCULLIS_SIGNED_CALLS_PER_SECOND", value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Callers")]
     signed_calls_per_second: u32,
+
+    /// Signatures that are checked in a second, of signed calls and of tokens that are not known yet;
+    /// further calls are OVERLOADED. A fifth as many of unknown kids
+    #[arg(long, env = "PORTCULLIS_SIGNATURE_CHECKS_PER_SECOND", value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Callers")]
+    signature_checks_per_second: u32,
+
+    /// Those of one address, of IPv6 a /64. 0: addresses are not told apart, as behind a balancer
+    #[arg(long, env = "PORTCULLIS_SIGNATURE_CHECKS_PER_ADDRESS", value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000), help_heading = "Callers")]
+    signature_checks_per_address: u32,
 
     /// How long a replica may answer after it last proved that it is fresh: 2s to 60s. A shorter
     /// lease makes revocations after a crash faster; a longer one rides out a longer
@@ -115,6 +190,8 @@ impl ServeArgs {
             audience: self.audience.clone(),
             token_audiences: self.token_audiences.clone(),
             signed_calls_per_second: self.signed_calls_per_second,
+            checks_per_second: self.signature_checks_per_second,
+            checks_per_address: self.signature_checks_per_address,
         }
     }
 
@@ -128,6 +205,12 @@ impl ServeArgs {
     pub fn limits(&self) -> Limits {
         Limits { max_streams: self.max_watches as usize, max_age: self.watch_max_age, ..Limits::default() }
     }
+}
+
+/// A number from `least` on.
+fn count(least: u64) -> impl clap::builder::TypedValueParser<Value = usize> {
+    use clap::builder::TypedValueParser as _;
+    clap::value_parser!(u64).range(least..=1_000_000).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
 }
 
 fn lease(text: &str) -> Result<Duration, String> {

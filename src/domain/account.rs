@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
+    certificate::CertificateName,
     id::{ApplicationId, Revision, ServiceAccountId, Versioned},
     permission::{Permission, any_covers},
     refusal::Refusal,
@@ -71,6 +72,8 @@ pub struct ServiceAccount {
     pub scope: Scope,
     pub grantable: Vec<Permission>,
     pub keys: Vec<AccountKey>,
+    /// A client certificate with one of these names is a call of this account.
+    pub certificate_names: BTreeSet<CertificateName>,
     pub disabled: bool,
     pub create_time: Timestamp,
     pub update_time: Timestamp,
@@ -89,6 +92,7 @@ pub struct ServiceAccountPatch {
     pub roles: Option<BTreeSet<Role>>,
     pub scope: Option<Scope>,
     pub grantable: Option<Vec<Permission>>,
+    pub certificate_names: Option<BTreeSet<CertificateName>>,
     pub disabled: Option<bool>,
 }
 
@@ -153,7 +157,7 @@ impl ServiceAccount {
     /// Whether anything changed.
     pub fn update(&mut self, patch: ServiceAccountPatch, now: Timestamp) -> bool {
         let before = self.clone();
-        let ServiceAccountPatch { name, roles, scope, grantable, disabled } = patch;
+        let ServiceAccountPatch { name, roles, scope, grantable, certificate_names, disabled } = patch;
         if let Some(name) = name {
             self.name = name;
         }
@@ -165,6 +169,9 @@ impl ServiceAccount {
         }
         if let Some(grantable) = grantable {
             self.grantable = grantable;
+        }
+        if let Some(names) = certificate_names {
+            self.certificate_names = names;
         }
         if let Some(disabled) = disabled {
             self.disabled = disabled;

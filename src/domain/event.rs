@@ -15,11 +15,15 @@ use super::{
 /// The version of events that every program reads which keeps a log.
 pub const FIRST: i64 = 1;
 /// The newest version of events that this program reads. What only it reads may stand in the log
-/// when every replica reads it: version 2 knows [`Cause::HistoryFork`], version 3 [`IMPORTS`].
-pub const READS: i64 = 3;
+/// when every replica reads it: version 2 knows [`Cause::HistoryFork`], version 3 [`IMPORTS`], version 4
+/// [`CERTIFICATE_NAMES`].
+pub const READS: i64 = 4;
 /// The first version that knows of keys that were imported: an older one would not look for their
 /// texts, and refuse them.
 pub const IMPORTS: i64 = 3;
+/// The first version that knows the names of client certificates: an older replica would go on
+/// taking a name for an account that it was taken away from.
+pub const CERTIFICATE_NAMES: i64 = 4;
 
 /// One mutation.
 #[derive(Debug, Clone)]

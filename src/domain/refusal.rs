@@ -137,6 +137,8 @@ pub enum Refusal {
     WebhookSecretAlreadyReturned(WebhookId),
     #[error("this public key belongs to {0} already; make a new key pair")]
     ServiceAccountKeyExists(ServiceAccountId),
+    #[error("a name of client certificates belongs to {0} already; take it away there first")]
+    CertificateNameTaken(ServiceAccountId),
     #[error("nothing was imported: {}", first(.0))]
     KeysExist(Violations),
 

@@ -28,6 +28,15 @@ impl Subnet {
     }
 }
 
+/// What one machine or household has of addresses: of IPv6 a /64. For limits; [`Subnet`] is wider.
+#[must_use]
+pub fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        v4 => v4,
+    }
+}
+
 impl fmt::Display for Subnet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 & V6 == 0 {

@@ -3,19 +3,16 @@
 //! message. What is not named in the protos does not pass.
 
 use std::{
-    net::SocketAddr,
+    pin::pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use http::{HeaderMap, Method as HttpMethod, Request, Response};
 use tokio::time::Instant;
-use tonic::{
-    Status,
-    body::Body,
-    transport::server::{TcpConnectInfo, TlsConnectInfo},
-};
+use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
@@ -23,6 +20,7 @@ use super::{
     convert::subject::subject,
     errors::{body_invalid, with_reason},
     frame::{self, Frame},
+    listen::Peer,
     status::{reason, reason_of, status},
 };
 use crate::{
@@ -94,7 +92,7 @@ where
                     return Ok(status(&refusal).into_http());
                 }
             };
-            let Some(act) = act else { return inner.call(request).await };
+            let Some(act) = act else { return in_time(inner.call(request)).await };
             let until = last_moment(&request);
             // In a task of its own: whoever goes away early leaves no refusal unnoted.
             let work = async move {
@@ -128,10 +126,20 @@ async fn prove(auth: &Authenticator, request: &mut Request<Body>) -> Result<Opti
     }
     let (body, limit) = (std::mem::take(request.body_mut()), frame::limit(method));
     let request_id = request.extensions().get::<RequestId>().ok_or(Refusal::Internal)?;
-    let (request_id, peer, subject) = (request_id.as_str(), peer(request.extensions()), subject);
-    let call = Call { method, request_id, peer, subject };
+    let peer = request.extensions().get::<Peer>();
+    let (request_id, certificate) = (request_id.as_str(), peer.and_then(|peer| peer.certificate.as_ref()));
+    let call = Call { method, request_id, peer: peer.map(|peer| peer.address), subject };
     let (frame, caller, act) = match auth.read(request.headers())? {
-        Presented::Nothing => return Err(Refusal::SignatureMissing { token: !method.is_mutation() }),
+        Presented::Nothing => {
+            let token = !method.is_mutation();
+            // What a call says of itself counts before what its connection says: only one that says
+            // nothing goes by the certificate.
+            let Some(certificate) = certificate.filter(|_| token) else {
+                return Err(Refusal::SignatureMissing { token });
+            };
+            let frame = Frame::collect(body, limit, body_invalid).await?;
+            (frame, auth.by_certificate(call, certificate).await?, None)
+        }
         Presented::Token(token) => {
             // The message first: it may take its time, and the caller must be proven as of now.
             let frame = Frame::collect(body, limit, body_invalid).await?;
@@ -176,10 +184,17 @@ async fn note_refusal(auth: &Authenticator, act: Act, response: Response<Body>, 
     }
 }
 
-fn peer(extensions: &http::Extensions) -> Option<SocketAddr> {
-    let plain = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
-    let tls = || extensions.get::<TlsConnectInfo<TcpConnectInfo>>().and_then(|info| info.get_ref().remote_addr());
-    plain.or_else(tls)
+/// The beginning of an answer to a call that writes nothing. Only the database can be slow there, and
+/// most do not ask it: they need no timer. A stream has begun by then, and has its own age.
+async fn in_time<E>(answer: impl Future<Output = Result<Response<Body>, E>>) -> Result<Response<Body>, E> {
+    let mut answer = pin!(answer);
+    if let Some(answer) = answer.as_mut().now_or_never() {
+        return answer;
+    }
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Ok(status(&Refusal::StoreUnavailable).into_http()),
+    }
 }
 
 /// A tenth of the caller's patience, and at least 50 ms, are kept for the way back.

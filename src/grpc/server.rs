@@ -1,11 +1,9 @@
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::{self, AuthorizationServer};
+use futures_util::stream::poll_fn;
 use tokio::sync::watch;
-use tonic::{
-    service::Routes,
-    transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming},
-};
+use tonic::{service::Routes, transport::Server};
 
 use super::{
     application_service::ApplicationApi,
@@ -16,8 +14,10 @@ use super::{
     gate::GateLayer,
     health,
     key_service::KeyApi,
+    listen::{Bound, ListenRefused, Load, accept},
     service_account_service::ServiceAccountApi,
     services::Services,
+    shed::{CountLayer, ShedLayer},
     webhook_service::WebhookApi,
 };
 use crate::{
@@ -38,37 +38,6 @@ use crate::{
     webhooks::Webhooks,
 };
 
-/// Where to listen.
-#[derive(Debug, Clone)]
-pub struct Listen {
-    pub address: SocketAddr,
-    /// Without it, loopback only.
-    pub tls: Option<Tls>,
-    pub reflection: bool,
-}
-
-/// A certificate chain and its key, both PEM.
-#[derive(Debug, Clone)]
-pub struct Tls {
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-}
-
-/// Why nothing is listened on.
-#[derive(Debug, thiserror::Error)]
-pub enum ListenRefused {
-    #[error("{0} is not loopback, and secrets would cross the network in plain: give --tls-cert and --tls-key")]
-    Plaintext(SocketAddr),
-    #[error("cannot read {path}: {error}")]
-    Unreadable { path: String, error: std::io::Error },
-    #[error("the certificate or its key is not usable: {0}")]
-    Certificate(String),
-    #[error("cannot listen on {address}: {error}; stop what listens there, or choose another address with --listen")]
-    Bind { address: SocketAddr, error: std::io::Error },
-    #[error("{0}")]
-    Service(String),
-}
-
 /// What answers.
 #[derive(Debug)]
 pub struct Parts {
@@ -84,15 +53,7 @@ pub struct Parts {
     pub sampler: Sampler,
 }
 
-/// A listener that holds its address.
-#[derive(Debug)]
-pub struct Bound {
-    incoming: TcpIncoming,
-    address: SocketAddr,
-    tls: Option<ServerTlsConfig>,
-    reflection: bool,
-}
-
+/// Of one connection. How many connections and calls there may be is set: [`super::Ceilings`].
 const MAX_STREAMS: u32 = 256;
 const MAX_HEADERS: u32 = 16 * 1024;
 const MAX_RESETS: usize = 64;
@@ -100,34 +61,6 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 const PONG_WITHIN: Duration = Duration::from_secs(20);
 
 impl Bound {
-    /// Takes the address, so that a port in use is found before anything else starts.
-    pub async fn bind(listen: &Listen) -> Result<Self, ListenRefused> {
-        let Listen { address, tls, reflection } = listen;
-        if tls.is_none() && !address.ip().is_loopback() {
-            return Err(ListenRefused::Plaintext(*address));
-        }
-        let tls = match tls {
-            Some(tls) => Some(tls_config(tls).await?),
-            None => None,
-        };
-        let bind = |error| ListenRefused::Bind { address: *address, error };
-        // Without TCP_NODELAY an answer waits 40 ms for an acknowledgement.
-        let incoming = TcpIncoming::bind(*address).map_err(bind)?.with_nodelay(Some(true));
-        let address = incoming.local_addr().map_err(bind)?;
-        Ok(Self { incoming, address, tls, reflection: *reflection })
-    }
-
-    /// The address, with the port that was given for port 0.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    #[must_use]
-    pub fn has_tls(&self) -> bool {
-        self.tls.is_some()
-    }
-
     /// Serves until `draining` says true and the calls under way have ended.
     pub async fn serve(self, parts: Parts, mut draining: watch::Receiver<bool>) -> Result<(), ListenRefused> {
         let service = |error: &dyn std::fmt::Display| ListenRefused::Service(error.to_string());
@@ -135,15 +68,12 @@ impl Bound {
         let keys = Arc::new(keys);
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let reporting = tokio::spawn(health::report(reporter, replica.clone(), draining.clone()));
-        let mut builder = Server::builder()
+        let builder = Server::builder()
             .max_concurrent_streams(MAX_STREAMS)
             .http2_max_header_list_size(MAX_HEADERS)
             .http2_max_pending_accept_reset_streams(Some(MAX_RESETS))
             .http2_keepalive_interval(Some(PING_EVERY))
             .http2_keepalive_timeout(Some(PONG_WITHIN));
-        if let Some(tls) = self.tls {
-            builder = builder.tls_config(tls).map_err(|error| ListenRefused::Certificate(error.to_string()))?;
-        }
         let mut others = Routes::new(
             ApplicationServiceServer::new(ApplicationApi { applications }).max_decoding_message_size(MAX_MESSAGE),
         )
@@ -162,16 +92,25 @@ impl Bound {
         // The gate has looked at each method's own limit.
         let keys = KeyServiceServer::new(KeyApi { keys, watches, replica }).max_decoding_message_size(MAX_IMPORT);
         let server = builder
+            .layer(CountLayer)
             .layer(RequestIdLayer::new(move || RequestId::from_random(entropy.name())))
             .layer(RpcLayer::new(known_method, sampler))
             .layer(ErrorsLayer)
+            .layer(ShedLayer)
             .layer(GateLayer { auth });
         let drained = async move {
             let _ = draining.wait_for(|draining| *draining).await;
         };
         let services = Services { keys, others: others.prepare() };
-        let served = server.serve_with_incoming_shutdown(services, self.incoming, drained).await;
+        let Self { listener, certificates, ceilings, .. } = self;
+        let following = certificates.clone().map(|certificates| tokio::spawn(certificates.follow()));
+        let mut taken = accept(listener, certificates, Load::new(ceilings), ceilings);
+        let incoming = poll_fn(move |context| taken.poll_recv(context).map(|next| next.map(Ok::<_, Infallible>)));
+        let served = server.serve_with_incoming_shutdown(services, incoming, drained).await;
         reporting.abort();
+        if let Some(following) = following {
+            following.abort();
+        }
         served.map_err(|error| service(&error))
     }
 }
@@ -204,15 +143,4 @@ fn known_method(path: &str) -> Option<telemetry::Method> {
         _ => telemetry::MethodKind::Read,
     };
     Some(telemetry::Method { name: method.name(), kind })
-}
-
-async fn tls_config(tls: &Tls) -> Result<ServerTlsConfig, ListenRefused> {
-    let certificate = read(&tls.certificate).await?;
-    let key = read(&tls.key).await?;
-    Ok(ServerTlsConfig::new().identity(Identity::from_pem(certificate, key)))
-}
-
-async fn read(path: &std::path::Path) -> Result<Vec<u8>, ListenRefused> {
-    let unreadable = |error| ListenRefused::Unreadable { path: path.display().to_string(), error };
-    tokio::fs::read(path).await.map_err(unreadable)
 }

@@ -40,6 +40,7 @@ fn code_and_reason(refusal: &Refusal) -> (Code, ErrorReason) {
         Refusal::WebhookSecretAlreadyReturned(_) => (Code::AlreadyExists, R::SecretAlreadyReturned),
         Refusal::SecretAlreadyReturned(_) => (Code::AlreadyExists, R::SecretAlreadyReturned),
         Refusal::ServiceAccountKeyExists(_) => (Code::AlreadyExists, R::ServiceAccountKeyExists),
+        Refusal::CertificateNameTaken(_) => (Code::AlreadyExists, R::ClientCertificateNameTaken),
         Refusal::KeysExist(_) => (Code::AlreadyExists, R::KeyExists),
         Refusal::KeyRevoked => (Code::FailedPrecondition, R::KeyRevoked),
         Refusal::KeyAlreadyRotated(_) => (Code::FailedPrecondition, R::KeyAlreadyRotated),
@@ -135,7 +136,9 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
     let pair = match refusal {
         Refusal::SecretAlreadyReturned(key_id) | Refusal::KeyAlreadyRotated(key_id) => ("key_id", key_id.to_string()),
         Refusal::WebhookSecretAlreadyReturned(id) => ("webhook_id", id.to_string()),
-        Refusal::ServiceAccountKeyExists(id) => ("service_account_id", id.to_string()),
+        Refusal::ServiceAccountKeyExists(id) | Refusal::CertificateNameTaken(id) => {
+            ("service_account_id", id.to_string())
+        }
         Refusal::TimestampOutOfWindow { server_time, .. } => ("server_time", server_time.to_string()),
         Refusal::ResumeTokenExpired { oldest } => ("oldest_revision", oldest.to_string()),
         Refusal::RevisionNotReached { applied } => ("applied_revision", applied.to_string()),

@@ -67,6 +67,7 @@ pub(super) async fn put(
             C::AllApplications,
             C::ApplicationIds,
             C::GrantablePermissions,
+            C::ClientCertificateNames,
             C::Disabled,
             C::UpdateTime,
             C::Revision,

@@ -71,7 +71,10 @@ impl ChangeRow {
             Self::Key { row, cause } if row.imported => (event::IMPORTS, cause.clone()),
             Self::Key { row: _, cause } | Self::Application { row: _, cause } => (event::FIRST, cause.clone()),
             Self::ImportedKeys(_) => (event::IMPORTS, None),
-            Self::ServiceAccount { row: _, keys: _ } => (event::FIRST, None),
+            Self::ServiceAccount { row, keys: _ } => {
+                let names = row.client_certificate_names.as_array().is_some_and(|names| !names.is_empty());
+                (if names { event::CERTIFICATE_NAMES } else { event::FIRST }, None)
+            }
         };
         Ok(read_cause(cause)?.map_or(event::FIRST, Cause::since).max(row))
     }

@@ -29,6 +29,10 @@ pub(super) mod webhook;
 use sea_orm::prelude::Json;
 
 /// In events of before there were such lists.
+fn is_empty_list(list: &Json) -> bool {
+    list.as_array().is_some_and(Vec::is_empty)
+}
+
 fn empty_list() -> Json {
     Json::Array(Vec::new())
 }

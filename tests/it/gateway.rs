@@ -28,6 +28,9 @@ use crate::{
 /// How long Envoy, or a server behind it, may take to be there.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// In the certificate of the gateway that needs no token.
+pub(crate) const NAME: &str = "spiffe://example.org/gateway";
+
 /// Envoy in front of a server with TLS, an application, and an upstream.
 pub(crate) struct Gateway {
     pub(crate) server: Deployment,
@@ -212,7 +215,8 @@ fn upstream() -> u16 {
 
 /// A service account that verifies, and its credentials in `gateway.json`.
 fn write_credentials(server: &Deployment, app: &str) {
-    let account = json!({"name": "gateway", "roles": ["ROLE_VERIFIER"], "application_ids": [app]});
+    let account = json!({"name": "gateway", "roles": ["ROLE_VERIFIER"], "application_ids": [app],
+        "client_certificate_names": [NAME]});
     let request = json!({"service_account": account}).to_string();
     let made = server.call("ServiceAccountService/CreateServiceAccount", &request);
     let (id, email) = (field(&made, "service_account_id"), field(&made, "client_email"));

@@ -39,6 +39,7 @@ fn is_in_the_table(refusal: &Refusal) {
         | Refusal::SecretAlreadyReturned(_)
         | Refusal::WebhookSecretAlreadyReturned(_)
         | Refusal::ServiceAccountKeyExists(_)
+        | Refusal::CertificateNameTaken(_)
         | Refusal::KeyRevoked
         | Refusal::KeyAlreadyRotated(_)
         | Refusal::TooManyOverlaps
@@ -118,6 +119,12 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
             &["webhook_id"],
         ),
         (Refusal::SecretAlreadyReturned(key), Code::AlreadyExists, "SECRET_ALREADY_RETURNED", &["key_id"]),
+        (
+            Refusal::CertificateNameTaken(account),
+            Code::AlreadyExists,
+            "CLIENT_CERTIFICATE_NAME_TAKEN",
+            &["service_account_id"],
+        ),
         (
             Refusal::ServiceAccountKeyExists(account),
             Code::AlreadyExists,

@@ -4,10 +4,11 @@
 use std::fs;
 
 use portcullis_migrations::{Migrator, MigratorTrait as _};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 
 use crate::{
     clients::source,
+    gateway,
     harness::program::{Checkout, Process, free_port, run, tool},
 };
 
@@ -41,7 +42,8 @@ impl Deployment {
 
     pub(crate) fn serve_with(&mut self, more: &[&str]) {
         let (listen, audience) = (format!("0.0.0.0:{}", self.port), format!("--token-audience={}", self.url()));
-        let tls = ["--tls-cert=server.pem", "--tls-key=server.key"];
+        // Whoever shows no certificate is served as ever.
+        let tls = ["--tls-cert=server.pem", "--tls-key=server.key", "--tls-client-ca=ca.pem"];
         let mut serve = self.checkout.portcullis(&["serve", DATABASE, "--listen", &listen, &audience]);
         self.serve = Some(Process::start(serve.args(tls).args(more)));
         self.until_it_serves();
@@ -54,12 +56,15 @@ impl Deployment {
         ended.err
     }
 
+    fn signal(&self, signal: &str) {
+        self.serve.as_ref().expect("a server that runs").signal(signal);
+    }
+
     /// It answers nothing meanwhile, and its connections stand.
     pub(crate) fn paused<T>(&self, meanwhile: impl FnOnce() -> T) -> T {
-        let serve = self.serve.as_ref().expect("a server that runs");
-        serve.signal("STOP");
+        self.signal("STOP");
         let done = meanwhile();
-        serve.signal("CONT");
+        self.signal("CONT");
         done
     }
 
@@ -101,6 +106,11 @@ fn write_certificates(checkout: &Checkout) {
     let params = CertificateParams::new(["localhost".to_owned()]).expect("name");
     write("server.pem", params.signed_by(&key, &issuer).expect("certificate").pem());
     write("server.key", key.serialize_pem());
+    let key = KeyPair::generate().expect("key");
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = vec![SanType::URI(gateway::NAME.try_into().expect("ASCII"))];
+    write("gateway.pem", params.signed_by(&key, &issuer).expect("certificate").pem());
+    write("gateway.key", key.serialize_pem());
     write("ca.pem", ca);
     write("other.pem", authority().0);
 }
@@ -147,7 +157,7 @@ fn what_is_no_way_to_listen_is_said_before_anything_starts() {
     assert_eq!(
         checkout.run(&["serve", DATABASE, "--listen", "0.0.0.0:50051"]).refused(2),
         "error: 0.0.0.0:50051 is not loopback, and secrets would cross the network in plain: give --tls-cert and \
-         --tls-key\n"
+         --tls-key, or say with --plaintext-beyond-loopback that something else encrypts each way here, such as a mesh\n"
     );
     for (one, other) in [("--tls-cert", "--tls-key <FILE>"), ("--tls-key", "--tls-cert <FILE>")] {
         let refused = serve(&[one, "server.pem"]).refused(2);
@@ -156,7 +166,54 @@ fn what_is_no_way_to_listen_is_said_before_anything_starts() {
     let refused = serve(&["--tls-cert", "absent.pem", "--tls-key", "server.key"]).refused(1);
     assert!(refused.starts_with("error: cannot read absent.pem: "), "{refused}");
     let refused = serve(&["--tls-cert", "server.key", "--tls-key", "server.pem"]).refused(1);
-    assert!(refused.contains("certificate"), "{refused}");
+    assert!(refused.contains("are --tls-cert and --tls-key swapped?"), "{refused}");
+    let refused =
+        serve(&["--tls-require-client-cert", "--tls-cert", "server.pem", "--tls-key", "server.key"]).refused(2);
+    assert!(refused.contains("--tls-client-ca <FILE>"), "{refused}");
+    for bad in ["--max-connections=0", "--max-calls=x", "--idle-timeout=0s", "--signature-checks-per-second=0"] {
+        let refused = serve(&[bad]).refused(2);
+        assert!(refused.contains("invalid value"), "{refused}");
+    }
+}
+
+/// Where something else encrypts.
+#[test]
+fn plaintext_beyond_loopback_is_asked_for_by_name_and_warned_of() {
+    let checkout = Checkout::new();
+    checkout.run(&["migrate", DATABASE]).good();
+    let listen = format!("0.0.0.0:{}", free_port());
+    let serve = ["serve", DATABASE, "--listen", &listen, "--plaintext-beyond-loopback"];
+    let served = Process::start(&mut checkout.portcullis(&serve));
+    let endpoint = format!("http://{}", listen.replace("0.0.0.0", "127.0.0.1"));
+    let health = ["health", "--endpoint", &endpoint];
+    let serves = (0..200).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        checkout.run(&health).code == Some(0)
+    });
+    let ended = served.stop();
+    assert!(serves && ended.err.contains("WARN"), "{}", ended.err);
+    assert!(ended.err.contains("as --plaintext-beyond-loopback asks for"), "{}", ended.err);
+}
+
+/// A signal, and no restart: what is connected stays so.
+#[test]
+fn sighup_takes_a_renewed_certificate_over_at_once_and_says_what_is_wrong_with_another() {
+    let mut deployment = Deployment::start();
+    let old = fs::read_to_string(deployment.checkout.file("server.key")).expect("key");
+    write_certificates(&deployment.checkout); // with another authority
+    deployment.signal("HUP");
+    deployment.until_it_serves();
+    assert!(deployment.call("ApplicationService/ListApplications", "{}").contains("revision"));
+    fs::write(deployment.checkout.file("server.key"), old).expect("write");
+    deployment.signal("HUP");
+    for _ in 0..3 {
+        assert!(deployment.call("ApplicationService/ListApplications", "{}").contains("revision"));
+    }
+    let log = deployment.stop();
+    assert!(log.contains("new TLS certificates are in use for new connections"), "{log}");
+    assert!(log.contains("changed TLS files are not taken: the certificates from before stay in use"), "{log}");
+    assert!(log.contains("is not the key of the first certificate in server.pem"), "{log}");
+    assert!(!log.contains("PRIVATE KEY"), "{log}");
 }
 
 #[test]

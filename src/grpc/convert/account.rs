@@ -9,6 +9,7 @@ use crate::{
     accounts::{NewServiceAccount, UpdateServiceAccount},
     domain::{
         account::{AccountKey, MAX_SCOPE, Role, Scope, ServiceAccount, ServiceAccountPatch},
+        certificate::{CertificateName, MAX_CERTIFICATE_NAMES},
         id::ApplicationId,
         refusal::{Refusal, Violations},
         text::Name,
@@ -17,8 +18,15 @@ use crate::{
     pb,
 };
 
-const UPDATABLE: &[&str] =
-    &["name", "roles", "all_applications", "application_ids", "grantable_permissions", "disabled"];
+const UPDATABLE: &[&str] = &[
+    "name",
+    "roles",
+    "all_applications",
+    "application_ids",
+    "grantable_permissions",
+    "client_certificate_names",
+    "disabled",
+];
 
 pub(in crate::grpc) fn new_account(request: &pb::CreateServiceAccountRequest) -> Result<NewServiceAccount, Refusal> {
     let mut v = Violations::default();
@@ -36,9 +44,11 @@ pub(in crate::grpc) fn new_account(request: &pb::CreateServiceAccountRequest) ->
     let roles = roles(&wish.roles, &mut v);
     let scope = scope(wish, &mut v);
     let grantable = permissions(&wish.grantable_permissions, "service_account.grantable_permissions", &mut v);
+    let certificate_names = certificate_names(&wish.client_certificate_names, &mut v);
     let name = v.check("service_account.name", Name::parse(&wish.name));
     let name = v.settle_with(name)?;
-    Ok(NewServiceAccount { name, roles, scope, grantable, disabled: wish.disabled, request: create })
+    let disabled = wish.disabled;
+    Ok(NewServiceAccount { name, roles, scope, grantable, certificate_names, disabled, request: create })
 }
 
 pub(in crate::grpc) fn update(request: pb::UpdateServiceAccountRequest) -> Result<UpdateServiceAccount, Refusal> {
@@ -59,6 +69,9 @@ pub(in crate::grpc) fn update(request: pb::UpdateServiceAccountRequest) -> Resul
         scope: names_scope.then(|| scope(&wish, &mut v)),
         grantable: mask.pick("grantable_permissions", !wish.grantable_permissions.is_empty(), || {
             permissions(&wish.grantable_permissions, "service_account.grantable_permissions", &mut v)
+        }),
+        certificate_names: mask.pick("client_certificate_names", !wish.client_certificate_names.is_empty(), || {
+            certificate_names(&wish.client_certificate_names, &mut v)
         }),
         disabled: mask.pick("disabled", wish.disabled, || wish.disabled),
     };
@@ -104,6 +117,17 @@ fn scope(wish: &pb::ServiceAccount, violations: &mut Violations) -> Scope {
     Scope::Only(wish.application_ids.iter().enumerate().filter_map(read).collect())
 }
 
+/// Naming one twice is naming it once.
+fn certificate_names(texts: &[String], violations: &mut Violations) -> BTreeSet<CertificateName> {
+    let field = "service_account.client_certificate_names";
+    if texts.len() > MAX_CERTIFICATE_NAMES {
+        violations.add(field, format!("has {}; at most {MAX_CERTIFICATE_NAMES} are allowed", texts.len()));
+        return BTreeSet::new();
+    }
+    let read = |(at, text): (usize, &String)| parse::<CertificateName>(text, &format!("{field}[{at}]"), violations);
+    texts.iter().enumerate().filter_map(read).collect()
+}
+
 pub(in crate::grpc) fn to_account(account: &ServiceAccount) -> pb::ServiceAccount {
     let (all_applications, application_ids) = match &account.scope {
         Scope::All => (true, Vec::new()),
@@ -123,6 +147,7 @@ pub(in crate::grpc) fn to_account(account: &ServiceAccount) -> pb::ServiceAccoun
         etag: account.revision.etag(),
         create_time: Some(to_timestamp(account.create_time)),
         update_time: Some(to_timestamp(account.update_time)),
+        client_certificate_names: texts(&account.certificate_names),
     }
 }
 

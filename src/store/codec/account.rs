@@ -39,6 +39,7 @@ pub(in crate::store) fn account(
         scope,
         grantable: list(row.grantable_permissions, "permission")?,
         keys: keys.into_iter().map(key).collect::<Result<_, _>>()?,
+        certificate_names: list(row.client_certificate_names, "name of certificates")?.into_iter().collect(),
         disabled: row.disabled,
         create_time: Timestamp::from_micros(row.create_time),
         update_time: Timestamp::from_micros(row.update_time),
@@ -65,6 +66,7 @@ pub(in crate::store) fn account_rows(
         create_time: account.create_time.micros(),
         update_time: account.update_time.micros(),
         revision: account.revision.number(),
+        client_certificate_names: texts(&account.certificate_names),
     };
     let key = |key: &AccountKey| service_account_key::Model {
         kid: key.kid.to_string(),

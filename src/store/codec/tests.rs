@@ -143,7 +143,8 @@ fn the_rows_in_events_have_the_fields_that_every_replica_reads() {
             "disabled",
             "create_time",
             "update_time",
-            "revision"
+            "revision",
+            "client_certificate_names" // version 4, where there are any
         ]
     );
     assert_eq!(
@@ -160,6 +161,24 @@ fn an_event_says_which_version_reads_it() {
         read(event).expect("the row").pop().expect("one").version().expect("a version")
     };
     assert_eq!((with("narrowed"), with("history_fork")), (event::FIRST, 2));
+}
+
+#[test]
+fn an_account_without_names_of_certificates_stands_in_events_as_it_always_did() {
+    let account = |names: &[&str]| {
+        let row = serde_json::json!({
+            "service_account_id": "sa_0000000000000000000001", "name": "a", "client_email": "e", "roles": [],
+            "all_applications": true, "application_ids": [], "grantable_permissions": [], "disabled": false,
+            "create_time": 1, "update_time": 1, "revision": 1, "client_certificate_names": names,
+        });
+        let event = serde_json::json!([{"kind": "service_account", "row": row, "keys": []}]);
+        read(event).expect("the row").pop().expect("one")
+    };
+    let (without, with) = (account(&[]), account(&["spiffe://example.org/gateway"]));
+    assert!(!serde_json::to_string(&without).expect("JSON").contains("client_certificate_names"));
+    assert!(serde_json::to_string(&with).expect("JSON").contains("spiffe://example.org/gateway"));
+    let versions = [without, with].map(|change| change.version().expect("a version"));
+    assert_eq!(versions, [event::FIRST, event::CERTIFICATE_NAMES]);
 }
 
 #[test]

@@ -23,6 +23,10 @@ pub(in crate::store) struct Model {
     pub create_time: i64,
     pub update_time: i64,
     pub revision: i64,
+    // Events of before version 4 do not have it, and later ones only where there are names.
+    #[sea_orm(column_type = "JsonBinary")]
+    #[serde(default = "super::empty_list", skip_serializing_if = "super::is_empty_list")]
+    pub client_certificate_names: Json,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -4,7 +4,7 @@ use portcullis::{
     signing::{self, DEFAULT_AUDIENCE, Signed},
 };
 use prost::Message;
-use tonic::{Request, Response, Status, Streaming, client::Grpc, codegen::http::uri::PathAndQuery};
+use tonic::{Request, Response, Status, Streaming, client::Grpc, codegen::http::uri::PathAndQuery, transport::Channel};
 use tonic_types::StatusExt as _;
 
 use super::{Persona, Server};
@@ -102,7 +102,17 @@ pub(crate) async fn exchange(
     message: Vec<u8>,
     headers: &Headers,
 ) -> Result<Response<bytes::Bytes>, Status> {
-    let mut grpc = Grpc::new(server.channel());
+    exchange_over(server.channel(), path, message, headers).await
+}
+
+/// As [`exchange`], over another connection.
+pub(crate) async fn exchange_over(
+    channel: Channel,
+    path: &str,
+    message: Vec<u8>,
+    headers: &Headers,
+) -> Result<Response<bytes::Bytes>, Status> {
+    let mut grpc = Grpc::new(channel);
     grpc.ready().await.map_err(|error| Status::unknown(format!("no connection: {error}")))?;
     let path = PathAndQuery::try_from(path).expect("path");
     grpc.unary(headers.request(message.into()), path, Raw).await
@@ -115,7 +125,17 @@ pub(crate) async fn stream<Q: Message>(
     request: &Q,
     headers: &Headers,
 ) -> Result<Streaming<bytes::Bytes>, Status> {
-    let mut grpc = Grpc::new(server.channel());
+    stream_over(server.channel(), method, request, headers).await
+}
+
+/// As [`stream`], over another connection.
+pub(crate) async fn stream_over<Q: Message>(
+    channel: Channel,
+    method: &str,
+    request: &Q,
+    headers: &Headers,
+) -> Result<Streaming<bytes::Bytes>, Status> {
+    let mut grpc = Grpc::new(channel);
     grpc.ready().await.map_err(|error| Status::unknown(format!("no connection: {error}")))?;
     let path = PathAndQuery::try_from(path(method)).expect("path");
     let message: bytes::Bytes = request.encode_to_vec().into();

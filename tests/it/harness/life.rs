@@ -18,7 +18,7 @@ use portcullis::{
 };
 use tonic::transport::Channel;
 
-use super::{Data, Persona, Server, Setup, test_key};
+use super::{Data, Persona, Server, Setup, authority, test_key};
 
 impl Server {
     pub(crate) async fn start() -> Self {
@@ -54,11 +54,19 @@ impl Server {
     fn options(setup: &Setup, data: &Data) -> Options {
         Options {
             database: data.database_url(),
-            listen: Listen { address: ([127, 0, 0, 1], 0).into(), tls: None, reflection: setup.reflection },
+            listen: Listen {
+                address: ([127, 0, 0, 1], 0).into(),
+                tls: setup.tls.clone(),
+                plaintext: false,
+                reflection: setup.reflection,
+                ceilings: setup.ceilings,
+            },
             auth: auth::Settings {
                 audience: DEFAULT_AUDIENCE.to_owned(),
                 token_audiences: setup.token_audiences.clone(),
                 signed_calls_per_second: setup.signed_calls_per_second,
+                checks_per_second: setup.checks_per_second,
+                checks_per_address: setup.checks_per_address,
             },
             pace: setup.pace,
             limits: setup.limits,
@@ -110,7 +118,10 @@ impl Server {
     }
 
     async fn of(running: Running, setup: Setup, data: Arc<Data>, admin: Persona, app: String) -> Self {
-        let channel = Channel::from_shared(running.endpoint()).expect("url").connect_lazy();
+        let channel = match &setup.folder {
+            Some(folder) => authority::endpoint(running.endpoint(), &folder.ca, None).connect_lazy(),
+            None => Channel::from_shared(running.endpoint()).expect("url").connect_lazy(),
+        };
         let tokens = Mutex::default();
         let server = Self { running, channel, tokens, setup, data, admin, app };
         // Past the moments in which a signed VerifyKey is refused, see `src/auth.rs`.

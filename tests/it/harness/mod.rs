@@ -2,6 +2,7 @@
 
 mod account;
 pub(crate) mod audit;
+pub(crate) mod authority;
 mod bent;
 mod call;
 mod data;
@@ -39,7 +40,7 @@ pub(crate) mod watch;
 pub(crate) mod webhook;
 
 pub(crate) use bent::{all_refused, create_message, good_create, must_pass, raw_refusal};
-pub(crate) use call::{Headers, exchange, message_bytes, nonce, path, reason, violations};
+pub(crate) use call::{Headers, exchange, exchange_over, message_bytes, nonce, path, reason, violations};
 pub(crate) use data::{Data, Located};
 pub(crate) use database::Rows;
 pub(crate) use dice::Dice;

@@ -5,13 +5,20 @@ use std::{
 };
 
 use portcullis::{
-    admin::Probe, clock::Clock, domain::time::Timestamp, notify, pb, replica::Pace, serve::Running, store::Store,
+    admin::Probe,
+    clock::Clock,
+    domain::time::Timestamp,
+    grpc::{Ceilings, Tls},
+    notify, pb,
+    replica::Pace,
+    serve::Running,
+    store::Store,
     watch::Limits,
 };
 use prost::Message;
 use tonic::{Status, transport::Channel};
 
-use super::{Data, Headers, Persona, Rows, call};
+use super::{Data, Headers, Persona, Rows, authority::Folder, call};
 
 /// What a test wants of its server.
 #[derive(Debug, Clone)]
@@ -19,6 +26,12 @@ pub(crate) struct Setup {
     pub(crate) pace: Pace,
     pub(crate) limits: Limits,
     pub(crate) signed_calls_per_second: u32,
+    pub(crate) checks_per_second: u32,
+    pub(crate) checks_per_address: u32,
+    /// Where the files of its TLS are.
+    pub(crate) folder: Option<Arc<Folder>>,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) ceilings: Ceilings,
     pub(crate) clock: Clock,
     pub(crate) token_audiences: Vec<String>,
     pub(crate) drain: Duration,
@@ -33,6 +46,11 @@ impl Default for Setup {
             pace: Pace::default(),
             limits: Limits::default(),
             signed_calls_per_second: 100_000,
+            checks_per_second: 1_000_000,
+            checks_per_address: 0,
+            folder: None,
+            tls: None,
+            ceilings: Ceilings::default(),
             // 2026-11-21T00:00:00Z, and it stands still.
             clock: Clock::manual(Timestamp::from_seconds(1_795_219_200)),
             token_audiences: Vec::new(),

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use portcullis::pb::{self, watch_revocations_response::Item};
 use prost::Message as _;
-use tonic::{Status, Streaming};
+use tonic::{Status, Streaming, transport::Channel};
 
 use super::{Headers, Persona, Server, call};
 
@@ -25,6 +25,16 @@ impl Server {
     ) -> Result<Watch, Status> {
         let headers = Headers::bearer(&persona.token(self));
         Ok(Watch(call::stream(self, "KeyService/WatchRevocations", request, &headers).await?))
+    }
+
+    /// Watches as whoever the connection is.
+    pub(crate) async fn watch_over(
+        &self,
+        channel: Channel,
+        request: &pb::WatchRevocationsRequest,
+    ) -> Result<Watch, Status> {
+        let nothing = Headers(Vec::new());
+        Ok(Watch(call::stream_over(channel, "KeyService/WatchRevocations", request, &nothing).await?))
     }
 }
 

@@ -1,0 +1,124 @@
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    time::timeout,
+};
+
+use super::{
+    ceilings::{Ceilings, Full, Load, Ticket},
+    connection::{Connection, Wire},
+    seldom::Seldom,
+};
+use crate::{
+    domain::certificate::ClientCertificate,
+    grpc::tls::{Certificates, client_certificate},
+    meters,
+};
+
+/// Connections that are ready and not yet taken up.
+const READY: usize = 64;
+/// After an error of the listener, such as too many open files.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Takes connections in until nobody takes them up any more. Each makes its handshake by itself, so
+/// that a slow one holds up no other.
+pub(in crate::grpc) fn accept(
+    listener: TcpListener,
+    certificates: Option<Arc<Certificates>>,
+    load: Arc<Load>,
+    ceilings: Ceilings,
+) -> mpsc::Receiver<Connection> {
+    let (ready, taken) = mpsc::channel(READY);
+    tokio::spawn(async move {
+        let (refused, failed) = (Seldom::new(), Arc::new(Seldom::new()));
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = ready.closed() => return,
+            };
+            let (stream, address) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    if let Some(count) = failed.count() {
+                        tracing::error!(%error, count, "a connection could not be taken in");
+                    }
+                    tokio::time::sleep(BREATH).await;
+                    continue;
+                }
+            };
+            match load.connect(address.ip()) {
+                Ok(ticket) => {
+                    let arrival = Arrival { stream, address, ticket, ceilings };
+                    let (certificates, ready, failed) = (certificates.clone(), ready.clone(), Arc::clone(&failed));
+                    tokio::spawn(arrival.through(certificates, ready, failed));
+                }
+                Err(full) => {
+                    drop(stream);
+                    meters::CONNECTIONS_REFUSED.count(0);
+                    if let Some(count) = refused.count() {
+                        tell(full, address, count);
+                    }
+                }
+            }
+        }
+    });
+    taken
+}
+
+fn tell(full: Full, address: SocketAddr, count: u64) {
+    let flag = match full {
+        Full::All => "--max-connections",
+        Full::Address => "--max-connections-per-address",
+    };
+    tracing::warn!(%address, flag, count, "too many connections: closed at once, as were `count` since the start");
+}
+
+struct Arrival {
+    stream: TcpStream,
+    address: SocketAddr,
+    ticket: Ticket,
+    ceilings: Ceilings,
+}
+
+impl Arrival {
+    async fn through(
+        self,
+        certificates: Option<Arc<Certificates>>,
+        ready: mpsc::Sender<Connection>,
+        failed: Arc<Seldom>,
+    ) {
+        let Self { stream, address, ticket, ceilings } = self;
+        // Without TCP_NODELAY an answer waits 40 ms for an acknowledgement.
+        if stream.set_nodelay(true).is_err() {
+            return; // it has gone already
+        }
+        let (wire, certificate) = match certificates {
+            None => (Wire::Plain(stream), None),
+            Some(certificates) => match handshake(stream, &certificates, ceilings.handshake).await {
+                Ok((wire, certificate)) => (wire, certificate),
+                Err(error) => {
+                    if let Some(count) = failed.count() {
+                        tracing::warn!(%address, %error, count, "a TLS handshake failed, as did `count` since the start");
+                    }
+                    return;
+                }
+            },
+        };
+        let connection = Connection::new(wire, address, certificate, ticket, &ceilings);
+        let _ = ready.send(connection).await; // none is taken up any more while the server ends
+    }
+}
+
+async fn handshake(
+    stream: TcpStream,
+    certificates: &Certificates,
+    within: Duration,
+) -> Result<(Wire, Option<Arc<ClientCertificate>>), String> {
+    let accepted = timeout(within, certificates.acceptor().accept(stream)).await;
+    let stream = accepted.map_err(|_| format!("it took longer than {within:?}"))?.map_err(|error| error.to_string())?;
+    let sent = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let certificate = sent.map(|der| client_certificate(der)).transpose()?.map(Arc::new);
+    Ok((Wire::Tls(Box::new(stream)), certificate))
+}

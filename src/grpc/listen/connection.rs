@@ -1,0 +1,178 @@
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep},
+};
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+
+use super::ceilings::{Ceilings, Full, Ticket, Underway};
+use crate::domain::certificate::ClientCertificate;
+
+/// The other end of a connection; beside each of its calls.
+#[derive(Debug, Clone)]
+pub(in crate::grpc) struct Peer {
+    pub(in crate::grpc) address: SocketAddr,
+    /// What it proved at the handshake.
+    pub(in crate::grpc) certificate: Option<Arc<ClientCertificate>>,
+    ticket: Arc<Ticket>,
+    activity: Arc<Activity>,
+}
+
+impl Peer {
+    /// Counts a call: the first part until it is answered, the other until its last byte.
+    pub(in crate::grpc) fn begin(&self) -> (Underway, Use) {
+        self.activity.begun.fetch_add(1, Ordering::Relaxed);
+        self.activity.under_way.fetch_add(1, Ordering::Relaxed);
+        (self.ticket.call(), Use(Arc::clone(&self.activity)))
+    }
+
+    pub(in crate::grpc) fn is_overloaded(&self) -> Option<Full> {
+        self.ticket.is_overloaded()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Activity {
+    begun: AtomicUsize,
+    under_way: AtomicUsize,
+}
+
+/// A call or a stream keeps its connection from being idle.
+#[derive(Debug)]
+pub(in crate::grpc) struct Use(Arc<Activity>);
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A connection that is counted, and ends when nothing is heard of it or called over it for too long.
+#[derive(Debug)]
+pub(in crate::grpc) struct Connection {
+    wire: Wire,
+    peer: Peer,
+    heard: bool,
+    /// How many calls had begun when the timer was set.
+    begun: usize,
+    idle: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        wire: Wire,
+        address: SocketAddr,
+        certificate: Option<Arc<ClientCertificate>>,
+        ticket: Ticket,
+        ceilings: &Ceilings,
+    ) -> Self {
+        let peer = Peer { address, certificate, ticket: Arc::new(ticket), activity: Arc::default() };
+        let timer = Box::pin(tokio::time::sleep(ceilings.handshake));
+        Self { wire, peer, heard: false, begun: 0, idle: ceilings.idle, timer }
+    }
+
+    /// Asked when there is nothing to read.
+    fn is_over(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        loop {
+            ready!(self.timer.as_mut().poll(context));
+            let activity = &self.peer.activity;
+            let begun = activity.begun.load(Ordering::Relaxed);
+            let is_used = begun != self.begun || activity.under_way.load(Ordering::Relaxed) > 0;
+            // The first time it is only asked whether there was a word.
+            if !is_used && !std::mem::take(&mut self.heard) {
+                return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "nothing was called for too long"));
+            }
+            self.begun = begun;
+            self.timer.as_mut().reset(Instant::now() + self.idle);
+        }
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = match &mut self.wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Wire::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        };
+        if read.is_pending() {
+            return self.is_over(context).map(Err);
+        }
+        if self.begun == 0 {
+            self.heard = true;
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Wire::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Wire::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.wire {
+            Wire::Plain(stream) => stream.is_write_vectored(),
+            Wire::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Wire::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Wire::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Limits on everything that anybody who can connect may ask for: each is reached, says so, and is
+//! released again.
+
+use std::time::Duration;
+
+use portcullis::{grpc::Ceilings, pb, signing::SIGNATURE};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::harness::{
+    Headers, RawClient, Server, Setup, Wire,
+    authority::{Authority, Folder},
+    good_create, message_bytes, raw_refusal, refusal,
+    verify::about,
+};
+
+const SOON: Duration = Duration::from_secs(15);
+
+async fn with(ceilings: Ceilings) -> Server {
+    Server::start_with(Setup { ceilings, ..Setup::default() }).await
+}
+
+/// What a client of HTTP/2 says first: the preface, and settings without any.
+const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// A connection that is let in: the server says its settings. Or one that is closed at once.
+async fn open(server: &Server) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(server.running().address()).await.expect("connect");
+    let mut head = [0; 9];
+    let answered = timeout(SOON, async {
+        stream.write_all(HELLO).await?;
+        stream.read_exact(&mut head).await
+    });
+    answered.await.expect("settings, or an end").ok().map(|_| stream)
+}
+
+/// Waits until the other end has closed it, and says after how long.
+async fn closed(mut stream: TcpStream) -> Duration {
+    let begin = tokio::time::Instant::now();
+    let mut heard = Vec::new();
+    let _ = timeout(SOON, stream.read_to_end(&mut heard)).await.expect("it is closed"); // or reset
+    begin.elapsed()
+}
+
+async fn healthy(client: &RawClient) {
+    let wire = Wire::new("/grpc.health.v1.Health/Check", &[], &Headers(Vec::new()));
+    client.passes(&wire).await.expect("health is answered");
+}
+
+#[tokio::test]
+async fn connections_beyond_those_of_an_address_are_closed_at_once_until_one_ends() {
+    let server = with(Ceilings { connections_per_address: 3, ..Ceilings::default() }).await;
+    let mut let_in = Vec::new();
+    for _ in 0..3 {
+        let_in.push(open(&server).await.expect("within the limit"));
+    }
+    assert!(open(&server).await.is_none(), "one too many");
+    drop(let_in.pop());
+    for _ in 0..100 {
+        if open(&server).await.is_some() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await; // the end takes its time to be heard
+    }
+    panic!("a place that was given back stays taken");
+}
+
+#[tokio::test]
+async fn connections_beyond_those_of_all_are_closed_at_once() {
+    let ceilings = Ceilings { connections: 2, connections_per_address: 0, ..Ceilings::default() };
+    let server = with(ceilings).await;
+    let _let_in = (open(&server).await.expect("one"), open(&server).await.expect("two"));
+    assert!(open(&server).await.is_none(), "one too many");
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_or_calls_nothing_is_closed() {
+    let (handshake, idle) = (Duration::from_millis(300), Duration::from_millis(600));
+    let server = with(Ceilings { handshake, idle, ..Ceilings::default() }).await;
+    let silent = TcpStream::connect(server.running().address()).await.expect("connect");
+    closed(silent).await;
+    let took = closed(open(&server).await.expect("let in")).await;
+    assert!(took >= idle / 2, "it was given its time: {took:?}");
+    // A stream is a use of it.
+    let mut watch = server.watch(&server.admin, &pb::WatchRevocationsRequest::default()).await.expect("watch");
+    let begin = tokio::time::Instant::now();
+    while begin.elapsed() < 3 * idle {
+        watch.next().await.expect("it goes on").expect("an item");
+    }
+}
+
+#[tokio::test]
+async fn a_tls_handshake_that_is_never_made_is_closed_and_holds_up_no_other() {
+    let folder = Folder::of(&Authority::new());
+    let ceilings = Ceilings { handshake: Duration::from_millis(300), ..Ceilings::default() };
+    let tls = Some(folder.tls());
+    let server = Server::start_with(Setup { ceilings, tls, folder: Some(folder.into()), ..Setup::default() }).await;
+    let address = server.running().address();
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(TcpStream::connect(address).await.expect("connect"));
+    }
+    server.try_verify("sk_live_x").await.expect("another is served meanwhile");
+    for stream in silent {
+        closed(stream).await;
+    }
+}
+
+/// Calls that never end their message are under way until they are given up.
+#[tokio::test]
+async fn beyond_the_calls_that_may_be_under_way_further_ones_are_refused_before_work_and_health_is_not() {
+    let server = with(Ceilings { calls: 2, calls_per_address: 0, ..Ceilings::default() }).await;
+    let client = RawClient::connect(&server).await;
+    let headers = Headers::bearer(&server.admin.token(&server));
+    let verify = Wire::new("KeyService/VerifyKey", &message_bytes(&about("sk_live_x")), &headers);
+    client.passes(&verify).await.expect("within the limit");
+    let unended = verify.with(|wire| wire.ends = false);
+    let forged = good_create(&server).header(SIGNATURE, &["AAAA"]);
+    {
+        let (one, two) = (client.send(&unended), client.send(&unended));
+        let meanwhile = async {
+            let status = loop {
+                match client.passes(&verify).await {
+                    Err(status) => break status,
+                    Ok(()) => tokio::task::yield_now().await, // until both have begun
+                }
+            };
+            assert_overloaded(status);
+            assert_eq!(raw_refusal(&client, &forged).await.1, "OVERLOADED", "before the signature is looked at");
+            healthy(&client).await;
+        };
+        tokio::select! {
+            _ = one => panic!("it never ends its message"),
+            _ = two => panic!("it never ends its message"),
+            () = meanwhile => {}
+        }
+    }
+    for _ in 0..100 {
+        if client.passes(&verify).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("places that were given back stay taken");
+}
+
+fn assert_overloaded(status: Status) {
+    assert_eq!((status.code(), crate::harness::reason(&status)), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
+    let retry = status.get_error_details().retry_info().expect("RetryInfo").retry_delay;
+    assert!(retry.is_some_and(|delay| delay > Duration::ZERO), "{retry:?}");
+}
+
+const CHECKS: u32 = 10;
+
+/// Bad signatures cost work as good ones do: so many in a second, and the clock stands still.
+#[tokio::test]
+async fn a_flood_of_bad_signatures_leaves_verifies_by_a_known_token_alone() {
+    for (checks_per_second, checks_per_address) in [(CHECKS, 0), (1_000_000, CHECKS)] {
+        let setup = Setup { checks_per_second, checks_per_address, ..Setup::default() };
+        let server = Server::start_with(setup).await;
+        let key = server.key().await.secret;
+        server.advance(Duration::from_secs(1)).await;
+        let verify = async |token: &str| {
+            let headers = Headers::bearer(token);
+            server
+                .with_headers::<pb::VerifyKeyResponse>("KeyService/VerifyKey", message_bytes(&about(&key)), &headers)
+                .await
+        };
+        let known = server.admin.token(&server);
+        verify(&known).await.expect("it is checked, and known from now on");
+        server.advance(Duration::from_secs(1)).await;
+        let client = RawClient::connect(&server).await;
+        let forged = || good_create(&server).header(SIGNATURE, &["AAAA".repeat(85) + "AQ=="]);
+        for _ in 0..CHECKS {
+            assert_eq!(raw_refusal(&client, &forged()).await.1, "SIGNATURE_INVALID");
+        }
+        for _ in 0..3 * CHECKS {
+            assert_overloaded(client.passes(&forged()).await.expect_err("too many"));
+        }
+        for _ in 0..50 {
+            assert_eq!(verify(&known).await.expect("known").verdict(), pb::Verdict::Valid);
+        }
+        let other = server.admin.token(&server);
+        assert_eq!(refusal(verify(&other).await), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
+        server.advance(Duration::from_secs(1)).await;
+        assert_eq!(raw_refusal(&client, &forged()).await.1, "SIGNATURE_INVALID", "a second later");
+        assert_eq!(verify(&other).await.expect("a new token").verdict(), pb::Verdict::Valid);
+    }
+}
