@@ -71,7 +71,8 @@ pub(super) enum Wire {
 pub(in crate::grpc) struct Connection {
     wire: Wire,
     peer: Peer,
-    heard: bool,
+    /// A word was heard, and it was not asked for yet. Pings are answered for ever, and count no more.
+    heard: Option<bool>,
     /// How many calls had begun when the timer was set.
     begun: usize,
     idle: Duration,
@@ -88,7 +89,7 @@ impl Connection {
     ) -> Self {
         let peer = Peer { address, certificate, ticket: Arc::new(ticket), activity: Arc::default() };
         let timer = Box::pin(tokio::time::sleep(ceilings.handshake));
-        Self { wire, peer, heard: false, begun: 0, idle: ceilings.idle, timer }
+        Self { wire, peer, heard: Some(false), begun: 0, idle: ceilings.idle, timer }
     }
 
     /// Asked when there is nothing to read.
@@ -99,7 +100,8 @@ impl Connection {
             let begun = activity.begun.load(Ordering::Relaxed);
             let is_used = begun != self.begun || activity.under_way.load(Ordering::Relaxed) > 0;
             // The first time it is only asked whether there was a word.
-            if !is_used && !std::mem::take(&mut self.heard) {
+            let is_there = self.heard.take().unwrap_or_default();
+            if !is_used && !is_there {
                 return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "nothing was called for too long"));
             }
             self.begun = begun;
@@ -129,8 +131,8 @@ impl AsyncRead for Connection {
         if read.is_pending() {
             return self.is_over(context).map(Err);
         }
-        if self.begun == 0 {
-            self.heard = true;
+        if let Some(heard) = &mut self.heard {
+            *heard = true;
         }
         read
     }
