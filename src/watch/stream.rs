@@ -61,6 +61,8 @@ pub struct WatchStream {
     handed_over: Option<Instant>,
     ends: Instant,
     ending: Option<Ending>,
+    /// The last bookmark is told.
+    said_last: bool,
     lag: Lag,
     _place: Place,
 }
@@ -103,6 +105,7 @@ impl WatchStream {
             handed_over: None,
             ends: now + watches.limits.max_age - jitter,
             ending: None,
+            said_last: false,
             lag: watches.lags.open(watches.replica.boottime()),
             _place: place,
         }
@@ -134,6 +137,12 @@ impl WatchStream {
     }
 
     async fn wait_for_next(&mut self) -> Result<Option<Item>, Refusal> {
+        // What comes behind the last bookmark is for whoever resumes there.
+        if self.said_last
+            && let Some(Ending::With(refusal)) = self.ending.replace(Ending::Over)
+        {
+            return refusal.map_or(Ok(None), Err);
+        }
         loop {
             self.may_tell()?;
             while let Some((revocation, position)) = self.to_tell.pop_front() {
@@ -150,19 +159,17 @@ impl WatchStream {
             if caught_up {
                 self.lag.caught_up(self.replica.boottime());
             }
-            if let Some(Ending::With(refusal)) = &mut self.ending {
-                let refusal = refusal.take();
-                self.ending = Some(Ending::Over);
-                return refusal.map_or(Ok(None), Err);
+            if self.ending.is_none() {
+                self.notice_the_end();
             }
-            self.notice_the_end();
             if caught_up
                 && (self.ending.is_some() || Instant::now() >= self.bookmark_due)
                 && let Some(bookmark) = self.bookmark()
             {
+                self.said_last = self.ending.is_some();
                 return Ok(Some(bookmark));
             }
-            if caught_up && self.ending.is_none() {
+            if caught_up {
                 self.rest().await?;
             }
         }
