@@ -27,7 +27,8 @@ fn by_certificate(configuration: String) -> String {
         .replace("/etc/envoy/portcullis-ca.pem", &ca)
         .replace("/etc/envoy/", &format!("{folder}/"))
         .replace("portcullis.example.com", "localhost")
-        .replace("port_value: 50051", &format!("port_value: {port}"));
+        // Under its name it would be looked for by IPv6 first, where this server does not listen.
+        .replace("address: localhost, port_value: 50051", &format!("address: 127.0.0.1, port_value: {port}"));
     let (head, rest) = configuration.split_once("                google_grpc:\n").expect("google_grpc");
     let (_, tail) = rest.split_once("@CREDENTIALS@\n").expect("its end");
     format!("{head}{service}{tail}").replace("  clusters:\n", &format!("  clusters:\n{cluster}"))
