@@ -9,6 +9,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("application_id", "--app"),
     ("application_ids", "--app"),
     ("auto_renew", "--auto-renew"),
+    ("client_certificate_names", "--certificate-name"),
     ("client_ip", "--ip"),
     ("comment", "--comment"),
     ("cost", "--cost"),

@@ -24,10 +24,19 @@ pub(super) struct AccountSettings {
     /// A permission that keys which it makes may hold; may be given several times
     #[arg(long = "grantable", value_name = "PERMISSION", value_delimiter = ',')]
     grantable: Vec<String>,
+
+    /// A name in a client certificate by which the account is known over TLS, such as
+    /// spiffe://example.com/gateway or gateway.example.com; may be given several times
+    #[arg(long = "certificate-name", value_name = "NAME")]
+    certificate_names: Vec<String>,
 }
 
-pub(super) const CLEARABLE: Clearable =
-    &[("role", "roles"), ("app", "application_ids"), ("grantable", "grantable_permissions")];
+pub(super) const CLEARABLE: Clearable = &[
+    ("role", "roles"),
+    ("app", "application_ids"),
+    ("grantable", "grantable_permissions"),
+    ("certificate-name", "client_certificate_names"),
+];
 
 impl AccountSettings {
     /// Puts what was given into `account`, and says what that was.
@@ -37,6 +46,7 @@ impl AccountSettings {
         changes.put_all("application_ids", &mut account.application_ids, self.apps);
         changes.put("all_applications", &mut account.all_applications, self.all_apps);
         changes.put_all("grantable_permissions", &mut account.grantable_permissions, self.grantable);
+        changes.put_all("client_certificate_names", &mut account.client_certificate_names, self.certificate_names);
         changes
     }
 }
