@@ -59,7 +59,7 @@ impl Checks {
     pub(super) async fn turn(&self, known: bool, peer: Option<IpAddr>, now: Duration) -> Result<Turn<'_>, Refusal> {
         let line = if known { &self.known } else { &self.unknown };
         let address = match (&self.addresses, peer) {
-            (Some(addresses), Some(peer)) => Some(addresses.enter(peer, now)?),
+            (Some(addresses), Some(peer)) => Some(addresses.enter(known, peer, now)?),
             _ => None,
         };
         if line.pace.spend(&line.whole_at, now).is_err() && guard::on(Guard::Checks) {
@@ -91,10 +91,18 @@ impl Line {
     }
 }
 
+/// What each address has done. Known and unknown kids apart: who shares an address with a stranger is
+/// not held up by what that one makes up.
 #[derive(Debug)]
 struct Addresses {
+    known: AtEach,
+    unknown: AtEach,
+}
+
+#[derive(Debug)]
+struct AtEach {
     pace: Pace,
-    known: HashMap<IpAddr, Arc<Address>>,
+    seen: HashMap<IpAddr, Arc<Address>>,
 }
 
 #[derive(Debug, Default)]
@@ -114,18 +122,29 @@ impl Drop for AtAddress {
 
 impl Addresses {
     fn new(per_second: u32) -> Self {
-        Self { pace: Pace::new(per_second), known: HashMap::new() }
+        Self { known: AtEach::new(per_second), unknown: AtEach::new((per_second / OF_UNKNOWN_KIDS).max(1)) }
+    }
+
+    fn enter(&self, known: bool, peer: IpAddr, now: Duration) -> Result<AtAddress, Refusal> {
+        let line = if known { &self.known } else { &self.unknown };
+        line.enter(peer, now)
+    }
+}
+
+impl AtEach {
+    fn new(per_second: u32) -> Self {
+        Self { pace: Pace::new(per_second), seen: HashMap::new() }
     }
 
     fn enter(&self, peer: IpAddr, now: Duration) -> Result<AtAddress, Refusal> {
-        let known = self.known.pin();
-        if known.len() >= MAX_ADDRESSES {
-            known.retain(|_, address| self.pace.is_spent(&address.whole_at, now));
-            if known.len() >= MAX_ADDRESSES {
-                known.clear();
+        let seen = self.seen.pin();
+        if seen.len() >= MAX_ADDRESSES {
+            seen.retain(|_, address| self.pace.is_spent(&address.whole_at, now));
+            if seen.len() >= MAX_ADDRESSES {
+                seen.clear();
             }
         }
-        let address = Arc::clone(known.get_or_insert_with(household(peer), Arc::default));
+        let address = Arc::clone(seen.get_or_insert_with(household(peer), Arc::default));
         let waiting = address.waiting.fetch_add(1, Ordering::AcqRel);
         let place = AtAddress(address);
         let over = waiting >= MAX_WAITING_OF_ONE || self.pace.spend(&place.0.whole_at, now).is_err();
@@ -165,21 +184,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn unknown_kids_take_nothing_of_the_others() {
-        let checks = Checks::new(5, 0);
-        checks.turn(false, peer("192.0.2.1"), NOW).await.expect("a fifth");
-        assert_eq!(checks.turn(false, peer("192.0.2.2"), NOW).await.err(), Some(Refusal::Overloaded));
-        for _ in 0..5 {
-            checks.turn(true, peer("192.0.2.1"), NOW).await.expect("all that there are");
+    async fn unknown_kids_take_nothing_of_the_others_at_the_same_address_either() {
+        for checks in [Checks::new(5, 0), Checks::new(500, 5)] {
+            checks.turn(false, peer("192.0.2.1"), NOW).await.expect("a fifth");
+            assert_eq!(checks.turn(false, peer("192.0.2.1"), NOW).await.err(), Some(Refusal::Overloaded));
+            for _ in 0..5 {
+                checks.turn(true, peer("192.0.2.1"), NOW).await.expect("all that there are");
+            }
         }
     }
 
     #[test]
     fn addresses_are_forgotten_before_they_are_too_many() {
-        let addresses = Addresses::new(10);
+        let addresses = AtEach::new(10);
         for number in 0..MAX_ADDRESSES as u32 + 10 {
             addresses.enter(IpAddr::from(number.to_be_bytes()), NOW).expect("one each");
         }
-        assert!(addresses.known.len() <= MAX_ADDRESSES);
+        assert!(addresses.seen.len() <= MAX_ADDRESSES);
     }
 }

@@ -68,6 +68,11 @@ impl Stage {
             "CreateKey" => {
                 pb::CreateKeyRequest { application_id: app, name: "new".into(), ..Default::default() }.encode_to_vec()
             }
+            "ImportKeys" => {
+                let hash = vec![7; 32];
+                let wish = pb::KeyToImport { secret_sha256: hash, name: "imported".into(), ..Default::default() };
+                pb::ImportKeysRequest { application_id: app, keys: vec![wish], ..Default::default() }.encode_to_vec()
+            }
             "ListKeys" => pb::ListKeysRequest { application_id: app, ..Default::default() }.encode_to_vec(),
             "GetKey" => {
                 pb::GetKeyRequest { application_id: app, key_id: self.to_update.key_id.clone() }.encode_to_vec()

@@ -77,6 +77,7 @@ step_test_postgres() {
 # By the names of modules.
 SAME_ON_POSTGRES=(
   sqlite:: # about the file and its engine, in whatever module
+  ::sqlite_ # the same, of one test
   postgres_ # about PostgreSQL alone: they start it themselves in the step before, too
   dev:: # `portcullis dev` makes a file of its own, and so do the sessions that are with it
   readme::
@@ -107,6 +108,7 @@ step_chaos() {
 # and fails in CI.
 with_clients() {
   postgresql || lack "no PostgreSQL 15 or newer, so no test of several replicas"
+  have_command jq jq >/dev/null || lack "no jq, so no session of the commands' document"
   if tool grpcurl; then export PORTCULLIS_TEST_GRPCURL=$BIN/grpcurl; else lack "no grpcurl, so no test that calls it"; fi
   if tool venv; then export PORTCULLIS_TEST_PYTHON=$VENV/bin/python; else lack "no Python clients, so no test that runs them"; fi
   "$@"

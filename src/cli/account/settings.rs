@@ -25,9 +25,9 @@ pub(super) struct AccountSettings {
     #[arg(long = "grantable", value_name = "PERMISSION", value_delimiter = ',')]
     grantable: Vec<String>,
 
-    /// A name in client certificates that stands for it: a URI such as spiffe://example.org/gateway, or
-    /// a DNS name; may be given several times
-    #[arg(long = "certificate-name", value_name = "NAME", value_delimiter = ',')]
+    /// A name in a client certificate by which the account is known over TLS, such as
+    /// spiffe://example.com/gateway or gateway.example.com; may be given several times
+    #[arg(long = "certificate-name", value_name = "NAME")]
     certificate_names: Vec<String>,
 }
 
