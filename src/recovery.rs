@@ -83,7 +83,10 @@ pub async fn confirm(store: &Store, answer: Answer) -> Result<Recovered, NotReco
     }
     let mut done = Recovered { restored, revoked: 0, disabled: 0, unknown: 0, applications: Vec::new() };
     let mut keys: BTreeMap<(ApplicationId, KeyId), Lost> = BTreeMap::new();
-    for told in answer.archives.iter().flat_map(|archive| &archive.told).filter(|told| told.revision > restored.holds) {
+    // What is for ever is so whatever its revision: somebody may have written after the restore, and before
+    // it was said, what has the numbers of that which was lost.
+    let is_lost = |told: &&Told| told.revision > restored.holds || told.what == Lost::Revoked;
+    for told in answer.archives.iter().flat_map(|archive| &archive.told).filter(is_lost) {
         match *told {
             Told { application, key: Some(key), what, .. } => {
                 let worst = keys.entry((application, key)).or_insert(what);

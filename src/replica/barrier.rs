@@ -20,7 +20,8 @@ pub enum Wait {
     /// itself is over. Only a mutation that takes something away waits for those.
     Everywhere,
     Replicas,
-    /// Nobody: it is durable, and replicas follow within a period or stop answering.
+    /// Nobody: it is committed, and replicas follow within a period, or when their lease is over. That a
+    /// failover keeps it is not looked at.
     None,
 }
 

@@ -134,6 +134,7 @@ impl SyncLoop {
             }
             Stopped::Store(error @ Error::Unconfirmed) => {
                 self.replica.shared.lease.void();
+                self.run = Run::default();
                 if !self.replica.shared.unconfirmed.swap(true, Ordering::AcqRel) {
                     tracing::error!(%error, "nothing is answered: {error}");
                 }
@@ -160,6 +161,8 @@ impl SyncLoop {
         let edge = self.edge.at(shared.clock.boottime());
         let newcomer = Newcomer { loaded: self.turn.applied, edge, lease: shared.pace.lease };
         self.turn.replica = self.store.join(newcomer).await?;
+        // Whoever took its row away may have been an older state of the database.
+        self.run = Run::default();
         tracing::info!(replica = %self.turn.replica, "joined anew");
         Ok(())
     }

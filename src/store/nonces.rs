@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
-    QueryTrait as _,
+    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, QueryTrait as _,
     sea_query::{Expr, ExprTrait as _, OnConflict, Query},
 };
 
@@ -61,16 +61,18 @@ impl Store {
     /// ahead takes what is dated now. First of all it notes up to when: a clock may be set back
     /// afterwards, and those who saw it ahead may be gone.
     pub async fn forget_nonces(&self, before: Timestamp) -> Result<u64, Error> {
-        let (before, is_any) = self
+        let last = self
             .detached(async move |store| {
                 let looks = store.looks();
                 let before = before.min(store.present(&looks).await?).saturating_sub(KEPT);
-                Ok((before, nonce::Entity::find().filter(old(before)).count(&looks).await? > 0))
+                let last = nonce::Entity::find().filter(old(before)).order_by_desc(nonce::Column::ExpireTime).limit(1);
+                Ok(last.all(&looks).await?.pop())
             })
             .await?;
-        if !is_any {
-            return Ok(0);
-        }
+        let Some(last) = last else { return Ok(0) };
+        // No later than what is really forgotten, or a clock that was ahead for a moment would cost all
+        // calls of the time that it jumped over.
+        let before = Timestamp::from_micros(last.expire_time + 1);
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_upkeep().await?;
             let mark = nonce::ActiveModel { nonce_sha256: Set(MARK.to_vec()), expire_time: Set(before.micros()) };

@@ -5,7 +5,7 @@
 
 use std::io;
 
-use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, sea_query::Expr};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, QueryFilter as _, sea_query::Expr};
 
 use super::{Error, OpenError, Store, Tx, beside::Noted, entity::log_head, log};
 use crate::{
@@ -27,6 +27,10 @@ pub struct Restored {
 /// A program that does not know of the mark must not serve what bears it.
 const NOBODY: i64 = 1_000_000;
 
+/// In place of a run of the server: whoever served before the restore may not stand among the members that
+/// came with it, though the server may be the same run of itself.
+const NO_RUN: &str = "restored";
+
 /// Marks the head. A mark that stands already stays, and takes in what is known more.
 pub(super) async fn mark(db: &impl ConnectionTrait, now: Timestamp, lost_to: Revision) -> Result<Restored, Error> {
     let head = head(db).await?;
@@ -36,6 +40,10 @@ pub(super) async fn mark(db: &impl ConnectionTrait, now: Timestamp, lost_to: Rev
         restored_seq: if first { head.seq } else { head.restored_seq },
         lost_to: head.lost_to.max(lost_to.number()),
         serves_from: if first { head.serves_from.saturating_add(NOBODY) } else { head.serves_from },
+        incarnation: match db.get_database_backend() {
+            DbBackend::Postgres => NO_RUN.to_owned(),
+            _ => head.incarnation,
+        },
         ..head
     };
     put(db, &changed).await?;
@@ -61,6 +69,7 @@ async fn put(db: &impl ConnectionTrait, head: &log_head::Model) -> Result<(), Er
         .col_expr(log_head::Column::RestoredSeq, Expr::value(head.restored_seq))
         .col_expr(log_head::Column::LostTo, Expr::value(head.lost_to))
         .col_expr(log_head::Column::ServesFrom, Expr::value(head.serves_from))
+        .col_expr(log_head::Column::Incarnation, Expr::value(head.incarnation.as_str()))
         .filter(log_head::Column::Id.eq(log::HEAD))
         .exec(db)
         .await?;

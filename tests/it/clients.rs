@@ -93,7 +93,7 @@ const REQUESTS: &[(&str, &str, Learnt)] = &[
     ("ApplicationService/ListApplications", r#"{"name_prefix": "K", "page_size": 1}"#, &[]),
     ("ApplicationService/ListApplications", "{}", &[]),
     ("ApplicationService/UpdateApplication", r#"{"application": {"application_id": "ANOTHER", "name": "Brot"}, "update_mask": {"paths": ["name", "key_prefix"]}}"#, &[]),
-    ("KeyService/ImportKeys", r#"{"application_id": "APP", "request_id": "1a0b5a0e-5c2f-4d4b-8f6e-0d1f2a3b4c5e", "keys": [{"secret_sha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "name": "moved", "permissions": ["tasks:read"], "labels": [{"key": "team", "value": "ä"}]}]}"#, &[]),
+    ("KeyService/ImportKeys", r#"{"application_id": "APP", "request_id": "1a0b5a0e-5c2f-4d4b-8f6e-0d1f2a3b4c5e", "keys": [{"secret_sha256": "qxPccIYK9wgUlLxj7vSXqAXSeoBFsp5866QItpoyfq0=", "name": "moved", "permissions": ["tasks:read"], "labels": [{"key": "team", "value": "ä"}]}]}"#, &[]),
     ("ServiceAccountService/CreateServiceAccount", r#"{"service_account": {"name": "ci", "roles": ["ROLE_EDITOR", 5], "application_ids": ["APP", "ANOTHER"], "grantable_permissions": ["tasks:*"], "all_applications": false}, "wait": "REVOKE_WAIT_REPLICAS"}"#, &[("ACCOUNT", "serviceAccountId")]),
     ("ServiceAccountService/GetServiceAccount", r#"{"service_account_id": "ACCOUNT"}"#, &[]),
     ("ServiceAccountService/ListServiceAccounts", "{}", &[]),
