@@ -14,7 +14,7 @@ impl Shown for pb::ServiceAccount {
         shrinks("applications", |account, _| applications(account)),
         detail("email", |account, _| Cell::text(&account.client_email)),
         detail("grantable", |account, _| Cell::list(&account.grantable_permissions)),
-        detail("certificate names", |account, _| Cell::list(&account.client_certificate_names)),
+        detail("certificates", |account, _| Cell::list(&account.client_certificate_names)),
         detail("keys", |account, look| Cell::list(account.keys.iter().map(|key| kid(key, look)))),
         detail("created", |account, look| Cell::time(account.create_time.as_ref(), look)),
         detail("updated", |account, look| Cell::time(account.update_time.as_ref(), look)),
