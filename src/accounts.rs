@@ -15,7 +15,7 @@ pub use update::UpdateServiceAccount;
 
 use crate::{
     domain::{
-        account::{Role, ServiceAccount},
+        account::{Role, Scope, ServiceAccount},
         id::ServiceAccountId,
         refusal::Refusal,
     },
@@ -67,6 +67,10 @@ async fn whose_keys_may_change(tx: &Tx, id: ServiceAccountId) -> Result<ServiceA
 async fn names_must_be_free(tx: &Tx, account: &ServiceAccount) -> Result<(), Refusal> {
     if account.certificate_names.is_empty() {
         return Ok(());
+    }
+    // Names are one space for all tenants: whoever claims one may have another's workload for an account.
+    if tx.actor()?.scope != Scope::All {
+        return Err(Refusal::GrantExceeded("names of client certificates, which are of no application".to_owned()));
     }
     let has_one = |other: &ServiceAccount| !other.certificate_names.is_disjoint(&account.certificate_names);
     let accounts = tx.accounts().await?;

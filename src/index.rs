@@ -8,7 +8,6 @@ mod cached;
 mod intern;
 
 use std::{
-    hash::{BuildHasherDefault, Hasher},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -45,7 +44,8 @@ pub struct Signatory {
 /// The table. One writer, the sync loop; any number of readers.
 #[derive(Debug, Default)]
 pub struct Index {
-    keys: HashMap<SecretHash, Arc<KeyFacts>, BuildHasherDefault<HashIsHash>>,
+    /// Keyed: whoever imports keys chooses their hashes.
+    keys: HashMap<SecretHash, Arc<KeyFacts>, foldhash::quality::RandomState>,
     signatories: HashMap<Kid, Arc<Signatory>>,
     named: HashMap<CertificateName, Arc<ServiceAccount>>,
     accounts: HashMap<ServiceAccountId, Arc<ServiceAccount>>,
@@ -221,23 +221,4 @@ impl Index {
         accounts.insert(account.id, account);
         Ok(())
     }
-}
-
-/// A SHA-256 is a hash already: its first eight bytes are as good as any. Only keys that
-/// were issued are in the table, and their texts are not chosen by anybody.
-#[derive(Debug, Default)]
-struct HashIsHash(u64);
-
-impl Hasher for HashIsHash {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk::<8>() {
-            self.0 = u64::from_le_bytes(*first);
-        }
-    }
-
-    fn write_usize(&mut self, _length: usize) {}
 }
