@@ -15,7 +15,9 @@ use tonic::Status;
 use crate::{
     caller::{self, reason},
     fleet::Fleet,
+    floors::Seen,
     history::{Call, Moment, Outcome, Process, Verdict, What, judge},
+    staff::ACCOUNT,
     wish::LONGER,
 };
 
@@ -194,6 +196,40 @@ impl Book {
         done.map(|call| call.key.to_string()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
+    /// What was answered about keys by whom was asked after one moment and answered before another.
+    pub(crate) fn verdicts(&self, from: Moment, until: Moment) -> Vec<Verdict> {
+        let calls = self.calls.lock().expect("lock");
+        let within = calls.iter().filter(|call| call.sent > from && call.returned.is_some_and(|at| at < until));
+        within.filter_map(verdict).collect()
+    }
+
+    /// How often something failed for this reason.
+    pub(crate) fn failures(&self, reason: &str) -> usize {
+        let errors = self.errors.lock().expect("lock");
+        errors.iter().filter(|(error, _)| error.ends_with(reason)).map(|(_, times)| times).sum()
+    }
+
+    /// What was seen of keys up to a moment; `beside` says whether a fault was beside what lay between two.
+    pub(crate) fn seen(&self, until: Moment, beside: impl Fn(Instant, Instant) -> bool) -> Seen {
+        let at = |moment| self.begun + Duration::from_nanos(moment);
+        let mut seen = Seen::default();
+        let calls = self.calls.lock().expect("lock");
+        for call in calls.iter().filter(|call| call.sent < until && !call.key.starts_with(ACCOUNT)) {
+            match call.what {
+                What::Verify(_, Verdict::Valid) => seen.valid += 1,
+                What::Verify(_, Verdict::Revoked) => seen.revoked += 1,
+                What::Keep(_) => seen.kept += 1,
+                What::Revoke(Outcome::Ok | Outcome::Everywhere) => {
+                    seen.revocations += 1;
+                    let returned = call.returned.expect("it was answered");
+                    seen.beside_faults += usize::from(beside(at(call.sent), at(returned)));
+                }
+                _ => {}
+            }
+        }
+        seen
+    }
+
     /// Says what was seen, and what of it cannot be. All had settled at `settled`.
     pub(crate) fn judge(&self, settled: Moment) -> Vec<String> {
         let calls = self.calls.lock().expect("lock");
@@ -213,13 +249,16 @@ pub(crate) fn outcome_of(status: &Status) -> Outcome {
     }
 }
 
+fn verdict(call: &Call) -> Option<Verdict> {
+    match call.what {
+        What::Verify(_, verdict) => Some(verdict),
+        _ => None,
+    }
+}
+
 /// What was REVOKED to anybody, and VALID when all had settled: whoever was told, and nobody
 /// promised them anything, was told what did not stick.
 fn undone(calls: &[Call], settled: Moment) -> Vec<String> {
-    let verdict = |call: &Call| match call.what {
-        What::Verify(_, verdict) => Some(verdict),
-        _ => None,
-    };
     let told = calls.iter().filter(|call| verdict(call) == Some(Verdict::Revoked)).map(|call| &call.key);
     let told: BTreeSet<_> = told.collect();
     let valid = calls.iter().filter(|call| call.sent >= settled && verdict(call) == Some(Verdict::Valid));

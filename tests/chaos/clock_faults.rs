@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{dice::Dice, fleet::Fleet, schedule::Length};
+use crate::{dice::Dice, fleet::Fleet, schedule::Storm};
 
 #[derive(Debug, Clone, Copy)]
 enum Fault {
@@ -33,17 +33,14 @@ const NEAR: [i64; 14] = [-100, -30, -5, -5, -2, -2, 0, 0, 2, 2, 5, 5, 30, 100];
 const FAR: [i64; 9] = [-86_400, -3_600, -100, -3, 0, 3, 100, 3_600, 86_400];
 
 /// One after the other, until the time is over. All is well when it returns.
-pub(crate) async fn run(fleet: &Arc<Fleet>, length: Length, mut dice: Dice) {
+pub(crate) async fn run(fleet: &Arc<Fleet>, storm: Storm, dice: &mut Dice) {
     // What comes first is seen with the machine's time.
     tokio::time::sleep(dice.millis(3000, 6000)).await;
-    while !length.is_over() {
+    while !storm.is_over() {
         let fault = dice.one_of(&FAULTS);
-        let (at, near, far) = (dice.below(fleet.replicas.len()), near(&mut dice), dice.one_of(&FAR));
-        println!(
-            "{:7.2} s  times of day: {fault:?}, {near} s or {far} s, replica {at}",
-            length.elapsed().as_secs_f64()
-        );
-        fleet.counted("time of day", fault);
+        let (at, near, far) = (dice.below(fleet.replicas.len()), near(dice), dice.one_of(&FAR));
+        println!("{:7.2} s  times of day: {fault:?}, {near} s or {far} s, replica {at}", storm.elapsed().as_secs_f64());
+        drop(fleet.happened.begins("time of day", fault));
         match fault {
             Fault::Database => fleet.step_primary_to(near),
             Fault::Standby => fleet.standby().into_iter().for_each(|standby| standby.step_to(near)),

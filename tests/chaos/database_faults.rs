@@ -6,10 +6,10 @@ use tokio::task::block_in_place;
 
 use crate::{
     clock_faults,
-    dice::Dice,
+    dice::{Deck, Dice},
     fleet::Fleet,
     postgres::{Backend, Sync},
-    schedule::Length,
+    schedule::{Kinds, Storm},
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,8 @@ enum Fault {
     PauseStandby,
     /// The server ends all its backends, and recovers.
     KillBackend,
+    /// As that; and what commits waited for the standby are there when it has, and their callers are gone.
+    KillSender,
     /// All at once, then a start.
     Kill,
     KillStandby,
@@ -35,7 +37,7 @@ enum Fault {
     SplitBrain,
 }
 
-const FAULTS: [Fault; 14] = [
+const FAULTS: [Fault; 15] = [
     Fault::PauseBackend,
     Fault::PauseBackend,
     Fault::PauseSender,
@@ -43,6 +45,7 @@ const FAULTS: [Fault; 14] = [
     Fault::Pause,
     Fault::PauseStandby,
     Fault::KillBackend,
+    Fault::KillSender,
     Fault::Kill,
     Fault::KillStandby,
     Fault::Stop,
@@ -52,18 +55,34 @@ const FAULTS: [Fault; 14] = [
     Fault::SplitBrain,
 ];
 
-/// One after the other, until the time is over. All is well when it returns.
-pub(crate) async fn run(fleet: &Arc<Fleet>, length: Length, mut dice: Dice) {
-    // Faults of two kinds, one beside the other, and not always.
-    tokio::time::sleep(dice.millis(0, 3000)).await;
-    while !length.is_over() {
-        let fault = dice.one_of(&FAULTS);
-        let hold = length.hold(&mut dice);
-        fleet.counted("database", fault);
-        println!("{:7.2} s  database: {fault:?}, {hold:?}", length.elapsed().as_secs_f64());
-        happen(fleet, fault, hold, &mut dice).await;
-        // Long enough that there is something to lose.
-        tokio::time::sleep(dice.millis(1000, 6000)).await;
+/// Those of a run.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    dice: Dice,
+    deck: Deck<Fault>,
+}
+
+impl Faults {
+    pub(crate) fn new(dice: Dice) -> Self {
+        Self { dice, deck: Deck::of(&FAULTS) }
+    }
+
+    /// One after the other, until the storm is over. All is well when it returns.
+    pub(crate) async fn run(&mut self, fleet: &Arc<Fleet>, storm: Storm) {
+        let Self { dice, deck } = self;
+        // Faults of two kinds, one beside the other, and not always.
+        tokio::time::sleep(dice.millis(0, 3000)).await;
+        while storm.has(Kinds::Database) && !storm.is_over() {
+            let fault = deck.draw(dice);
+            let hold = storm.hold(dice);
+            println!("{:7.2} s  database: {fault:?}, {hold:?}", storm.elapsed().as_secs_f64());
+            {
+                let _underway = fleet.happened.begins("database", fault);
+                happen(fleet, fault, hold, dice).await;
+            }
+            // Long enough that there is something to lose.
+            tokio::time::sleep(dice.millis(1000, 4000)).await;
+        }
     }
 }
 
@@ -80,8 +99,9 @@ async fn happen(fleet: &Arc<Fleet>, fault: Fault, hold: Duration, dice: &mut Dic
             });
             tokio::time::sleep(hold).await;
         }
-        Fault::KillBackend => {
-            let which = Backend::Client(dice.below(30));
+        Fault::KillBackend | Fault::KillSender => {
+            let client = Backend::Client(dice.below(30));
+            let which = if matches!(fault, Fault::KillSender) { Backend::WalSender } else { client };
             block_in_place(|| primary.kill_backend(which));
         }
         Fault::Kill | Fault::Stop => {

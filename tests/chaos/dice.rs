@@ -14,6 +14,26 @@ pub(crate) fn seed() -> u64 {
     )
 }
 
+/// Draws each of some things before it draws any of them again.
+#[derive(Debug)]
+pub(crate) struct Deck<T: 'static> {
+    all: &'static [T],
+    left: Vec<T>,
+}
+
+impl<T: Copy> Deck<T> {
+    pub(crate) fn of(all: &'static [T]) -> Self {
+        Self { all, left: Vec::new() }
+    }
+
+    pub(crate) fn draw(&mut self, dice: &mut Dice) -> T {
+        if self.left.is_empty() {
+            self.left.extend_from_slice(self.all);
+        }
+        self.left.swap_remove(dice.below(self.left.len()))
+    }
+}
+
 impl Dice {
     /// Those of one part of the run, which do not hang on what the others drew.
     pub(crate) fn new(seed: u64, part: u64) -> Self {

@@ -1,8 +1,6 @@
 //! A deployment: three replicas over a database with a synchronous standby.
 
 use std::{
-    collections::BTreeMap,
-    fmt::Debug,
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock},
     time::{Duration, Instant, SystemTime},
@@ -13,6 +11,7 @@ use tonic::Status;
 
 use crate::{
     caller::{self, Caller, Client},
+    happened::Happened,
     postgres::{Cluster, Node, Options, Sync},
     program::{Replica, Settings, portcullis},
     space::Link,
@@ -20,6 +19,12 @@ use crate::{
 };
 
 const DATABASE: &str = "portcullis";
+
+/// Mutations that wait for the standby to have their commit. They have many tables, and syncs do not.
+const WAITING: &str = "SELECT a.pid FROM pg_stat_activity a JOIN pg_locks l USING (pid) \
+     WHERE a.wait_event = 'SyncRep' AND l.mode = 'RowExclusiveLock' AND l.database = \
+     (SELECT oid FROM pg_database WHERE datname = 'portcullis') \
+     GROUP BY a.pid HAVING count(DISTINCT l.relation) > 8";
 
 #[derive(Debug)]
 pub(crate) struct Fleet {
@@ -29,7 +34,7 @@ pub(crate) struct Fleet {
     pub(crate) application: String,
     nodes: Mutex<Nodes>,
     stepped_since: OnceLock<Duration>,
-    faults: Mutex<BTreeMap<String, usize>>,
+    pub(crate) happened: Happened,
     /// These two go last: all others use them.
     _folder: tempfile::TempDir,
     _cluster: Cluster,
@@ -86,7 +91,7 @@ impl Fleet {
             application,
             nodes,
             stepped_since: OnceLock::new(),
-            faults: Mutex::default(),
+            happened: Happened::default(),
             _folder: folder,
             _cluster: cluster,
         };
@@ -137,18 +142,6 @@ impl Fleet {
     /// The machine's time of day when the database's first was another.
     pub(crate) fn stepped_since(&self) -> Option<Duration> {
         self.stepped_since.get().copied()
-    }
-
-    /// Notes a fault that happens, by its kind.
-    pub(crate) fn counted(&self, to: &str, fault: impl Debug) {
-        *self.faults.lock().expect("lock").entry(format!("{to}: {fault:?}")).or_default() += 1;
-    }
-
-    /// How often which fault happened.
-    pub(crate) fn faults(&self) -> String {
-        let faults = self.faults.lock().expect("lock");
-        let each: Vec<_> = faults.iter().map(|(fault, times)| format!("{fault} {times}")).collect();
-        format!("{} faults: {}", faults.values().sum::<usize>(), each.join(", "))
     }
 
     /// From here on the time of day of all replicas is so many seconds ahead of the machine's.
@@ -206,15 +199,15 @@ impl Fleet {
         answer.map(|answer| answer.verdict())
     }
 
-    /// Cancels the commit of a mutation as soon as it waits for the standby. Only the mutation's, which has
-    /// many tables: a sync that was cancelled so would be a sync that is not there, either.
+    /// Cancels the commit of a mutation as soon as it waits for the standby. Only the mutation's: a sync that
+    /// was cancelled so would be a sync that is not there, either.
     pub(crate) fn cancel_mutation(&self) {
-        self.primary().until(
-            "SELECT pg_cancel_backend(a.pid) FROM pg_stat_activity a JOIN pg_locks l USING (pid) \
-             WHERE a.wait_event = 'SyncRep' AND l.mode = 'RowExclusiveLock' AND l.database = \
-             (SELECT oid FROM pg_database WHERE datname = 'portcullis') \
-             GROUP BY a.pid HAVING count(DISTINCT l.relation) > 8",
-        );
+        self.primary().until(&format!("SELECT pg_cancel_backend(pid) FROM ({WAITING}) AS waiting"));
+    }
+
+    /// Waits until the commit of one waits for the standby.
+    pub(crate) fn mutation_waits(&self) {
+        self.primary().until(WAITING);
     }
 
     pub(crate) fn primary(&self) -> Node {

@@ -19,12 +19,15 @@ mod database_faults;
 mod dice;
 mod failover;
 mod fleet;
+mod floors;
+mod happened;
 #[path = "../support/history.rs"]
 mod history;
 mod kept;
 mod links;
 mod lost_commits;
 mod nonces;
+mod outage;
 #[allow(dead_code, unused_imports, reason = "shared with tests/it, and each needs a part")]
 #[path = "../support/postgres/mod.rs"]
 mod postgres;
@@ -32,8 +35,10 @@ mod program;
 mod promises;
 mod proxy;
 mod random;
+mod recovery;
 mod replica_faults;
 mod schedule;
+mod sender;
 mod space;
 mod spenders;
 mod staff;

@@ -30,7 +30,11 @@ pub(crate) struct Replays {
     /// Calls that were taken once, and are sent again much later.
     old: Mutex<Vec<Signed>>,
     again: AtomicUsize,
+    /// Copies that were refused for that.
+    refused: AtomicUsize,
 }
+
+type Answer = Result<pb::CreateKeyResponse, Status>;
 
 /// What was sent.
 #[derive(Debug, Clone)]
@@ -48,7 +52,9 @@ impl Replays {
                 return;
             }
             let name = format!("nonce-{number}");
-            let (signed, taken) = send_to_several(&fleet, &name, &mut dice).await;
+            let (signed, answers) = send_to_several(&fleet, &name, &mut dice).await;
+            let taken = times_taken(&answers);
+            self.refused.fetch_add(answers.iter().filter(|answer| is_replay(answer)).count(), Ordering::SeqCst);
             self.taken.lock().expect("lock").push((name, taken));
             if taken > 0 {
                 self.old.lock().expect("lock").push(signed);
@@ -69,9 +75,14 @@ impl Replays {
         let client = &fleet.clients[dice.below(fleet.replicas.len())];
         let answer = client.send::<pb::CreateKeyResponse>(METHOD, old.message, &old.headers, WITHIN).await;
         self.again.fetch_add(1, Ordering::SeqCst);
+        self.refused.fetch_add(usize::from(is_replay(&answer)), Ordering::SeqCst);
         if is_taken(&answer) {
             self.taken.lock().expect("lock").push((old.name, 2));
         }
+    }
+
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.load(Ordering::SeqCst)
     }
 
     /// What was taken twice, by what the callers heard and by what there is.
@@ -83,17 +94,21 @@ impl Replays {
         let made = fleet.psql(made);
         let once = taken.iter().filter(|(_, times)| *times == 1).count();
         let again = self.again.load(Ordering::SeqCst);
-        println!("{} calls sent to several replicas: {once} taken once; {again} of them sent again later", taken.len());
+        let (all, refused) = (taken.len(), self.refused());
+        println!(
+            "{all} calls sent to several replicas: {once} taken once; {again} of them sent again later; \
+             {refused} copies refused as such"
+        );
         twice.chain(made.lines().map(|line| format!("there twice: {line}"))).collect()
     }
 }
 
 /// How often a call is taken that is sent to several.
 pub(crate) async fn replay(fleet: &Fleet, name: &str, dice: &mut Dice) -> usize {
-    send_to_several(fleet, name, dice).await.1
+    times_taken(&send_to_several(fleet, name, dice).await.1)
 }
 
-async fn send_to_several(fleet: &Fleet, name: &str, dice: &mut Dice) -> (Signed, usize) {
+async fn send_to_several(fleet: &Fleet, name: &str, dice: &mut Dice) -> (Signed, Vec<Answer>) {
     let message = caller::create(&fleet.application, name).encode_to_vec();
     let headers = fleet.caller.sign(METHOD, &message);
     let all = fleet.replicas.len();
@@ -107,11 +122,18 @@ async fn send_to_several(fleet: &Fleet, name: &str, dice: &mut Dice) -> (Signed,
     for client in &fleet.clients {
         answers.push(client.send(METHOD, message.clone(), &headers, WITHIN).await);
     }
-    let taken = answers.iter().filter(|answer| is_taken(answer)).count();
-    (Signed { name: name.to_owned(), message, headers }, taken)
+    (Signed { name: name.to_owned(), message, headers }, answers)
 }
 
-fn is_taken(answer: &Result<pb::CreateKeyResponse, Status>) -> bool {
+fn times_taken(answers: &[Answer]) -> usize {
+    answers.iter().filter(|answer| is_taken(answer)).count()
+}
+
+fn is_replay(answer: &Answer) -> bool {
+    answer.as_ref().is_err_and(|status| reason(status) == "NONCE_REUSED")
+}
+
+fn is_taken(answer: &Answer) -> bool {
     match answer {
         Ok(_) => true,
         Err(status) => reason(status) == "COMMITTED_NOT_CONFIRMED",

@@ -1,11 +1,7 @@
 //! Everything at once, by a seed.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-use portcullis::pb;
 use tokio::task::{JoinSet, block_in_place};
 
 use crate::{
@@ -14,9 +10,9 @@ use crate::{
     clock_faults, database_faults,
     dice::{Dice, seed},
     fleet::Fleet,
-    history::Verdict,
+    floors::Seen,
     nonces::Replays,
-    replica_faults,
+    recovery, replica_faults,
     schedule::Length,
     spenders::Spent,
     staff::Staff,
@@ -76,23 +72,26 @@ async fn what_no_client_may_ever_see_is_not_seen_whatever_goes_wrong() {
     tasks.spawn(Arc::clone(&staff).insist(Arc::clone(&fleet), Arc::clone(&book), Dice::new(seed.0, 510)));
     tasks.spawn(Arc::clone(&replays).run(Arc::clone(&fleet), Arc::clone(&book), Dice::new(seed.0, 400)));
 
-    tokio::join!(
-        replica_faults::run(&fleet, length, Dice::new(seed.0, 1)),
-        database_faults::run(&fleet, length, Dice::new(seed.0, 2)),
-        clock_faults::run(&fleet, length, Dice::new(seed.0, 3)),
-    );
+    storms(&fleet, length, seed.0).await;
     println!("{:7.2} s  all is well", length.elapsed().as_secs_f64());
+    let well = book.now();
     book.calm_down();
-    works_again(&fleet, &book).await;
+    let mut wrong = recovery::works_again(&fleet, &book, BOUND).await;
     book.close();
     tasks.join_all().await;
 
     let settled = book.now();
     let head = fleet.create(0, "last").await.expect("create").revision;
-    sweep(&fleet, &book).await;
-    println!("{}", fleet.faults());
-    println!("{} service accounts came and went", staff.count());
-    let mut wrong = book.judge(settled);
+    recovery::sweep(&fleet, &book).await;
+    println!("{}", fleet.happened);
+    println!("{} service accounts came, and {} were dismissed", staff.count(), staff.dismissed());
+    wrong.extend(book.judge(settled));
+    let seen = Seen {
+        replays_refused: replays.refused(),
+        dismissed: staff.dismissed(),
+        windows: spent.windows(),
+        ..book.seen(well, |from, until| fleet.happened.beside(from, until))
+    };
     wrong.extend(replays.judge(&fleet));
     wrong.extend(spent.judge(fleet.stepped_since()));
     let acknowledged = book.revoked();
@@ -105,44 +104,24 @@ async fn what_no_client_may_ever_see_is_not_seen_whatever_goes_wrong() {
     }
     wrong.extend(block_in_place(|| fleet.history_is_whole()));
     assert!(wrong.is_empty(), "{} violations:\n{}", wrong.len(), wrong[..wrong.len().min(20)].join("\n"));
+    let too_little = seen.too_little(length.all);
+    assert!(too_little.is_empty(), "nothing wrong was seen, and little else: {}", too_little.join(", "));
 }
 
-/// Through each replica, within a bound: a new key is VALID everywhere, and REVOKED everywhere
-/// when Revoke says so.
-async fn works_again(fleet: &Arc<Fleet>, book: &Arc<Book>) {
-    let begun = Instant::now();
-    for at in 0..fleet.replicas.len() {
-        while cycle(fleet, book, at).await.is_none() {
-            let said = fleet.replicas[at].said(20);
-            assert!(begun.elapsed() < BOUND, "nothing works at replica {at} {BOUND:?} after the faults:\n{said}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        println!("replica {at} works again {:.2} s after the faults", begun.elapsed().as_secs_f64());
-    }
-    println!("everything works again {:.2} s after the faults", begun.elapsed().as_secs_f64());
-}
-
-async fn cycle(fleet: &Arc<Fleet>, book: &Arc<Book>, at: usize) -> Option<()> {
-    let known = book.create(fleet, at, &fleet.application, None).await?;
-    for other in 0..fleet.replicas.len() {
-        (book.verify(fleet, other, &known).await? == Verdict::Valid).then_some(())?;
-    }
-    book.revoke(fleet, at, &known, pb::RevokeWait::Unspecified).await.then_some(())?;
-    for other in 0..fleet.replicas.len() {
-        (book.verify(fleet, other, &known).await? == Verdict::Revoked).then_some(())?;
-    }
-    Some(())
-}
-
-/// Every key at every replica, when all has settled.
-async fn sweep(fleet: &Arc<Fleet>, book: &Arc<Book>) {
-    for at in 0..fleet.replicas.len() {
-        for known in book.keys() {
-            for _ in 0..20 {
-                if book.verify(fleet, at, &known).await.is_some() {
-                    break;
-                }
-            }
-        }
+/// One after the other, as many as there is time for. All is well when it returns.
+async fn storms(fleet: &Arc<Fleet>, length: Length, seed: u64) {
+    let mut replicas = replica_faults::Faults::new(Dice::new(seed, 1));
+    let mut database = database_faults::Faults::new(Dice::new(seed, 2));
+    let (mut clocks, mut dice) = (Dice::new(seed, 3), Dice::new(seed, 4));
+    for number in 0.. {
+        let Some(storm) = length.storm(number, &mut dice) else { return };
+        println!("{:7.2} s  a storm of {:?}", length.elapsed().as_secs_f64(), storm.kinds);
+        tokio::join!(
+            replicas.run(fleet, storm),
+            database.run(fleet, storm),
+            clock_faults::run(fleet, storm, &mut clocks),
+        );
+        recovery::answers_again(fleet, BOUND).await;
+        tokio::time::sleep(length.lull(&mut dice)).await;
     }
 }

@@ -7,7 +7,14 @@ use std::{
 
 use tokio::task::block_in_place;
 
-use crate::{dice::Dice, fleet::Fleet, program::Replica, proxy::Flow, schedule::Length, space::Lost};
+use crate::{
+    dice::{Deck, Dice},
+    fleet::Fleet,
+    program::Replica,
+    proxy::Flow,
+    schedule::{Kinds, Storm},
+    space::Lost,
+};
 
 #[derive(Debug, Clone, Copy)]
 enum Fault {
@@ -34,11 +41,9 @@ enum Fault {
     /// No replica reaches the database.
     HoldAll,
     CutAll,
-    /// As those, for a minute.
-    Away,
 }
 
-const FAULTS: [Fault; 23] = [
+const FAULTS: [Fault; 22] = [
     Fault::Pause,
     Fault::Pause,
     Fault::Pause,
@@ -61,36 +66,46 @@ const FAULTS: [Fault; 23] = [
     Fault::Flap,
     Fault::HoldAll,
     Fault::CutAll,
-    Fault::Away,
 ];
 
-/// One after the other, until the time is over. All is well when it returns.
-pub(crate) async fn run(fleet: &Arc<Fleet>, length: Length, mut dice: Dice) {
-    let mut away = false;
-    while !length.is_over() {
-        let fault = dice.one_of(&FAULTS);
-        let (at, hold) = (dice.below(fleet.replicas.len()), length.hold(&mut dice));
-        // Once is enough: nothing else can be seen meanwhile.
-        if matches!(fault, Fault::Away) && std::mem::replace(&mut away, true) {
-            continue;
+/// Those of a run.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    dice: Dice,
+    deck: Deck<Fault>,
+}
+
+impl Faults {
+    pub(crate) fn new(dice: Dice) -> Self {
+        Self { dice, deck: Deck::of(&FAULTS) }
+    }
+
+    /// One after the other, until the storm is over. All is well when it returns.
+    pub(crate) async fn run(&mut self, fleet: &Arc<Fleet>, storm: Storm) {
+        let Self { dice, deck } = self;
+        while storm.has(Kinds::Replicas) && !storm.is_over() {
+            let fault = deck.draw(dice);
+            let (at, hold) = (dice.below(fleet.replicas.len()), storm.hold(dice));
+            let wired = fleet.replicas.iter().position(|replica| replica.link.is_some());
+            let at = match fault {
+                Fault::Lose | Fault::Unplug | Fault::Flap => match wired {
+                    Some(wired) => wired,
+                    None => continue,
+                },
+                _ => at,
+            };
+            println!("{:7.2} s  replica {at}: {fault:?}, {hold:?}", storm.elapsed().as_secs_f64());
+            {
+                let _underway = fleet.happened.begins("replica", fault);
+                happen(fleet, fault, at, hold, dice).await;
+                block_in_place(|| fleet.heal());
+            }
+            tokio::time::sleep(dice.millis(300, 2500)).await;
         }
-        let wired = fleet.replicas.iter().position(|replica| replica.link.is_some());
-        let at = match fault {
-            Fault::Lose | Fault::Unplug | Fault::Flap => match wired {
-                Some(wired) => wired,
-                None => continue,
-            },
-            _ => at,
-        };
-        fleet.counted("replica", fault);
-        println!("{:7.2} s  replica {at}: {fault:?}, {hold:?}", length.elapsed().as_secs_f64());
-        happen(fleet, fault, at, hold, length, &mut dice).await;
-        block_in_place(|| fleet.heal());
-        tokio::time::sleep(dice.millis(300, 4000)).await;
     }
 }
 
-async fn happen(fleet: &Fleet, fault: Fault, at: usize, hold: Duration, length: Length, dice: &mut Dice) {
+async fn happen(fleet: &Fleet, fault: Fault, at: usize, hold: Duration, dice: &mut Dice) {
     let replica = &fleet.replicas[at];
     match fault {
         Fault::Pause => {
@@ -139,12 +154,12 @@ async fn happen(fleet: &Fleet, fault: Fault, at: usize, hold: Duration, length: 
             replica.proxy.cut();
             tokio::time::sleep(hold).await;
         }
-        Fault::HoldAll | Fault::CutAll | Fault::Away => {
-            let is_cut = matches!(fault, Fault::CutAll) || dice.below(2) == 0;
+        Fault::HoldAll | Fault::CutAll => {
+            let is_cut = matches!(fault, Fault::CutAll);
             for replica in &fleet.replicas {
                 if is_cut { replica.proxy.cut() } else { replica.proxy.hold() }
             }
-            tokio::time::sleep(if matches!(fault, Fault::Away) { length.long() } else { hold }).await;
+            tokio::time::sleep(hold).await;
             if dice.below(2) == 0 {
                 // One comes back before the others.
                 replica.proxy.heal();

@@ -1,7 +1,7 @@
 //! A limit is a limit of all replicas together.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
@@ -73,6 +73,11 @@ impl Spent {
                 }
             }
         }
+    }
+
+    /// Windows in which something was spent.
+    pub(crate) fn windows(&self) -> usize {
+        self.calls.lock().expect("lock").iter().map(|call| call.window).collect::<BTreeSet<_>>().len()
     }
 
     /// Windows in which more was spent than there is: those that the answers name, and, until the

@@ -2,7 +2,10 @@
 //! disabled.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,6 +27,8 @@ use crate::{
 };
 
 const WITHIN: Duration = Duration::from_secs(8);
+/// With which the book's names of accounts begin.
+pub(crate) const ACCOUNT: &str = "account ";
 
 /// One who is hired, and whose calls are to end at some moment.
 #[derive(Debug)]
@@ -35,9 +40,12 @@ pub(crate) struct Employee {
     caller: Arc<Caller>,
 }
 
-/// Everybody who was ever hired.
+/// Everybody who was ever hired, and how many were dismissed for certain.
 #[derive(Debug, Default)]
-pub(crate) struct Staff(Mutex<Vec<Arc<Employee>>>);
+pub(crate) struct Staff {
+    hired: Mutex<Vec<Arc<Employee>>>,
+    dismissed: AtomicUsize,
+}
 
 /// What a call is proven by, and who looks.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +88,7 @@ impl Employee {
             endpoint: None,
         };
         Ok(Arc::new(Self {
-            id: Arc::from(format!("account {}", made.service_account_id)),
+            id: Arc::from(format!("{ACCOUNT}{}", made.service_account_id)),
             account: made.service_account_id,
             kid: added.kid,
             caller: Caller::of(Credentials::new(account, key)),
@@ -164,7 +172,7 @@ impl Staff {
                 }
             };
             book.write(&employee.id, sent, What::Create(Outcome::Ok));
-            self.0.lock().expect("lock").push(Arc::clone(&employee));
+            self.hired.lock().expect("lock").push(Arc::clone(&employee));
             work_everywhere(&fleet, &book, &employee).await;
             let disable = dice.below(2) == 0;
             for _ in 0..20 {
@@ -172,7 +180,9 @@ impl Staff {
                 let answer = employee.dismiss(&fleet, at, disable).await;
                 let outcome = answer.as_ref().map_or_else(outcome_of, |()| Outcome::Everywhere);
                 book.write(&employee.id, sent, What::Revoke(outcome));
-                if answer.inspect_err(|status| book.failed("Dismiss", status)).is_ok() || book.is_calm() {
+                let is_done = answer.inspect_err(|status| book.failed("Dismiss", status)).is_ok();
+                self.dismissed.fetch_add(usize::from(is_done), Ordering::SeqCst);
+                if is_done || book.is_calm() {
                     break;
                 }
                 tokio::time::sleep(dice.millis(10, 300)).await;
@@ -185,7 +195,7 @@ impl Staff {
     pub(crate) async fn insist(self: Arc<Self>, fleet: Arc<Fleet>, book: Arc<Book>, mut dice: Dice) {
         while !book.is_over() {
             let employee = {
-                let staff = self.0.lock().expect("lock");
+                let staff = self.hired.lock().expect("lock");
                 let n = dice.below(4);
                 staff.len().checked_sub(1 + n).map(|at| Arc::clone(&staff[at]))
             };
@@ -197,9 +207,13 @@ impl Staff {
         }
     }
 
-    /// Says how many there were.
+    /// Says how many were hired.
     pub(crate) fn count(&self) -> usize {
-        self.0.lock().expect("lock").len()
+        self.hired.lock().expect("lock").len()
+    }
+
+    pub(crate) fn dismissed(&self) -> usize {
+        self.dismissed.load(Ordering::SeqCst)
     }
 }
 

@@ -89,19 +89,26 @@ SAME_ON_POSTGRES=(
   tls:: # about the program and its certificates, over a file that it is told of
 )
 
-step_guards() { with_clients tests/guards; }
+step_guards() {
+  network_namespaces
+  with_clients tests/guards
+}
 
-# Each promise by itself, then twenty seconds of everything at once; longer: tests/full.d/chaos. One after the other, since
-# what is measured is how long replicas wait.
+# Each promise by itself, then twenty seconds of everything at once. One after the other, since what is measured is how long
+# replicas wait. Longer, and what takes minutes: tests/full.d/chaos, tests/full.d/outage.
 step_chaos() {
   postgresql || skip "no PostgreSQL 15 or newer, so no replicas whose database fails"
-  # A replica in a network namespace: only root may have one, and then it is there.
+  network_namespaces
+  cargo test --locked --test chaos -- --skip random:: --skip for_a_minute
+  cargo test --locked --test chaos -- --nocapture random::
+}
+
+# A replica in a network namespace: only root may have one, and then it is there. Elsewhere its tests say that they skip.
+network_namespaces() {
   if [[ $(id -u) -ne 0 ]] || ! have_command ip iproute2 >/dev/null || ! unshare --net true; then
     echo "SKIPPED: faults of a real network, for which the proxies stand: no network namespace may be made here"
     echo "faults of a real network were not tried: no network namespace may be made here" >>"$RECORD/skips"
   fi
-  cargo test --locked --test chaos -- --skip random::
-  cargo test --locked --test chaos -- --nocapture random::
 }
 
 # Tells the tests where real clients are. A test without its client, or without the server that it needs, says that it skips,
