@@ -21,7 +21,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use http::HeaderMap;
 
 pub use caller::Caller;
-pub use method::{Credential, METHODS, Method, is_open};
+pub use method::{Credential, METHODS, Method, is_health, is_open};
 pub use syntax::{Presented, SignedHeaders};
 
 use crate::{
@@ -121,6 +121,11 @@ impl Authenticator {
     /// What a call came with, read strictly.
     pub fn read<'a>(&self, headers: &'a HeaderMap) -> Result<Presented<'a>, Refusal> {
         Presented::read(headers, || self.replica.now())
+    }
+
+    /// Whether a call names a key that an account has. It is not proven by it.
+    pub fn knows(&self, headers: &SignedHeaders<'_>) -> bool {
+        self.index.signatory(&headers.kid).is_some()
     }
 
     /// Proves a call by a token.

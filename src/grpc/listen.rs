@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 pub(super) use accept::accept;
 pub use ceilings::Ceilings;
-pub(super) use ceilings::{Load, Underway};
+pub(super) use ceilings::{Load, OpenCall, Underway};
 pub(super) use connection::{Peer, Use};
 
 use super::tls::{Certificates, Tls, TlsRefused};
