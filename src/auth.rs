@@ -155,7 +155,7 @@ impl Authenticator {
         if holders.any(|(_, other)| other.id != account.id) {
             return Err(Refusal::TokenInvalid("the names of the client certificate are of several service accounts"));
         }
-        Caller::new(call.method, account, Proof::Certificate(name.clone()))
+        Caller::new(call.method, account, Proof::Certificate(name.clone(), certificate.end_time))
     }
 
     /// Proves a call by the signature over its message, and says what it may write with
