@@ -21,7 +21,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use http::HeaderMap;
 
 pub use caller::Caller;
-pub use method::{Credential, METHODS, Method, is_open};
+pub use method::{Credential, METHODS, Method, is_health, is_open};
 pub use syntax::{Presented, SignedHeaders};
 
 use crate::{
@@ -123,6 +123,11 @@ impl Authenticator {
         Presented::read(headers, || self.replica.now())
     }
 
+    /// Whether a call names a key that an account has. It is not proven by it.
+    pub fn knows(&self, headers: &SignedHeaders<'_>) -> bool {
+        self.index.signatory(&headers.kid).is_some()
+    }
+
     /// Proves a call by a token.
     pub async fn by_token(&self, call: Call<'_>, token: &[u8]) -> Result<Caller, Refusal> {
         if call.method.credential != Credential::SignedRequestOrToken {
@@ -150,7 +155,7 @@ impl Authenticator {
         if holders.any(|(_, other)| other.id != account.id) {
             return Err(Refusal::TokenInvalid("the names of the client certificate are of several service accounts"));
         }
-        Caller::new(call.method, account, Proof::Certificate(name.clone()))
+        Caller::new(call.method, account, Proof::Certificate(name.clone(), certificate.end_time))
     }
 
     /// Proves a call by the signature over its message, and says what it may write with

@@ -13,13 +13,14 @@ mod gate;
 mod health;
 mod key_service;
 mod listen;
+mod proof;
 mod server;
 mod service_account_service;
 mod services;
-mod shed;
 mod status;
 mod tls;
 mod unpack;
+mod used;
 mod webhook_service;
 
 pub use listen::{Bound, Ceilings, Listen, ListenRefused};

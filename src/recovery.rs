@@ -21,7 +21,7 @@ use crate::{
     },
     store::{Committed, Error, Restored, Store, Tx},
 };
-use archive::{Told, What as Lost};
+use archive::{Part, Told, What as Lost};
 
 /// How the operator answers for it.
 #[derive(Debug, Default)]
@@ -58,6 +58,8 @@ pub enum NotRecovered {
          that it holds ({reach}), and say --accept-loss as well"
     )]
     EndUnknown { reach: Revision },
+    #[error("an archive is of another deployment's history: give what watchers of this one were told")]
+    OtherHistory,
     #[error(
         "the archives do not hold revisions {from} to {to}: give those that do, or say --accept-loss as well, and what \
          was revoked in them is lost"
@@ -78,6 +80,9 @@ const KEYS: usize = 100;
 /// off leaves the mark.
 pub async fn confirm(store: &Store, answer: Answer) -> Result<Recovered, NotRecovered> {
     let restored = store.restored().await?.ok_or(NotRecovered::NothingToConfirm)?;
+    if answer.archives.iter().any(|archive| archive.log_id.is_some_and(|log_id| log_id != restored.log_id)) {
+        return Err(NotRecovered::OtherHistory);
+    }
     if !answer.accept_loss {
         must_be_whole(&restored, &answer.archives)?;
     }
@@ -121,14 +126,14 @@ pub async fn confirm(store: &Store, answer: Answer) -> Result<Recovered, NotReco
 
 /// Whether the archives hold every revision that was lost.
 fn must_be_whole(restored: &Restored, archives: &[Archive]) -> Result<(), NotRecovered> {
-    let mut parts: Vec<_> = archives.iter().filter_map(Archive::holds).collect();
-    let Some(reach) = parts.iter().map(|(_, last)| *last).max() else {
+    let mut parts: Vec<_> = archives.iter().flat_map(|archive| archive.parts.iter().copied()).collect();
+    let Some(reach) = parts.iter().map(|part| part.last).max() else {
         return Err(NotRecovered::Nothing { holds: restored.holds });
     };
     let lost_to = restored.lost_to.ok_or(NotRecovered::EndUnknown { reach })?;
     parts.sort_unstable();
     let mut to = restored.holds;
-    for (after, last) in parts {
+    for Part { after, last } in parts {
         if after > to && to < lost_to {
             return Err(NotRecovered::Gap { from: to.next(), to: after.min(lost_to) });
         }
@@ -179,7 +184,10 @@ fn tell_revoked(tx: &Tx, key: &Key) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        archive::tests::{HISTORY, marks},
+        *,
+    };
     use crate::domain::time::Timestamp;
 
     fn revision(number: i64) -> Revision {
@@ -187,8 +195,7 @@ mod tests {
     }
 
     fn gap(lost_to: i64, parts: &[&str]) -> Option<(i64, i64)> {
-        let restored =
-            Restored { time: Timestamp::from_micros(1), holds: revision(20), lost_to: Some(revision(lost_to)) };
+        let restored = restored(Some(revision(lost_to)));
         let archives: Vec<_> = parts.iter().map(|text| Archive::read(text).expect("lines")).collect();
         match must_be_whole(&restored, &archives) {
             Ok(()) => None,
@@ -197,8 +204,8 @@ mod tests {
         }
     }
 
-    fn marks(revisions: &[i64]) -> String {
-        revisions.iter().map(|at| format!("{{\"bookmark\": {{\"revision\": \"{at}\"}}}}\n")).collect()
+    fn restored(lost_to: Option<Revision>) -> Restored {
+        Restored { log_id: HISTORY, time: Timestamp::from_micros(1), holds: revision(20), lost_to }
     }
 
     #[test]
@@ -209,12 +216,14 @@ mod tests {
         assert_eq!(gap(30, &[&marks(&[22, 30])]), Some((21, 22)), "its first bookmark says nothing of what was before");
         assert_eq!(gap(30, &[&marks(&[25, 30]), &marks(&[10, 25])]), None, "in whatever order");
         assert_eq!(gap(30, &[&marks(&[10, 24]), &marks(&[26, 30])]), Some((25, 26)));
+        let anew = marks(&[10, 24]) + &marks(&[26, 30]);
+        assert_eq!(gap(30, &[&anew]), Some((25, 26)), "a watch that began anew, in the same file");
         assert_eq!(gap(20, &[&marks(&[21])]), None, "nothing was lost");
     }
 
     #[test]
     fn where_the_end_is_not_known_no_archive_is_whole() {
-        let restored = Restored { time: Timestamp::from_micros(1), holds: revision(20), lost_to: None };
+        let restored = restored(None);
         let archive = Archive::read(&marks(&[20, 30])).expect("lines");
         assert!(matches!(must_be_whole(&restored, &[archive]), Err(NotRecovered::EndUnknown { .. })));
         assert!(matches!(must_be_whole(&restored, &[]), Err(NotRecovered::Nothing { .. })));

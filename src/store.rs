@@ -76,7 +76,7 @@ pub use restore::{Put, RestoreError};
 pub use restored::Restored;
 pub use server::{Incarnation, Standbys, SynchronousCommit, Weakness};
 pub use signals::Noted;
-pub use sync::{Synced, Turn};
+pub use sync::{Entered, Synced, Turn};
 pub use timers::DueKey;
 pub use tx::Tx;
 pub use url::{DatabaseUrl, DatabaseUrlInvalid};

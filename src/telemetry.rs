@@ -25,6 +25,7 @@ mod headers;
 mod init;
 mod logs;
 mod metrics;
+mod outlet;
 mod push;
 mod request_id;
 mod rpc_layer;

@@ -125,12 +125,9 @@ impl Watches {
         // The bell before the first look, or what happens in between is slept through.
         let bell = self.tail.bell();
         let filter = FilterPrint::of(&request.applications);
-        let from = if request.resume_token.is_empty() {
-            self.tail.head()
-        } else {
-            self.place_of(&request.resume_token, filter).await?
-        };
-        Ok(WatchStream::open(self, caller.clone(), request.applications, filter, from, bell, place))
+        let begins = request.resume_token.is_empty();
+        let from = if begins { self.tail.head() } else { self.place_of(&request.resume_token, filter).await? };
+        Ok(WatchStream::open(self, caller.clone(), request.applications, filter, (from, begins), bell, place))
     }
 
     fn place(&self, account: ServiceAccountId) -> Result<Place, Refusal> {

@@ -7,6 +7,7 @@ use crate::{
         certificate::CertificateName,
         id::ApplicationId,
         refusal::Refusal,
+        time::Timestamp,
     },
     guard::{self, Guard},
     index::Index,
@@ -26,16 +27,16 @@ pub struct Caller {
 pub(super) enum Proof {
     /// One of the account's keys.
     Key(Kid),
-    /// A client certificate with one of the account's names.
-    Certificate(CertificateName),
+    /// A client certificate with one of the account's names, and when it ends.
+    Certificate(CertificateName, Timestamp),
 }
 
 impl Proof {
     /// Whose it is now.
-    fn holder(&self, index: &Index) -> Option<Arc<ServiceAccount>> {
+    fn holder(&self, index: &Index, now: Timestamp) -> Option<Arc<ServiceAccount>> {
         match self {
             Self::Key(kid) => index.signatory(kid).map(|signatory| Arc::clone(&signatory.account)),
-            Self::Certificate(name) => index.named(name),
+            Self::Certificate(name, end_time) => index.named(name).filter(|_| now < *end_time),
         }
     }
 }
@@ -73,14 +74,14 @@ impl Caller {
     }
 
     /// The same caller as the account is now; refused when the account, this key or name of it,
-    /// or the role has gone. Streams ask before each delivery.
-    pub fn again(&self, index: &Index) -> Result<Self, Refusal> {
+    /// or the role has gone, or the certificate has ended. Streams ask before each delivery.
+    pub fn again(&self, index: &Index, now: Timestamp) -> Result<Self, Refusal> {
         if !guard::on(Guard::Reauthorise) {
             return Ok(self.clone());
         }
         // A name may have gone to another account meanwhile, and what was begun as one is not gone on
         // with as another.
-        let account = self.proof.holder(index).filter(|account| account.id == self.account.id);
+        let account = self.proof.holder(index, now).filter(|account| account.id == self.account.id);
         let account = account.ok_or(Refusal::SignatureInvalid)?;
         must_have_role(&account, self.roles)?;
         Ok(Self { account, proof: self.proof.clone(), roles: self.roles })

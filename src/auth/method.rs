@@ -53,12 +53,19 @@ impl Method {
     }
 }
 
+const HEALTH: &str = "/grpc.health.v1.Health/";
+
 /// What needs no credential: health and reflection. This list may only shrink.
-const OPEN: &[&str] =
-    &["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
+const OPEN: &[&str] = &[HEALTH, "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
 
 /// Whether anybody may call it.
 #[must_use]
 pub fn is_open(path: &str) -> bool {
     OPEN.iter().any(|service| path.starts_with(service))
+}
+
+/// Whether it is one of those that ask whether the server is well.
+#[must_use]
+pub fn is_health(path: &str) -> bool {
+    path.starts_with(HEALTH)
 }

@@ -8,6 +8,7 @@ use crate::{
     check::{self, Finding, Level},
     clock::Clock,
     config::{DatabaseArgs, ListenArgs, NotifyArgs, ServeArgs},
+    grpc::ListenRefused,
     notify::vault::Vault,
     store::Look,
     telemetry,
@@ -54,7 +55,7 @@ impl Check {
     async fn look(&self) -> Vec<Finding> {
         let clock = Clock::system();
         let mut found = vec![self.settings()];
-        found.extend(self.listening(&clock));
+        found.extend(self.listening(&clock).await);
         found.extend(self.notify.private_files().map(|(name, path)| check::private_file(name, path)));
         let vault = self.notify.secrets_key_file().map_or(Some(Vault::default()), |path| Vault::open_file(path).ok());
         match self.database.url() {
@@ -76,20 +77,31 @@ impl Check {
         }
     }
 
-    fn listening(&self, clock: &Clock) -> Vec<Finding> {
+    /// By what `serve` itself goes by.
+    async fn listening(&self, clock: &Clock) -> Vec<Finding> {
         const OF: &str = "listening";
         let listen = self.listen.listen();
-        match &listen.tls {
-            Some(tls) => check::certificate(&tls.certificate, &tls.key, clock.now()),
-            None if listen.address.ip().is_loopback() => {
-                vec![Finding::ok(OF, format!("{} without TLS, on this machine only", listen.address))]
+        let address = listen.address;
+        let key = listen.tls.as_ref().map(|tls| check::private_file("private key", &tls.key));
+        let found = match listen.look(clock).await {
+            Ok(Some(end_time)) => check::certificate(end_time, clock.now()),
+            Ok(None) if address.ip().is_loopback() => {
+                Finding::ok(OF, format!("{address} without TLS, on this machine only"))
             }
-            None => vec![Finding::fail(
-                OF,
-                format!("{} is not loopback, and secrets would cross the network in plain", listen.address),
-                "give --tls-cert and --tls-key",
-            )],
-        }
+            Ok(None) => {
+                let said = format!("{address} without TLS beyond loopback, as --plaintext-beyond-loopback asks for");
+                Finding::warn(
+                    OF,
+                    said,
+                    "be sure that something else encrypts each way there, or give --tls-cert and --tls-key",
+                )
+            }
+            Err(ListenRefused::Tls(error)) => {
+                Finding::fail("certificate", error.to_string(), "do what it says: `serve` refuses it, too")
+            }
+            Err(error) => Finding::fail(OF, error.to_string(), "do what it says: `serve` refuses it, too"),
+        };
+        key.into_iter().chain([found]).collect()
     }
 }
 

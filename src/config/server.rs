@@ -65,7 +65,8 @@ pub struct ListenArgs {
     #[arg(long, env = "PORTCULLIS_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value_t = Ceilings::default().connections_per_address, value_parser = count(0), help_heading = "Limits")]
     max_connections_per_address: usize,
 
-    /// Calls that wait for their answer at once; further ones are OVERLOADED, but for health
+    /// Calls that wait for their answer at once, and as many whose message is on its way; further ones are
+    /// OVERLOADED, but for health
     #[arg(long, env = "PORTCULLIS_MAX_CALLS", value_name = "N", default_value_t = Ceilings::default().calls, value_parser = count(1), help_heading = "Limits")]
     max_calls: usize,
 

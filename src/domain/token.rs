@@ -72,7 +72,15 @@ impl ResumeToken {
         if token.filter == filter.0 { Ok(token) } else { Err(ResumeTokenRefused::OtherFilter) }
     }
 
-    fn read(text: &str) -> Option<Self> {
+    /// Whether it is of a watch that names no application.
+    #[must_use]
+    pub fn names_no_application(&self) -> bool {
+        self.filter == FilterPrint::of(&[]).0
+    }
+
+    /// Reads a token of whatever watch.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
         if text.len() > 2 * LENGTH {
             return None;
         }

@@ -5,9 +5,10 @@ use std::{pin::pin, time::Duration};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::body::Body;
 
+use super::listen::Peer;
 use crate::{auth::Method, domain::refusal::Refusal};
 
 /// Flag and length.
@@ -18,20 +19,23 @@ pub(super) const MAX_MESSAGE: usize = 64 * 1024;
 /// of hash, 30 of name and some 10 to 20 for each permission, range, limit and label: 150 to 300 mostly, so that
 /// a thousand are less than a third of it.
 pub(super) const MAX_IMPORT: usize = 1024 * 1024;
-/// How many of those are taken in at once. Whoever sends one is not proven yet: together they hold no more
-/// than 16 MiB.
+/// How many of those are held at once until whoever sends one is proven: together no more than 16 MiB.
 const IMPORTS: usize = 16;
 /// How long a message may take to arrive.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(10);
 
-/// How large the message of a method may be.
-pub(super) fn limit(method: &Method) -> usize {
-    if method.name() == "portcullis.v1.KeyService/ImportKeys" { MAX_IMPORT } else { MAX_MESSAGE }
+/// How large the message of a method may be. A large one is taken from those only who name a key that
+/// somebody has: a stranger would take up all the room there is for them.
+pub(super) fn limit(method: &Method, known: bool) -> usize {
+    if known && method.name() == "portcullis.v1.KeyService/ImportKeys" { MAX_IMPORT } else { MAX_MESSAGE }
 }
 
 /// The whole body of a call that sends one message.
 #[derive(Debug)]
-pub(super) struct Frame(Bytes);
+pub(super) struct Frame {
+    bytes: Bytes,
+    _room: Option<SemaphorePermit<'static>>,
+}
 
 impl Frame {
     /// Waits for the body. It must be exactly one frame, uncompressed, without trailers:
@@ -40,18 +44,23 @@ impl Frame {
     pub(super) async fn collect(
         body: Body,
         limit: usize,
+        peer: Option<&Peer>,
         malformed: fn(&'static str) -> Refusal,
     ) -> Result<Self, Refusal> {
         static ROOM: Semaphore = Semaphore::const_new(IMPORTS);
-        let _room = match limit {
+        let room = match limit {
             MAX_MESSAGE => None,
             _ => Some(ROOM.try_acquire().map_err(|_| Refusal::Overloaded)?),
         };
         let mut collect = pin!(Limited::new(body, limit + PREFIX).collect());
-        // Most are here with their headers, and need no timer.
+        // Most are here with their headers, and need neither a timer nor a place to wait.
         let collected = match collect.as_mut().now_or_never() {
             Some(collected) => Ok(collected),
-            None => tokio::time::timeout(ARRIVES_WITHIN, collect).await,
+            None => {
+                let place = peer.map(|peer| peer.arrive().ok_or(Refusal::Overloaded));
+                let _place = place.transpose()?;
+                tokio::time::timeout(ARRIVES_WITHIN, collect).await
+            }
         };
         let collected = match collected {
             Ok(Ok(collected)) => collected,
@@ -74,15 +83,15 @@ impl Frame {
         if u32::from_be_bytes([a, b, c, d]) as usize != message.len() {
             return Err(malformed("the body is not exactly one gRPC message"));
         }
-        Ok(Self(bytes))
+        Ok(Self { bytes, _room: room })
     }
 
     /// The bytes behind the prefix.
     pub(super) fn message(&self) -> &[u8] {
-        &self.0[PREFIX..]
+        &self.bytes[PREFIX..]
     }
 
     pub(super) fn into_body(self) -> Body {
-        Body::new(http_body_util::Full::new(self.0))
+        Body::new(http_body_util::Full::new(self.bytes))
     }
 }

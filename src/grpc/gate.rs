@@ -10,24 +10,22 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use http::{HeaderMap, Method as HttpMethod, Request, Response};
+use http::{HeaderMap, Request, Response};
 use tokio::time::Instant;
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
 use super::{
-    convert::subject::subject,
-    errors::{body_invalid, with_reason},
-    frame::{self, Frame},
-    listen::Peer,
+    errors::with_reason,
+    proof::{let_in, prove},
     status::{reason, reason_of, status},
+    used::Holding,
 };
 use crate::{
-    auth::{Authenticator, Call, Method, Presented, is_open},
+    auth::{Authenticator, Method, is_open},
     domain::{act::Act, refusal::Refusal},
-    meters,
-    telemetry::{self, RequestId},
+    meters, telemetry,
 };
 
 /// When the answer to a call must be on its way.
@@ -78,19 +76,14 @@ where
         let auth = Arc::clone(&self.auth);
         Box::pin(async move {
             if is_open(request.uri().path()) {
-                return inner.call(request).await;
+                return match let_in(&mut request).await {
+                    Ok(held) => Ok(inner.call(request).await?.map(|inner| Body::new(Holding { inner, held }))),
+                    Err(refusal) => Ok(refused(&request, &refusal)),
+                };
             }
-            let act = match prove(&auth, &mut request).await {
-                Ok(act) => act,
-                Err(refusal) => {
-                    // Who lacks a role has proven to be somebody.
-                    if !matches!(refusal, Refusal::RoleMissing(_)) {
-                        let method =
-                            Method::find(request.uri().path()).map_or(telemetry::Method::OTHER.name, Method::name);
-                        meters::REFUSED_CALLS.count([method, reason(&refusal)]);
-                    }
-                    return Ok(status(&refusal).into_http());
-                }
+            let (act, _under_way) = match prove(&auth, &mut request).await {
+                Ok(proven) => proven,
+                Err(refusal) => return Ok(refused(&request, &refusal)),
             };
             let Some(act) = act else { return in_time(inner.call(request)).await };
             let until = last_moment(&request);
@@ -112,52 +105,13 @@ where
     }
 }
 
-/// The order is: policy, syntax, time, message, signature, allowance, nonce, role. Cheap
-/// before dear, and nothing is stored for strangers. What is proven stands in the request's
-/// extensions afterwards, and the whole message in its body.
-async fn prove(auth: &Authenticator, request: &mut Request<Body>) -> Result<Option<Act>, Refusal> {
-    let method = Method::find(request.uri().path())
-        .filter(|_| request.method() == HttpMethod::POST && request.uri().query().is_none())
-        .ok_or(Refusal::MethodNotFound)?;
-    auth.fresh().await?;
-    if method.is_mutation() {
-        let deadline = Deadline(deadline(request.headers()));
-        request.extensions_mut().insert(deadline);
+/// Counts it, unless whoever called has proven to be somebody, and lacks a role.
+fn refused(request: &Request<Body>, refusal: &Refusal) -> Response<Body> {
+    if !matches!(refusal, Refusal::RoleMissing(_)) {
+        let method = Method::find(request.uri().path()).map_or(telemetry::Method::OTHER.name, Method::name);
+        meters::REFUSED_CALLS.count([method, reason(refusal)]);
     }
-    let (body, limit) = (std::mem::take(request.body_mut()), frame::limit(method));
-    let request_id = request.extensions().get::<RequestId>().ok_or(Refusal::Internal)?;
-    let peer = request.extensions().get::<Peer>();
-    let (request_id, certificate) = (request_id.as_str(), peer.and_then(|peer| peer.certificate.as_ref()));
-    let call = Call { method, request_id, peer: peer.map(|peer| peer.address), subject };
-    let (frame, caller, act) = match auth.read(request.headers())? {
-        Presented::Nothing => {
-            let token = !method.is_mutation();
-            // What a call says of itself counts before what its connection says: only one that says
-            // nothing goes by the certificate.
-            let Some(certificate) = certificate.filter(|_| token) else {
-                return Err(Refusal::SignatureMissing { token });
-            };
-            let frame = Frame::collect(body, limit, body_invalid).await?;
-            (frame, auth.by_certificate(call, certificate).await?, None)
-        }
-        Presented::Token(token) => {
-            // The message first: it may take its time, and the caller must be proven as of now.
-            let frame = Frame::collect(body, limit, body_invalid).await?;
-            (frame, auth.by_token(call, token).await?, None)
-        }
-        Presented::Signed(headers) => {
-            auth.check_window(&headers)?;
-            let frame = Frame::collect(body, limit, Refusal::SignatureMalformed).await?;
-            let (caller, act) = auth.by_signature(call, &headers, frame.message()).await?;
-            (frame, caller, act)
-        }
-    };
-    *request.body_mut() = frame.into_body();
-    request.extensions_mut().insert(caller);
-    if let Some(act) = &act {
-        request.extensions_mut().insert(act.clone());
-    }
-    Ok(act)
+    status(refusal).into_http()
 }
 
 /// A mutation that was refused on its way to the store is noted all the same, and its

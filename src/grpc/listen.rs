@@ -3,7 +3,6 @@
 mod accept;
 mod ceilings;
 mod connection;
-mod seldom;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -11,11 +10,11 @@ use tokio::net::TcpListener;
 
 pub(super) use accept::accept;
 pub use ceilings::Ceilings;
-pub(super) use ceilings::{Load, Underway};
+pub(super) use ceilings::{Load, OpenCall, Underway};
 pub(super) use connection::{Peer, Use};
 
 use super::tls::{Certificates, Tls, TlsRefused};
-use crate::clock::Clock;
+use crate::{clock::Clock, domain::time::Timestamp};
 
 /// Where to listen.
 #[derive(Debug, Clone)]
@@ -53,14 +52,44 @@ pub struct Bound {
     pub(super) ceilings: Ceilings,
 }
 
+/// What is shown to whoever connects.
+#[derive(Debug)]
+enum Secured {
+    Tls(Arc<Certificates>),
+    /// Nobody else can read it.
+    Loopback,
+    /// Somebody said that something else encrypts.
+    Plaintext,
+}
+
+impl Listen {
+    async fn secured(&self, clock: &Clock) -> Result<Secured, ListenRefused> {
+        match &self.tls {
+            Some(tls) => Ok(Secured::Tls(Arc::new(Certificates::open(tls.clone(), clock.clone()).await?))),
+            None if self.address.ip().is_loopback() => Ok(Secured::Loopback),
+            None if self.plaintext => Ok(Secured::Plaintext),
+            None => Err(ListenRefused::Plaintext(self.address)),
+        }
+    }
+
+    /// Whether it may be listened on, without doing so; and when the certificate ends that would be shown,
+    /// if one would.
+    pub async fn look(&self, clock: &Clock) -> Result<Option<Timestamp>, ListenRefused> {
+        Ok(match self.secured(clock).await? {
+            Secured::Tls(certificates) => Some(certificates.end_time()),
+            Secured::Loopback | Secured::Plaintext => None,
+        })
+    }
+}
+
 impl Bound {
     /// Takes the address, so that a port in use is found before anything else starts.
     pub async fn bind(listen: &Listen, clock: &Clock) -> Result<Self, ListenRefused> {
-        let Listen { address, tls, plaintext, reflection, ceilings } = listen;
-        let certificates = match tls {
-            Some(tls) => Some(Arc::new(Certificates::open(tls.clone(), clock.clone()).await?)),
-            None if address.ip().is_loopback() => None,
-            None if *plaintext => {
+        let Listen { address, reflection, ceilings, .. } = listen;
+        let certificates = match listen.secured(clock).await? {
+            Secured::Tls(certificates) => Some(certificates),
+            Secured::Loopback => None,
+            Secured::Plaintext => {
                 tracing::warn!(
                     %address,
                     "listening without TLS beyond loopback, as --plaintext-beyond-loopback asks for: whoever can read or \
@@ -68,7 +97,6 @@ impl Bound {
                 );
                 None
             }
-            None => return Err(ListenRefused::Plaintext(*address)),
         };
         let bind = |error| ListenRefused::Bind { address: *address, error };
         let listener = TcpListener::bind(*address).await.map_err(bind)?;

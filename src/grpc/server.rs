@@ -17,7 +17,7 @@ use super::{
     listen::{Bound, ListenRefused, Load, accept},
     service_account_service::ServiceAccountApi,
     services::Services,
-    shed::{CountLayer, ShedLayer},
+    used::UsedLayer,
     webhook_service::WebhookApi,
 };
 use crate::{
@@ -86,17 +86,18 @@ impl Bound {
         .add_service(health_service);
         if self.reflection {
             others = others
-                .add_service(reflection().build_v1().map_err(|e| service(&e))?)
-                .add_service(reflection().build_v1alpha().map_err(|e| service(&e))?);
+                .add_service(reflection().build_v1().map_err(|e| service(&e))?.max_decoding_message_size(MAX_MESSAGE))
+                .add_service(
+                    reflection().build_v1alpha().map_err(|e| service(&e))?.max_decoding_message_size(MAX_MESSAGE),
+                );
         }
         // The gate has looked at each method's own limit.
         let keys = KeyServiceServer::new(KeyApi { keys, watches, replica }).max_decoding_message_size(MAX_IMPORT);
         let server = builder
-            .layer(CountLayer)
+            .layer(UsedLayer)
             .layer(RequestIdLayer::new(move || RequestId::from_random(entropy.name())))
             .layer(RpcLayer::new(known_method, sampler))
             .layer(ErrorsLayer)
-            .layer(ShedLayer)
             .layer(GateLayer { auth });
         let drained = async move {
             let _ = draining.wait_for(|draining| *draining).await;

@@ -1,15 +1,25 @@
 use serde::Deserialize;
+use uuid::Uuid;
 
-use crate::domain::id::{ApplicationId, KeyId, Revision};
+use crate::domain::{
+    id::{ApplicationId, KeyId, Revision},
+    token::ResumeToken,
+};
 
 /// What watchers were told, as `portcullis call KeyService/WatchRevocations` prints it: a JSON object a line.
 #[derive(Debug, Clone, Default)]
 pub struct Archive {
     pub(super) told: Vec<Told>,
-    /// It says all that was told after this revision,
-    after: Option<Revision>,
-    /// up to this one.
-    last: Revision,
+    /// Of which history; none of an empty one.
+    pub(super) log_id: Option<Uuid>,
+    pub(super) parts: Vec<Part>,
+}
+
+/// What stands there without a hole: all that was told after one revision, up to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Part {
+    pub(super) after: Revision,
+    pub(super) last: Revision,
 }
 
 /// One item.
@@ -44,6 +54,8 @@ pub struct ArchiveRefused {
 struct Line {
     revocation: Option<Revocation>,
     bookmark: Option<Bookmark>,
+    #[serde(default, alias = "resumeToken")]
+    resume_token: String,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +72,10 @@ struct Revocation {
 struct Bookmark {
     #[serde(default)]
     revision: Number,
+    #[serde(default)]
+    begins: bool,
+    #[serde(default, alias = "allApplications")]
+    all_applications: bool,
 }
 
 /// JSON has 64 bits as a text; some write a number.
@@ -95,28 +111,41 @@ impl Archive {
     }
 
     fn take(&mut self, line: &str) -> Result<(), String> {
-        let Line { revocation, bookmark } = serde_json::from_str(line).map_err(|error| error.to_string())?;
-        let (revision, after) = match (revocation, bookmark) {
+        let Line { revocation, bookmark, resume_token } =
+            serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let token = ResumeToken::read(&resume_token).ok_or("it has no resume_token that reads")?;
+        if *self.log_id.get_or_insert(token.log_id) != token.log_id {
+            return Err("it is of another history than the lines before".to_owned());
+        }
+        if !token.names_no_application() {
+            return Err("it is of a watch of some applications: one without application_ids is wanted".to_owned());
+        }
+        match (revocation, bookmark) {
             (Some(revocation), None) => {
                 let told = revocation.read()?;
                 self.told.push(told);
                 // What came before it may have been cut off.
-                (told.revision, Revision::new(told.revision.number() - 1))
+                let after = Revision::new(told.revision.number() - 1);
+                self.goes_on(Part { after, last: told.revision }, false);
             }
-            (None, Some(bookmark)) => {
-                let revision = bookmark.revision.revision()?;
-                (revision, revision)
+            (None, Some(Bookmark { revision, begins, all_applications })) => {
+                if !all_applications {
+                    return Err("it is of a watch whose account does not see every application".to_owned());
+                }
+                let revision = revision.revision()?;
+                self.goes_on(Part { after: revision, last: revision }, begins);
             }
             _ => return Err("it is neither a revocation nor a bookmark".to_owned()),
-        };
-        self.after.get_or_insert(after);
-        self.last = self.last.max(revision);
+        }
         Ok(())
     }
 
-    /// The revision after which it holds all, and the last one; none of an empty one.
-    pub(super) fn holds(&self) -> Option<(Revision, Revision)> {
-        self.after.map(|after| (after, self.last))
+    /// Behind what was there, unless a watch begins here without a token, or it goes back: then there is a hole.
+    fn goes_on(&mut self, next: Part, begins: bool) {
+        match self.parts.last_mut() {
+            Some(part) if !begins && part.last <= next.last => part.last = next.last,
+            _ => self.parts.push(next),
+        }
     }
 }
 
@@ -138,34 +167,72 @@ fn id<T: std::str::FromStr>(text: &str) -> Result<T, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
+pub(super) mod tests {
     use super::*;
+    use crate::domain::{event::Position, token::FilterPrint};
+
+    pub(in crate::recovery) const HISTORY: Uuid = Uuid::from_u128(7);
+
+    fn token(log_id: Uuid, of: &[ApplicationId]) -> String {
+        let position = Position { revision: Revision::new(1), event_id: Uuid::from_u128(9) };
+        ResumeToken::new(log_id, position, FilterPrint::of(of)).encode()
+    }
+
+    fn bookmark(revision: i64, begins: bool) -> String {
+        let token = token(HISTORY, &[]);
+        format!(
+            "{{\"bookmark\": {{\"revision\": \"{revision}\", \"begins\": {begins}, \"all_applications\": true}}, \
+             \"resume_token\": \"{token}\"}}\n"
+        )
+    }
+
+    /// A watch without a token, whose bookmarks are at these.
+    pub(in crate::recovery) fn marks(revisions: &[i64]) -> String {
+        revisions.iter().enumerate().map(|(at, revision)| bookmark(*revision, at == 0)).collect()
+    }
+
+    fn part(after: i64, last: i64) -> Part {
+        Part { after: Revision::new(after), last: Revision::new(last) }
+    }
 
     #[test]
     fn what_the_command_prints_reads_and_what_does_not_names_its_line() {
         let app = ApplicationId::new(Uuid::from_u128(1));
         let key = KeyId::new(Uuid::from_u128(2));
-        let text = |cause: &str| {
+        let text = |cause: &str, token: &str| {
             format!(
-                "{{\"bookmark\": {{\"revision\": \"3\"}}, \"resume_token\": \"x\"}}\n\n\
-                 {{\"revocation\": {{\"revision\": \"5\", \"application_id\": \"{app}\", \"key_id\": \"{key}\", \"cause\": \"{cause}\"}}}}\n"
+                "{}\n{{\"revocation\": {{\"revision\": \"5\", \"application_id\": \"{app}\", \"key_id\": \"{key}\", \
+                 \"cause\": \"{cause}\"}}, \"resume_token\": \"{token}\"}}\n",
+                bookmark(3, true)
             )
         };
+        let (all, some, other) = (token(HISTORY, &[]), token(HISTORY, &[app]), token(Uuid::from_u128(8), &[]));
         for (cause, what) in [("REVOKED", What::Revoked), ("ROTATED", What::Revoked), ("DISABLED", What::Narrowed)] {
-            let archive = Archive::read(&text(&format!("REVOCATION_CAUSE_{cause}"))).expect("it reads");
-            assert_eq!(archive.holds(), Some((Revision::new(3), Revision::new(5))));
+            let archive = Archive::read(&text(&format!("REVOCATION_CAUSE_{cause}"), &all)).expect("it reads");
+            assert_eq!((archive.log_id, archive.parts.as_slice()), (Some(HISTORY), &[part(3, 5)][..]));
             let told = Told { revision: Revision::new(5), application: app, key: Some(key), what };
             assert_eq!(archive.told, [told]);
         }
+        let narrow = bookmark(3, true).replace("true}", "false}");
         for (text, said) in [
-            (text("MOVED"), "line 3: \"MOVED\" is no cause"),
-            ("{}\n".to_owned(), "line 1: it is neither"),
+            (text("MOVED", &all), "line 3: \"MOVED\" is no cause"),
+            (text("REVOKED", ""), "line 3: it has no resume_token that reads"),
+            (text("REVOKED", &some), "line 3: it is of a watch of some applications"),
+            (text("REVOKED", &other), "line 3: it is of another history"),
+            (narrow, "line 1: it is of a watch whose account does not see every application"),
+            (format!("{{\"resume_token\": \"{all}\"}}\n"), "line 1: it is neither"),
             ("\nnonsense\n".to_owned(), "line 2: "),
         ] {
             let refused = Archive::read(&text).expect_err("refused").to_string();
             assert!(refused.starts_with(said), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_watch_that_begins_anew_leaves_a_hole_and_one_that_resumes_leaves_none() {
+        let parts = |text: &str| Archive::read(text).expect("it reads").parts;
+        assert_eq!(parts(&(marks(&[3, 5]) + &bookmark(9, false))), [part(3, 9)]);
+        assert_eq!(parts(&(marks(&[3, 5]) + &marks(&[9, 12]))), [part(3, 5), part(9, 12)]);
+        assert_eq!(parts(&(marks(&[9, 12]) + &bookmark(4, false) + &bookmark(6, false))), [part(9, 12), part(4, 6)]);
     }
 }

@@ -134,7 +134,6 @@ impl SyncLoop {
             }
             Stopped::Store(error @ Error::Unconfirmed) => {
                 self.replica.shared.lease.void();
-                self.run = Run::default();
                 if !self.replica.shared.unconfirmed.swap(true, Ordering::AcqRel) {
                     tracing::error!(%error, "nothing is answered: {error}");
                 }
@@ -161,8 +160,6 @@ impl SyncLoop {
         let edge = self.edge.at(shared.clock.boottime());
         let newcomer = Newcomer { loaded: self.turn.applied, edge, lease: shared.pace.lease };
         self.turn.replica = self.store.join(newcomer).await?;
-        // Whoever took its row away may have been an older state of the database.
-        self.run = Run::default();
         tracing::info!(replica = %self.turn.replica, "joined anew");
         Ok(())
     }
@@ -193,7 +190,7 @@ impl SyncLoop {
         let synced = self.store.sync(self.turn, shared.pace.unanswered()).await?;
         let answered_at = shared.clock.boottime();
         self.turn.page = (2 * self.turn.page).min(LOG_PAGE);
-        self.run.saw(synced.incarnation, answered_at);
+        self.run.saw(synced.entered, answered_at);
         self.tell_durability(&synced);
         self.tell_confirmed();
         let acked = self.turn.applied;

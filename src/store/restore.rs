@@ -89,15 +89,23 @@ impl Store {
         let new = with_ending(&database, ".restoring");
         copy(from, &new)?;
         let restored = prepare(&new, lost_to.unwrap_or_default(), clock).await?;
+        examine(&new).await?;
         let aside = exchange(&new, &database, clock)?;
         Ok(Put { restored, aside })
     }
 }
 
 fn copy(from: &Path, new: &Path) -> Result<(), RestoreError> {
+    // What a restore left that was cut off: a log of it would be taken for the new file's.
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let left = with_ending(new, ending);
+        if left.symlink_metadata().is_ok() {
+            fs::remove_file(&left).map_err(io(&left))?;
+        }
+    }
     let mut reader = fs::File::open(from).map_err(io(from))?;
     let mut options = OpenOptions::new();
-    let mut writer = options.write(true).create(true).truncate(true).mode(0o600).open(new).map_err(io(new))?;
+    let mut writer = options.write(true).create_new(true).mode(0o600).open(new).map_err(io(new))?;
     io::copy(&mut reader, &mut writer).and_then(|_| writer.sync_all()).map_err(io(new))
 }
 

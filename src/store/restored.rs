@@ -7,6 +7,8 @@ use std::io;
 
 use sea_orm::{ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, QueryFilter as _, sea_query::Expr};
 
+use uuid::Uuid;
+
 use super::{Error, OpenError, Store, Tx, beside::Noted, entity::log_head, log};
 use crate::{
     domain::{id::Revision, time::Timestamp},
@@ -16,6 +18,8 @@ use crate::{
 /// What is to be answered for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restored {
+    /// The name of its history.
+    pub log_id: Uuid,
     /// When it was found.
     pub time: Timestamp,
     /// The last revision that it holds of what was.
@@ -47,7 +51,8 @@ pub(super) async fn mark(db: &impl ConnectionTrait, now: Timestamp, lost_to: Rev
         ..head
     };
     put(db, &changed).await?;
-    Ok(read(&changed).unwrap_or(Restored { time: now, holds: Revision::new(changed.seq), lost_to: None }))
+    let unmarked = || Restored { log_id: changed.log_id, time: now, holds: Revision::new(changed.seq), lost_to: None };
+    Ok(read(&changed).unwrap_or_else(unmarked))
 }
 
 async fn head(db: &impl ConnectionTrait) -> Result<log_head::Model, Error> {
@@ -57,6 +62,7 @@ async fn head(db: &impl ConnectionTrait) -> Result<log_head::Model, Error> {
 
 pub(super) fn read(head: &log_head::Model) -> Option<Restored> {
     (head.restored != 0).then(|| Restored {
+        log_id: head.log_id,
         time: Timestamp::from_micros(head.restored),
         holds: Revision::new(head.restored_seq),
         lost_to: (head.lost_to > 0).then(|| Revision::new(head.lost_to)),

@@ -37,8 +37,8 @@ pub struct Turn {
     pub page: u64,
     /// Whether it goes by a server only that loses nothing.
     pub strict: bool,
-    /// The run of the server that it has seen for longer than any lease lasts.
-    pub outlasting: Option<Incarnation>,
+    /// What it has seen in the log's head for longer than any lease lasts.
+    pub outlasting: Option<Entered>,
 }
 
 /// What it learns.
@@ -58,8 +58,24 @@ pub struct Synced {
     /// begun may have forgotten who serves.
     pub settled: bool,
     pub incarnation: Incarnation,
+    pub entered: Entered,
     pub weakness: Option<Weakness>,
     pub standbys: Standbys,
+}
+
+/// In which run of the server the log goes on, and since when, as its head says. A restore is between two of
+/// them, though the run be the same: the moment tells them apart, and is compared with nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entered {
+    incarnation: Incarnation,
+    since: i64,
+}
+
+impl Entered {
+    #[cfg(test)]
+    pub(crate) fn of(incarnation: Incarnation, since: i64) -> Self {
+        Self { incarnation, since }
+    }
 }
 
 /// In place of when the run began: it does not matter any more.
@@ -87,7 +103,7 @@ impl Store {
             if let (true, Some(weakness)) = (turn.strict && guard::on(Guard::Durability), look.weakness) {
                 return Err(Error::Weak(weakness));
             }
-            let settled = settle(&tx, &look, turn.outlasting).await?;
+            let (entered, settled) = settle(&tx, &look, turn.outlasting).await?;
             tx.commit().await.map_err(Error::CommitUnknown)?;
             noted.await?;
             if turn.strict && look.standbys.synchronous && guard::on(Guard::Settings) {
@@ -101,6 +117,7 @@ impl Store {
                 members: members.into_iter().map(members::read).collect(),
                 settled,
                 incarnation: look.incarnation,
+                entered,
                 weakness: look.weakness,
                 standbys: look.standbys,
             })
@@ -150,29 +167,38 @@ async fn why_not(db: &impl ConnectionTrait, applied: Position) -> Result<Error, 
 /// Notes in which run of the server the log goes on, and when a replica has seen it for long enough:
 /// whoever begins after that goes by it at once. Not of a history that nobody has answered for: nothing
 /// rests on that.
-async fn settle(tx: &DatabaseTransaction, look: &ServerLook, outlasting: Option<Incarnation>) -> Result<bool, Error> {
+async fn settle(
+    tx: &DatabaseTransaction,
+    look: &ServerLook,
+    outlasting: Option<Entered>,
+) -> Result<(Entered, bool), Error> {
     let head = log_head::Entity::find_by_id(log::HEAD).all(tx).await?.pop();
     let head = head.ok_or_else(|| Error::Corrupt("no log head".to_owned()))?;
     if head.restored != 0 && guard::on(Guard::Restored) {
         return Err(Error::Unconfirmed);
     }
     let incarnation = look.incarnation.to_string();
+    let found = Entered { incarnation: look.incarnation, since: head.since };
     let is_same = head.incarnation == incarnation;
     let since = if is_same && head.since == SETTLED {
-        return Ok(true);
-    } else if is_same && outlasting != Some(look.incarnation) {
-        return Ok(false);
+        return Ok((found, true));
+    } else if is_same && outlasting != Some(found) {
+        return Ok((found, false));
     } else if is_same || head.incarnation.is_empty() {
         // A log that names no run is new: nobody served from it before.
         SETTLED
     } else {
         look.time.micros()
     };
-    log_head::Entity::update_many()
+    // Only in place of what was read: a restore may have been marked meanwhile.
+    let noted = log_head::Entity::update_many()
         .col_expr(log_head::Column::Incarnation, Expr::value(incarnation))
         .col_expr(log_head::Column::Since, Expr::value(since))
         .filter(log_head::Column::Id.eq(log::HEAD))
+        .filter(log_head::Column::Incarnation.eq(head.incarnation))
+        .filter(log_head::Column::Since.eq(head.since))
+        .filter(log_head::Column::Restored.eq(head.restored))
         .exec(tx)
         .await?;
-    Ok(since == SETTLED)
+    Ok((Entered { since, ..found }, since == SETTLED && noted.rows_affected == 1))
 }

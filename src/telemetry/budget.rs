@@ -13,19 +13,28 @@ use crate::meters;
 /// Lines a second.
 pub(super) const LIMIT: u64 = 50;
 
-/// At most 50 lines a second of one sort.
+/// At most so many lines of one sort in so long a time.
 #[derive(Debug)]
 pub struct Budget {
+    lines: u64,
+    every: Duration,
     start: Instant,
-    /// The second since `start`, and the lines written in it in the lowest 16 bits.
+    /// How often that time has passed since `start`, and the lines written since in the lowest 16 bits.
     written: AtomicU64,
     left_out: AtomicU64,
 }
 
 impl Budget {
+    /// 50 a second.
     #[must_use]
     pub fn new() -> Self {
-        Self { start: Instant::now(), written: AtomicU64::new(0), left_out: AtomicU64::new(0) }
+        Self::of(LIMIT, Duration::from_secs(1))
+    }
+
+    #[must_use]
+    pub fn of(lines: u64, every: Duration) -> Self {
+        let (written, left_out) = Default::default();
+        Self { lines, every, start: Instant::now(), written, left_out }
     }
 
     /// Asks for a line. `Some` grants it and says how many were left out since the last one.
@@ -34,10 +43,11 @@ impl Budget {
     }
 
     fn take_at(&self, now: Duration) -> Option<u64> {
-        let second = now.as_secs() << 16;
+        let passed = now.as_nanos() / self.every.as_nanos().max(1);
+        let passed = u64::try_from(passed).unwrap_or(u64::MAX) << 16;
         let granted = self.written.fetch_update(Relaxed, Relaxed, |written| {
-            let next = written.max(second) + 1;
-            (next & 0xffff <= LIMIT).then_some(next)
+            let next = written.max(passed) + 1;
+            (next & 0xffff <= self.lines).then_some(next)
         });
         if granted.is_err() {
             self.left_out.fetch_add(1, Relaxed);
@@ -67,5 +77,12 @@ mod tests {
         assert_eq!((later.len(), later[0], later[1]), (50, 950, 0), "the first line of the next second says it");
         // A thread that read the clock before the others opens no new second.
         assert_eq!(granted(6), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn a_sort_may_be_told_of_more_seldom() {
+        let budget = Budget::of(1, Duration::from_secs(10));
+        let granted = |at: u64| (0..1_000).filter_map(|_| budget.take_at(Duration::from_secs(at))).collect::<Vec<_>>();
+        assert_eq!([granted(0), granted(9), granted(10)], [vec![0], vec![], vec![1_999]]);
     }
 }

@@ -8,37 +8,34 @@ use std::{sync::Arc, time::Duration};
 use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::{
     Resource,
-    error::{OTelSdkError, OTelSdkResult},
+    error::OTelSdkResult,
     logs::{BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, LogProcessor, SdkLogRecord},
 };
 use tokio::runtime::Handle;
 use tracing::Metadata;
 
 use super::{
-    export::{BATCH, DELAY, EXPORT_TIMEOUT},
-    failures::{Failures, Room},
+    export::{BATCH, DELAY},
+    failures::Room,
+    outlet::{Outlet, QUEUE},
 };
 use crate::meters::Signal;
-
-/// Lines that wait to be sent; what comes on top is dropped there, and stands in the log all the same.
-const QUEUE: usize = 4096;
 
 /// Whether a line is sent: it is one of ours.
 pub(super) fn is_sent(meta: &Metadata<'_>) -> bool {
     meta.is_event() && (meta.target() == "portcullis" || meta.target().starts_with("portcullis::"))
 }
 
-/// Takes lines while there is room for them.
+/// Takes lines while there is room for them; one that is dropped stands in the log all the same.
 pub(super) fn processor(exporter: impl LogExporter + 'static, runtime: Handle) -> impl LogProcessor {
-    let room = Arc::new(Room::new(Signal::Logs, QUEUE));
+    let (outlet, room) = Outlet::new(Signal::Logs, runtime);
     // Its own queue is never full, so that all that is dropped is counted.
     let queue = BatchConfigBuilder::default()
         .with_max_queue_size(QUEUE + BATCH)
         .with_max_export_batch_size(BATCH)
         .with_scheduled_delay(DELAY)
         .build();
-    let failures = Failures::new(Signal::Logs);
-    let watched = Watched { inner: exporter, runtime, failures, room: Arc::clone(&room) };
+    let watched = Watched { inner: exporter, outlet };
     Bounded { inner: BatchLogProcessor::builder(watched).with_batch_config(queue).build(), room }
 }
 
@@ -72,22 +69,12 @@ impl LogProcessor for Bounded {
 #[derive(Debug)]
 struct Watched<E> {
     inner: E,
-    runtime: Handle,
-    failures: Failures,
-    room: Arc<Room>,
+    outlet: Outlet,
 }
 
 impl<E: LogExporter> LogExporter for Watched<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        let lines = batch.iter().count();
-        self.room.leave(lines);
-        let export = {
-            let _entered = self.runtime.enter(); // the timer belongs to it; this thread has none
-            tokio::time::timeout(EXPORT_TIMEOUT, self.inner.export(batch))
-        };
-        let result = export.await.unwrap_or(Err(OTelSdkError::Timeout(EXPORT_TIMEOUT)));
-        self.failures.note(&result, lines as u64);
-        result
+        self.outlet.send(batch.iter().count(), self.inner.export(batch)).await
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {

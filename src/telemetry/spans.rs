@@ -5,31 +5,28 @@ use std::{sync::Arc, time::Duration};
 use opentelemetry::Context;
 use opentelemetry_sdk::{
     Resource,
-    error::{OTelSdkError, OTelSdkResult},
+    error::OTelSdkResult,
     trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor},
 };
 use tokio::runtime::Handle;
 
 use super::{
-    export::{BATCH, DELAY, EXPORT_TIMEOUT},
-    failures::{Failures, Room},
+    export::{BATCH, DELAY},
+    failures::Room,
+    outlet::{Outlet, QUEUE},
 };
 use crate::meters::Signal;
 
-/// Spans that wait to be sent, about 1 KiB each; what comes on top is dropped.
-const QUEUE: usize = 4096;
-
 /// Takes spans while there is room for them.
 pub(super) fn processor(exporter: impl SpanExporter + 'static, runtime: Handle) -> impl SpanProcessor {
-    let room = Arc::new(Room::new(Signal::Traces, QUEUE));
+    let (outlet, room) = Outlet::new(Signal::Traces, runtime);
     // Its own queue is never full, so that all that is dropped is counted.
     let queue = BatchConfigBuilder::default()
         .with_max_queue_size(QUEUE + BATCH)
         .with_max_export_batch_size(BATCH)
         .with_scheduled_delay(DELAY)
         .build();
-    let failures = Failures::new(Signal::Traces);
-    let watched = Watched { inner: exporter, runtime, failures, room: Arc::clone(&room) };
+    let watched = Watched { inner: exporter, outlet };
     Bounded { inner: BatchSpanProcessor::builder(watched).with_batch_config(queue).build(), room }
 }
 
@@ -67,22 +64,12 @@ impl SpanProcessor for Bounded {
 #[derive(Debug)]
 struct Watched<E> {
     inner: E,
-    runtime: Handle,
-    failures: Failures,
-    room: Arc<Room>,
+    outlet: Outlet,
 }
 
 impl<E: SpanExporter> SpanExporter for Watched<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let spans = batch.len();
-        self.room.leave(spans);
-        let export = {
-            let _entered = self.runtime.enter(); // the timer belongs to it; this thread has none
-            tokio::time::timeout(EXPORT_TIMEOUT, self.inner.export(batch))
-        };
-        let result = export.await.unwrap_or(Err(OTelSdkError::Timeout(EXPORT_TIMEOUT)));
-        self.failures.note(&result, spans as u64);
-        result
+        self.outlet.send(batch.len(), self.inner.export(batch)).await
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {

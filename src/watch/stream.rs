@@ -7,6 +7,7 @@ use super::{Limits, Place, Watches, lag::Lag};
 use crate::{
     auth::Caller,
     domain::{
+        account::Scope,
         event::{Event, Position, Revocation},
         id::{ApplicationId, Revision},
         refusal::Refusal,
@@ -35,6 +36,10 @@ pub enum Told {
     Bookmark {
         revision: Revision,
         time: Timestamp,
+        /// Nothing was told of what was before.
+        begins: bool,
+        /// Every application is told of.
+        all_applications: bool,
     },
 }
 
@@ -58,6 +63,8 @@ pub struct WatchStream {
     /// Of what was looked at, what is still to be told, each with where to resume behind it.
     to_tell: VecDeque<(Revocation, Position)>,
     bookmark_due: Instant,
+    /// It resumes nothing, and has told no bookmark yet.
+    begins: bool,
     handed_over: Option<Instant>,
     ends: Instant,
     ending: Option<Ending>,
@@ -80,7 +87,7 @@ impl WatchStream {
         caller: Caller,
         applications: Vec<ApplicationId>,
         filter: FilterPrint,
-        from: Position,
+        (from, begins): (Position, bool),
         bell: watch::Receiver<Position>,
         place: Place,
     ) -> Self {
@@ -102,6 +109,7 @@ impl WatchStream {
             looked: from,
             to_tell: VecDeque::new(),
             bookmark_due: now,
+            begins,
             handed_over: None,
             ends: now + watches.limits.max_age - jitter,
             ending: None,
@@ -181,7 +189,7 @@ impl WatchStream {
         if !self.replica.is_fresh() {
             return Err(Refusal::FreshnessUnproven);
         }
-        self.caller = self.caller.again(&self.index)?;
+        self.caller = self.caller.again(&self.index, self.replica.now())?;
         self.applications.iter().try_for_each(|application| self.caller.must_see(*application))
     }
 
@@ -194,7 +202,7 @@ impl WatchStream {
         let caught_up = events.is_empty();
         if !caught_up {
             // By a scope as new as the last of them: one that grew must not miss what follows.
-            self.caller = self.caller.again(&self.index)?;
+            self.caller = self.caller.again(&self.index, self.replica.now())?;
         }
         for event in events {
             self.take(&event);
@@ -253,7 +261,12 @@ impl WatchStream {
             return None;
         }
         self.bookmark_due = Instant::now() + self.limits.bookmark_every;
-        let told = Told::Bookmark { revision: self.looked.revision, time: proof.time };
+        let told = Told::Bookmark {
+            revision: self.looked.revision,
+            time: proof.time,
+            begins: std::mem::take(&mut self.begins),
+            all_applications: self.applications.is_empty() && *self.caller.scope() == Scope::All,
+        };
         Some(self.item(told, self.looked))
     }
 

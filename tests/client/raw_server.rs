@@ -233,7 +233,7 @@ fn list(request: pb::ListKeysRequest) -> Result<pb::ListKeysResponse, Status> {
 /// Bookmarks: two for "end", one and an error for "fail", else without end.
 fn watch(request: WatchRevocationsRequest) -> BoxStream<Bytes> {
     let bookmark = |revision| {
-        let item = Some(Item::Bookmark(Bookmark { revision, time: None }));
+        let item = Some(Item::Bookmark(Bookmark { revision, ..Default::default() }));
         let response = WatchRevocationsResponse { item, resume_token: format!("place-{revision}") };
         Ok(Bytes::from(response.encode_to_vec()))
     };

@@ -1,12 +1,13 @@
 //! Limits on everything that anybody who can connect may ask for: each is reached, says so, and is
 //! released again.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use portcullis::{grpc::Ceilings, pb, signing::SIGNATURE};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    task::JoinSet,
     time::timeout,
 };
 use tonic::{Code, Status};
@@ -15,7 +16,7 @@ use tonic_types::StatusExt as _;
 use crate::harness::{
     Headers, RawClient, Server, Setup, Wire,
     authority::{Authority, Folder},
-    good_create, message_bytes, raw_refusal, refusal,
+    frame, good_create, message_bytes, raw_refusal, refusal,
     verify::about,
 };
 
@@ -111,42 +112,87 @@ async fn a_tls_handshake_that_is_never_made_is_closed_and_holds_up_no_other() {
     }
 }
 
-/// Calls that never end their message are under way until they are given up.
+/// A revision that is not there is waited for, for two seconds.
+fn slow() -> pb::VerifyKeyRequest {
+    pb::VerifyKeyRequest { min_revision: 1_000_000, ..about("sk_live_x") }
+}
+
 #[tokio::test]
 async fn beyond_the_calls_that_may_be_under_way_further_ones_are_refused_before_work_and_health_is_not() {
     let server = with(Ceilings { calls: 2, calls_per_address: 0, ..Ceilings::default() }).await;
     let client = RawClient::connect(&server).await;
     let headers = Headers::bearer(&server.admin.token(&server));
-    let verify = Wire::new("KeyService/VerifyKey", &message_bytes(&about("sk_live_x")), &headers);
+    let call = |question: &pb::VerifyKeyRequest| Wire::new("KeyService/VerifyKey", &message_bytes(question), &headers);
+    let verify = call(&about("sk_live_x"));
     client.passes(&verify).await.expect("within the limit");
-    let unended = verify.with(|wire| wire.ends = false);
     let forged = good_create(&server).header(SIGNATURE, &["AAAA"]);
-    {
-        let (one, two) = (client.send(&unended), client.send(&unended));
-        let meanwhile = async {
-            let status = loop {
-                match client.passes(&verify).await {
-                    Err(status) => break status,
-                    Ok(()) => tokio::task::yield_now().await, // until both have begun
-                }
-            };
-            assert_overloaded(status);
-            assert_eq!(raw_refusal(&client, &forged).await.1, "OVERLOADED", "before the signature is looked at");
-            healthy(&client).await;
+    let slow = call(&slow());
+    let meanwhile = async {
+        let status = loop {
+            match client.passes(&verify).await {
+                Err(status) => break status,
+                Ok(()) => tokio::task::yield_now().await, // until both have begun
+            }
         };
-        tokio::select! {
-            _ = one => panic!("it never ends its message"),
-            _ = two => panic!("it never ends its message"),
-            () = meanwhile => {}
+        assert_overloaded(status);
+        assert_eq!(raw_refusal(&client, &forged).await.1, "OVERLOADED", "before the signature is looked at");
+        healthy(&client).await;
+    };
+    let (one, two, refused) = tokio::join!(client.send(&slow), client.send(&slow), timeout(SOON, meanwhile));
+    refused.expect("one is refused while they are under way");
+    for answer in [one, two] {
+        let refused = answer.expect("an answer").result::<pb::VerifyKeyResponse>();
+        assert_eq!(refusal(refused).1, "REVISION_NOT_REACHED");
+    }
+    client.passes(&verify).await.expect("the places were given back");
+}
+
+/// Sends it so many times at once, and waits until one of them is refused because they are too many.
+async fn until_too_many(client: &Arc<RawClient>, wire: &Wire, times: usize) -> JoinSet<()> {
+    let mut sent = JoinSet::new();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    for _ in 0..times {
+        let (client, wire, tell) = (Arc::clone(client), wire.clone(), tell.clone());
+        sent.spawn(async move {
+            if let Err(status) = client.passes(&wire).await {
+                let _ = tell.send(status); // of the others nobody waits any more
+            }
+        });
+    }
+    assert_overloaded(timeout(SOON, told.recv()).await.expect("in time").expect("one is refused"));
+    sent
+}
+
+/// Whoever never says all holds up nobody who has: not at the connection, not at the address, not anywhere.
+#[tokio::test]
+async fn messages_that_never_end_take_no_place_of_those_that_are_here() {
+    let server = with(Ceilings { calls: 80, calls_per_address: 0, ..Ceilings::default() }).await;
+    let headers = Headers::bearer(&server.admin.token(&server));
+    let verify = Wire::new("KeyService/VerifyKey", &message_bytes(&about("sk_live_x")), &headers);
+    let unended = verify.with(|wire| wire.ends = false);
+    let (one, two) = (Arc::new(RawClient::connect(&server).await), Arc::new(RawClient::connect(&server).await));
+    let _of_one = until_too_many(&one, &unended, 65).await;
+    let _of_all = until_too_many(&two, &unended, 20).await;
+    for client in [&one, &two] {
+        for _ in 0..20 {
+            client.passes(&verify).await.expect("it is here with its headers");
         }
     }
-    for _ in 0..100 {
-        if client.passes(&verify).await.is_ok() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("places that were given back stay taken");
+}
+
+/// Health and reflection prove nobody, so that they may take nothing of those who do.
+#[tokio::test]
+async fn what_anybody_may_call_is_bounded_for_each_connection_and_sheds_nobody_else() {
+    let server = with(Ceilings { calls: 40, ..Ceilings::default() }).await;
+    let (one, two) = (Arc::new(RawClient::connect(&server).await), Arc::new(RawClient::connect(&server).await));
+    let check = Wire::new("/grpc.health.v1.Health/Check", &[], &Headers(Vec::new()));
+    let _held = until_too_many(&one, &check.with(|wire| wire.ends = false), 17).await;
+    healthy(&two).await;
+    let large = check.body(frame(&vec![0; 65 * 1024]));
+    assert_eq!(raw_refusal(&two, &large).await.1, "MESSAGE_TOO_LARGE");
+    let headers = Headers::bearer(&server.admin.token(&server));
+    let verify = Wire::new("KeyService/VerifyKey", &message_bytes(&about("sk_live_x")), &headers);
+    one.passes(&verify).await.expect("at the same connection");
 }
 
 fn assert_overloaded(status: Status) {

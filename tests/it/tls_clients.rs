@@ -114,7 +114,9 @@ async fn a_certificate_stands_for_the_account_that_has_its_name() {
 async fn a_certificate_of_another_authority_or_after_its_end_proves_nothing() {
     let authority = Authority::new();
     let server = server(&authority).await;
-    server.admin.create_account(&server, account(pb::Role::Verifier, &[GATEWAY])).await.expect("account");
+    let mut wish = account(pb::Role::Verifier, &[GATEWAY]);
+    wish.roles.push(pb::Role::Watcher.into());
+    server.admin.create_account(&server, wish).await.expect("account");
     let secret = server.key().await.secret;
     for bad in [Authority::new().signs(&[GATEWAY], |_| {}), authority.signs(&[GATEWAY], over)] {
         // In TLS 1.3 the client has done its part before it hears of the refusal.
@@ -129,9 +131,19 @@ async fn a_certificate_of_another_authority_or_after_its_end_proves_nothing() {
     let soon = authority.signs(&[GATEWAY], |params| params.not_after = end_time);
     let channel = server.tls_channel(Some(&soon)).await.expect("connect");
     verify(&channel, &secret).await.expect("not yet");
+    let mut watch = server.watch_over(channel.clone(), &pb::WatchRevocationsRequest::default()).await.expect("watch");
+    watch.bookmark().await;
     let left = Timestamp::from_seconds(end_time.unix_timestamp()).seconds() - server.now().seconds();
     server.advance(Duration::from_secs(u64::try_from(left).expect("later") + 1)).await;
     is(verify(&channel, &secret).await, Code::Unauthenticated, "TOKEN_INVALID");
+    // Nor does a stream outlive it.
+    let end = loop {
+        match watch.next().await {
+            Ok(Some(_)) => {} // what was on its way
+            end => break end,
+        }
+    };
+    is(end, Code::Unauthenticated, "SIGNATURE_INVALID");
 }
 
 #[tokio::test]
@@ -152,7 +164,7 @@ async fn a_client_without_a_certificate_is_refused_where_one_is_required() {
 }
 
 #[tokio::test]
-async fn a_name_belongs_to_one_account_and_is_given_by_who_may_add_keys_there() {
+async fn a_name_belongs_to_one_account_and_is_given_by_who_reaches_every_application() {
     let server = Server::start().await;
     let admin = &server.admin;
     let one = admin.create_account(&server, account(pb::Role::Verifier, &[GATEWAY])).await.expect("account");
@@ -171,6 +183,15 @@ async fn a_name_belongs_to_one_account_and_is_given_by_who_may_add_keys_there() 
     };
     let less = admin.hire(&server, 1, less).await;
     let refused = set_names(&less, &server, &admin.account_id, &["less.example.org"]).await;
+    is(refused, Code::PermissionDenied, "GRANT_EXCEEDED");
+    // Nor may one tenant's admin take a name that another tenant's workload has in its certificate.
+    let mut own = account(pb::Role::Verifier, &["workload.example.org"]);
+    (own.all_applications, own.application_ids) = (false, vec![server.app.clone()]);
+    let refused = less.create_account(&server, own.clone()).await;
+    is(refused, Code::PermissionDenied, "GRANT_EXCEEDED");
+    own.client_certificate_names.clear();
+    let own = less.create_account(&server, own).await.expect("without names");
+    let refused = set_names(&less, &server, &own.service_account_id, &["workload.example.org"]).await;
     is(refused, Code::PermissionDenied, "GRANT_EXCEEDED");
     let viewer = admin.hire_role(&server, 2, pb::Role::Viewer, &[]).await;
     let refused = set_names(&viewer, &server, &viewer.account_id, &["viewer.example.org"]).await;

@@ -76,9 +76,14 @@ mod incarnation {
     };
 
     without! {
-        a_new_primary_may_have_forgotten_members: Variant::EarlyExitWhileYoung,
-        whom_it_has_forgotten_may_have_the_longest_lease: Variant::LongestLeaseKnown,
-        => |variant| breaks(NO_VALID, Incarnation(variant))
+        a_new_primary_may_have_forgotten_members: (Variant::EarlyExitWhileYoung, 1, 0),
+        whom_it_has_forgotten_may_have_the_longest_lease: (Variant::LongestLeaseKnown, 1, 0),
+        a_run_is_measured_by_a_clock_that_nobody_sets: (Variant::AgeByServersClock, 1, 0),
+        what_is_settled_is_one_run_of_the_server: (Variant::SettledWhicheverRun, 1, 0),
+        each_run_is_measured_from_its_own_begin: (Variant::MeasuredAcrossRuns, 1, 0),
+        a_restore_into_a_running_server_is_marked: (Variant::RestoreWithoutMark, 0, 1),
+        what_was_before_a_restore_is_not_counted_to_what_is_after_it: (Variant::MeasuredByRunAlone, 0, 1),
+        => |(variant, promotions, restores)| breaks(NO_VALID, Incarnation { variant, promotions, restores })
     }
 }
 

@@ -33,7 +33,9 @@ fn edge() {
 
 #[test]
 fn incarnation() {
-    holds(Incarnation(incarnation::Variant::Right));
+    for (promotions, restores) in [(2, 0), (0, 1)] {
+        holds(Incarnation { variant: incarnation::Variant::Right, promotions, restores });
+    }
 }
 
 /// One cancelled wait is a fault; two are what it would take to be told that a sync was safe when

@@ -1,8 +1,12 @@
-//! A failover may lose the list of members: a primary that does not wait for its standby is
-//! replaced by it, and a replica that the new one has never heard of still holds a lease.
+//! A database may lose the list of members: a primary that does not wait for its standby is replaced
+//! by it, or an older state is restored into a server that goes on running. A replica that this list
+//! lacks still holds a lease.
 //!
-//! A revocation that a failover loses is lost, and nothing is promised of it. What is called
-//! for afterwards is promised as ever.
+//! A revocation that is lost with it is lost, and nothing is promised of it. What is called for
+//! afterwards is promised as ever.
+
+mod server;
+mod writer;
 
 use stateright::Property;
 
@@ -11,10 +15,22 @@ use crate::check::{self, Protocol, Run, Steps};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Variant {
     Right,
-    /// The list of members is trusted from the first moment of a new primary.
+    /// The list of members is trusted from the first moment of a new run.
     EarlyExitWhileYoung,
-    /// A new primary is waited for, and the timer is set, by the longest lease of those it knows.
+    /// A new run is waited for, and the timer is set, by the longest lease of those that it knows.
     LongestLeaseKnown,
+    /// How old a run is, the server says, by a clock that somebody may set.
+    AgeByServersClock,
+    /// The head says that a run is settled, and whoever reads it does not look which.
+    SettledWhicheverRun,
+    /// Who measures goes on when it sees another run.
+    MeasuredAcrossRuns,
+    /// An older state is put into the same run, and nothing says so.
+    RestoreWithoutMark,
+    /// Who measures goes by the name of the run, which is the same after a restore. It begins anew when
+    /// it finds the mark, or its row gone; but others may have answered for the mark before it looked,
+    /// and its row may have been restored too.
+    MeasuredByRunAlone,
 }
 
 /// The lease of the replica: the longest that may be.
@@ -23,15 +39,22 @@ const LEASE: u8 = 3;
 const WRITERS_LEASE: u8 = 1;
 
 #[derive(Debug, Clone)]
-pub(crate) struct Incarnation(pub(crate) Variant);
+pub(crate) struct Incarnation {
+    pub(crate) variant: Variant,
+    pub(crate) promotions: u8,
+    pub(crate) restores: u8,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct State {
     primary: Database,
     standby: Database,
+    dump: Option<Database>,
+    /// How often; the first of them is the run of the server.
     promotions: u8,
+    restores: u8,
     call: Call,
-    other: bool,
+    writer: Writer,
     // The replica.
     applied: bool,
     rest: u8,
@@ -42,17 +65,45 @@ pub(crate) struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Database {
     revoked: bool,
-    row: Option<bool>,
-    /// Which of the primaries numbered an event last, and for how long it has been numbering.
-    incarnation: u8,
+    /// Whether the writer is on the list, and what the replica has said there.
+    writer: bool,
+    replica: Option<bool>,
+    /// What the log's head says. `None`: a restore, which nobody has served since.
+    entry: Option<Entry>,
+    settled: bool,
+    /// Nobody has answered for the restore.
+    marked: bool,
+    /// Of the entry, by the server's clock.
     age: u8,
+}
+
+/// In which run the log goes on, and since when: no two have the same moment, and a restore is
+/// between those of one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Entry {
+    run: u8,
+    since: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Call {
     NotYet,
     Waiting(u8),
-    Ok,
+    Ok { early: bool },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Writer {
+    /// What it sees in the head, and for how long by its own clock.
+    seen: Option<(Entry, u8)>,
+    sync: Asked,
+}
+
+/// A sync of the writer's, and what it has seen for longer than any lease lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Asked {
+    None,
+    With(Option<Entry>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,85 +113,66 @@ enum Sync {
     Answered { age: u8, saw: bool },
 }
 
-const PROMOTIONS: u8 = 2;
+impl Database {
+    const NEW: Self = Self {
+        revoked: false,
+        writer: true,
+        replica: None,
+        entry: Some(Entry { run: 0, since: 0 }),
+        settled: true,
+        marked: false,
+        age: LEASE,
+    };
+}
 
 impl State {
-    /// What every mutation does when it takes its number.
-    fn number(&mut self) {
-        if self.primary.incarnation != self.promotions {
-            (self.primary.incarnation, self.primary.age) = (self.promotions, 0);
-        }
+    fn is_here(&self, entry: Option<Entry>) -> bool {
+        entry.is_some_and(|entry| entry.run == self.promotions)
     }
 
     /// The history here is not the one that the replica has applied.
     fn forked(&self) -> bool {
         self.applied && !self.primary.revoked
     }
+
+    /// Whoever syncs first in another run, or after a restore.
+    fn enter(&mut self) {
+        self.primary.entry = Some(Entry { run: self.promotions, since: self.restores });
+        (self.primary.settled, self.primary.age) = (false, 0);
+    }
+
+    /// The longest lease of those on the list.
+    fn longest_known(&self) -> u8 {
+        if self.primary.replica.is_some() { LEASE } else { WRITERS_LEASE }
+    }
 }
 
 impl Incarnation {
-    fn failover(state: &State, next: &mut Steps<'_, State>) {
-        if state.standby != state.primary {
-            next.add("reach the standby", |s| s.standby = s.primary);
-        }
-        if state.promotions < PROMOTIONS {
-            next.add("promote the standby", |s| {
-                s.primary = s.standby;
-                s.promotions += 1;
-                s.sync = Sync::None;
-                if !s.primary.revoked {
-                    s.call = Call::NotYet;
-                }
-            });
-        }
-    }
-
-    fn call(&self, state: &State, next: &mut Steps<'_, State>) {
-        if !state.other {
-            next.add("commit another thing", |s| {
-                s.other = true;
-                s.number();
-            });
-        }
-        match state.call {
-            Call::NotYet => next.add("revoke", |s| {
-                s.number();
-                s.primary.revoked = true;
-                s.call = Call::Waiting(0);
-            }),
-            Call::Waiting(age) => {
-                let known = if state.primary.row.is_some() { LEASE } else { WRITERS_LEASE };
-                let is_this = state.primary.incarnation == state.promotions;
-                let (settled, timer) = match self.0 {
-                    Variant::EarlyExitWhileYoung => (true, LEASE),
-                    Variant::LongestLeaseKnown => (is_this && state.primary.age >= known, known),
-                    Variant::Right if is_this && state.primary.age >= LEASE => (true, known),
-                    Variant::Right => (false, LEASE),
-                };
-                if age >= timer || (settled && state.primary.row.is_none_or(|acked| acked)) {
-                    next.add("OK", |s| s.call = Call::Ok);
-                }
-            }
-            Call::Ok => {}
-        }
+    fn is(&self, variant: Variant) -> bool {
+        self.variant == variant
     }
 
     fn replica(state: &State, next: &mut Steps<'_, State>) {
+        let lost = state.primary.replica.is_none() || state.forked();
         match state.sync {
             Sync::None if !state.registered => next.add("load, and register", |s| {
+                // Under a new name: what else is left of its row is of somebody who is gone.
+                for database in [Some(&mut s.standby), s.dump.as_mut()].into_iter().flatten() {
+                    database.replica = None;
+                }
                 s.applied = s.primary.revoked;
                 s.registered = true;
-                s.primary.row = Some(s.applied);
+                s.primary.replica = Some(s.applied);
             }),
-            Sync::None if state.primary.row.is_none() || state.forked() => {
-                next.add("find no row, or another history", |s| {
-                    s.registered = false;
-                    s.rest = 0;
+            Sync::None => next.add("send a sync", |s| s.sync = Sync::Sent { age: 0, ack: s.applied }),
+            Sync::Sent { .. } if lost || state.primary.marked => {
+                next.add("find no row, another history, or the mark", |s| {
+                    s.registered = !lost;
+                    (s.rest, s.sync) = (0, Sync::None);
                 })
             }
-            Sync::None => next.add("send a sync", |s| s.sync = Sync::Sent { age: 0, ack: s.applied }),
             Sync::Sent { age, ack } => next.add("execute the sync", |s| {
-                s.primary.row = Some(ack);
+                s.primary.replica = Some(ack);
                 s.sync = Sync::Answered { age, saw: s.primary.revoked };
             }),
             Sync::Answered { age, saw } => next.add("answer", |s| {
@@ -156,13 +188,14 @@ impl Protocol for Incarnation {
     type State = State;
 
     fn start(&self) -> State {
-        let database = Database { revoked: false, row: None, incarnation: 0, age: LEASE };
         State {
-            primary: database,
-            standby: database,
+            primary: Database::NEW,
+            standby: Database::NEW,
+            dump: None,
             promotions: 0,
+            restores: 0,
             call: Call::NotYet,
-            other: false,
+            writer: Writer { seen: Some((Entry { run: 0, since: 0 }, LEASE)), sync: Asked::None },
             applied: false,
             rest: 0,
             registered: false,
@@ -172,29 +205,35 @@ impl Protocol for Incarnation {
 
     fn steps(&self, state: &State, next: &mut Steps<'_, State>) {
         next.add("tick", |s| {
-            for database in [&mut s.primary, &mut s.standby] {
-                database.age = (database.age + 1).min(LEASE);
+            let one_more = |age: &mut u8| *age = (*age + 1).min(LEASE);
+            if self.is(Variant::AgeByServersClock) {
+                one_more(&mut s.primary.age);
+                one_more(&mut s.standby.age);
+            }
+            if let Some((_, age)) = &mut s.writer.seen {
+                one_more(age);
             }
             if let Call::Waiting(age) = &mut s.call {
-                *age = (*age + 1).min(LEASE);
+                one_more(age);
             }
             if let Sync::Sent { age, .. } | Sync::Answered { age, .. } = &mut s.sync {
-                *age = (*age + 1).min(LEASE);
+                one_more(age);
             }
             s.rest = s.rest.saturating_sub(1);
         });
-        Self::failover(state, next);
-        self.call(state, next);
+        self.server(state, next);
+        self.writer(state, next);
         Self::replica(state, next);
     }
 
     fn promises(&self) -> Vec<Property<Run<Self>>> {
         vec![
             Property::always(check::NO_VALID, |_, s: &State| {
-                s.call != Call::Ok || !s.primary.revoked || s.applied || s.rest == 0
+                !matches!(s.call, Call::Ok { .. }) || !s.primary.revoked || s.applied || s.rest == 0
             }),
-            Property::sometimes("a call returns before the timer, after a failover", |_, s: &State| {
-                s.call == Call::Ok && s.promotions > 0 && s.applied && s.rest > 1
+            Property::sometimes("a call returns before the timer, after all that may befall", |run, s: &State| {
+                let Incarnation { promotions, restores, .. } = run.0;
+                s.call == Call::Ok { early: true } && (s.promotions, s.restores) == (promotions, restores) && s.rest > 0
             }),
         ]
     }

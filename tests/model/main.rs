@@ -34,7 +34,9 @@
 //! | What a sync read is applied once it is durable: a primary that has crashed and started again shows commits that no standby has | `AppliedBeforeCommit` |
 //! | A replica whose history is gone writes the revocations again that it knew of | `ForkForgets` |
 //! | **`incarnation`** | |
-//! | Acknowledgements count only when this run of the server is older than the longest lease that may be: it may have forgotten members, and with them how long their leases are. The server goes by the longest that it knows: a member is forgotten only where commits wait for no standby (`relaxed`), and there all are to have one lease | `EarlyExitWhileYoung`, `LongestLeaseKnown` |
+//! | Acknowledgements count only when this run of the server is there for longer than the longest lease that may be: it may have forgotten members, and with them how long their leases are. The server goes by the longest that it knows: a member is forgotten only where commits wait for no standby (`relaxed`), or by a restore, and there all are to have one lease | `EarlyExitWhileYoung`, `LongestLeaseKnown` |
+//! | For how long, a replica measures by its own clock, from when it saw the log's head name this run; it says so there, and that counts for this run only | `AgeByServersClock`, `MeasuredAcrossRuns`, `SettledWhicheverRun` |
+//! | A restore is marked before anybody serves from it, which takes the run's name out of the head, and what was measured before the name was put there again does not count, though the run is the same | `RestoreWithoutMark`, `MeasuredByRunAlone` |
 //! | **`budget`** | |
 //! | The window is that of the database's time, and a chunk is spent until its end, counted from before it was asked for | `WindowOfOwnClock`, `EndFromReply` |
 //! | A grant is never less than nothing, and one that is unknown is lost | `LeastAlone`, `UnknownGrantSpent` |

@@ -25,10 +25,10 @@ pub(in crate::grpc) fn watch(request: pb::WatchRevocationsRequest) -> Result<Wat
 pub(in crate::grpc) fn to_item(item: Item) -> pb::WatchRevocationsResponse {
     let told = match item.told {
         Told::Revocation(revocation) => pb::watch_revocations_response::Item::Revocation(to_revocation(&revocation)),
-        Told::Bookmark { revision, time } => pb::watch_revocations_response::Item::Bookmark(pb::Bookmark {
-            revision: revision.number(),
-            time: Some(to_timestamp(time)),
-        }),
+        Told::Bookmark { revision, time, begins, all_applications } => {
+            let (revision, time) = (revision.number(), Some(to_timestamp(time)));
+            pb::watch_revocations_response::Item::Bookmark(pb::Bookmark { revision, time, begins, all_applications })
+        }
     };
     pb::WatchRevocationsResponse { item: Some(told), resume_token: item.resume_token }
 }

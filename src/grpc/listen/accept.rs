@@ -9,16 +9,18 @@ use tokio::{
 use super::{
     ceilings::{Ceilings, Full, Load, Ticket},
     connection::{Connection, Wire},
-    seldom::Seldom,
 };
 use crate::{
     domain::certificate::ClientCertificate,
     grpc::tls::{Certificates, client_certificate},
     meters,
+    telemetry::Budget,
 };
 
 /// Connections that are ready and not yet taken up.
 const READY: usize = 64;
+/// Strangers decide how often there is something to say of each sort.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 /// After an error of the listener, such as too many open files.
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -32,7 +34,7 @@ pub(in crate::grpc) fn accept(
 ) -> mpsc::Receiver<Connection> {
     let (ready, taken) = mpsc::channel(READY);
     tokio::spawn(async move {
-        let (refused, failed) = (Seldom::new(), Arc::new(Seldom::new()));
+        let (refused, failed) = (Budget::of(1, TOLD_EVERY), Arc::new(Budget::of(1, TOLD_EVERY)));
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -41,8 +43,8 @@ pub(in crate::grpc) fn accept(
             let (stream, address) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    if let Some(count) = failed.count() {
-                        tracing::error!(%error, count, "a connection could not be taken in");
+                    if let Some(left_out) = failed.take() {
+                        tracing::error!(%error, left_out, "a connection could not be taken in");
                     }
                     tokio::time::sleep(BREATH).await;
                     continue;
@@ -57,8 +59,8 @@ pub(in crate::grpc) fn accept(
                 Err(full) => {
                     drop(stream);
                     meters::CONNECTIONS_REFUSED.count(0);
-                    if let Some(count) = refused.count() {
-                        tell(full, address, count);
+                    if let Some(left_out) = refused.take() {
+                        tell(full, address, left_out);
                     }
                 }
             }
@@ -67,12 +69,12 @@ pub(in crate::grpc) fn accept(
     taken
 }
 
-fn tell(full: Full, address: SocketAddr, count: u64) {
+fn tell(full: Full, address: SocketAddr, left_out: u64) {
     let flag = match full {
         Full::All => "--max-connections",
         Full::Address => "--max-connections-per-address",
     };
-    tracing::warn!(%address, flag, count, "too many connections: closed at once, as were `count` since the start");
+    tracing::warn!(%address, flag, left_out, "too many connections: closed at once, as were `left_out` since it was told last");
 }
 
 struct Arrival {
@@ -87,7 +89,7 @@ impl Arrival {
         self,
         certificates: Option<Arc<Certificates>>,
         ready: mpsc::Sender<Connection>,
-        failed: Arc<Seldom>,
+        failed: Arc<Budget>,
     ) {
         let Self { stream, address, ticket, ceilings } = self;
         // Without TCP_NODELAY an answer waits 40 ms for an acknowledgement.
@@ -99,8 +101,8 @@ impl Arrival {
             Some(certificates) => match handshake(stream, &certificates, ceilings.handshake).await {
                 Ok((wire, certificate)) => (wire, certificate),
                 Err(error) => {
-                    if let Some(count) = failed.count() {
-                        tracing::warn!(%address, %error, count, "a TLS handshake failed, as did `count` since the start");
+                    if let Some(left_out) = failed.take() {
+                        tracing::warn!(%address, %error, left_out, "a TLS handshake failed, as did `left_out` since it was told last");
                     }
                     return;
                 }

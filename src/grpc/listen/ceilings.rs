@@ -19,7 +19,9 @@ use crate::{
 pub struct Ceilings {
     pub connections: usize,
     pub connections_per_address: usize,
-    /// Calls that are not answered yet. Streams that have begun count no more: they have their own.
+    /// Calls whose message is here and that are not answered yet; and as many again whose message is on its
+    /// way, so that whoever never ends one holds up nobody whose is here. Streams of answers that have begun
+    /// count no more: they have their own.
     pub calls: usize,
     pub calls_per_address: usize,
     /// How long a connection may take to be there: its handshake, and its first byte.
@@ -41,6 +43,11 @@ impl Default for Ceilings {
     }
 }
 
+/// Of one connection: calls and streams of health and reflection, which anybody may make.
+const OPEN_CALLS: usize = 16;
+/// Of one connection: messages on their way.
+const ARRIVING: usize = 64;
+
 /// Which ceiling was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::grpc) enum Full {
@@ -54,6 +61,7 @@ pub(in crate::grpc) struct Load {
     ceilings: Ceilings,
     connections: AtomicUsize,
     calls: AtomicUsize,
+    arriving: AtomicUsize,
     addresses: Mutex<HashMap<IpAddr, Arc<AtAddress>>>,
 }
 
@@ -62,6 +70,7 @@ struct AtAddress {
     /// Changed under the lock of the map.
     connections: AtomicUsize,
     calls: AtomicUsize,
+    arriving: AtomicUsize,
 }
 
 /// A connection, counted until dropped.
@@ -70,16 +79,26 @@ pub(in crate::grpc) struct Ticket {
     load: Arc<Load>,
     household: IpAddr,
     address: Arc<AtAddress>,
+    arriving: AtomicUsize,
+    open_calls: AtomicUsize,
 }
 
 /// A call, counted until dropped.
 #[derive(Debug)]
 pub(in crate::grpc) struct Underway(Arc<Ticket>);
 
+/// A message on its way, counted until dropped.
+#[derive(Debug)]
+pub(in crate::grpc) struct Arriving(Arc<Ticket>);
+
+/// A call that anybody may make, counted until dropped.
+#[derive(Debug)]
+pub(in crate::grpc) struct OpenCall(Arc<Ticket>);
+
 impl Load {
     pub(in crate::grpc) fn new(ceilings: Ceilings) -> Arc<Self> {
-        let (connections, calls) = Default::default();
-        Arc::new(Self { ceilings, connections, calls, addresses: Mutex::default() })
+        let (connections, calls, arriving) = Default::default();
+        Arc::new(Self { ceilings, connections, calls, arriving, addresses: Mutex::default() })
     }
 
     /// A place for one more connection.
@@ -93,11 +112,11 @@ impl Load {
         };
         self.connections.fetch_add(1, Ordering::AcqRel);
         // Gives back what it took where it is refused.
-        let ticket = Ticket { load: Arc::clone(self), household, address: at };
+        let (arriving, open_calls) = Default::default();
+        let ticket = Ticket { load: Arc::clone(self), household, address: at, arriving, open_calls };
         if !guard::on(Guard::Connections) {
             return Ok(ticket);
         }
-        let over = |count: &AtomicUsize, limit: usize| limit > 0 && count.load(Ordering::Acquire) > limit;
         if over(&ticket.address.connections, self.ceilings.connections_per_address) {
             return Err(Full::Address);
         }
@@ -109,22 +128,36 @@ impl Load {
 }
 
 impl Ticket {
-    /// Counts one more call of this connection.
-    pub(super) fn call(self: &Arc<Self>) -> Underway {
-        self.load.calls.fetch_add(1, Ordering::Relaxed);
-        self.address.calls.fetch_add(1, Ordering::Relaxed);
-        Underway(Arc::clone(self))
+    /// A place for one more call of this connection. Each of these gives back what it took where there is none.
+    pub(super) fn call(self: &Arc<Self>) -> Option<Underway> {
+        self.load.calls.fetch_add(1, Ordering::AcqRel);
+        self.address.calls.fetch_add(1, Ordering::AcqRel);
+        let call = Underway(Arc::clone(self));
+        let Ceilings { calls, calls_per_address, .. } = self.load.ceilings;
+        let over = over(&self.address.calls, calls_per_address) || over(&self.load.calls, calls);
+        (!over || !guard::on(Guard::Shed)).then_some(call)
     }
 
-    /// Whether there are more calls than there may be, the caller's own among them.
-    pub(super) fn is_overloaded(&self) -> Option<Full> {
+    pub(super) fn arrive(self: &Arc<Self>) -> Option<Arriving> {
+        self.load.arriving.fetch_add(1, Ordering::AcqRel);
+        self.address.arriving.fetch_add(1, Ordering::AcqRel);
+        self.arriving.fetch_add(1, Ordering::AcqRel);
+        let arriving = Arriving(Arc::clone(self));
         let Ceilings { calls, calls_per_address, .. } = self.load.ceilings;
-        let over = |count: &AtomicUsize, limit: usize| limit > 0 && count.load(Ordering::Relaxed) > limit;
-        if over(&self.address.calls, calls_per_address) {
-            return Some(Full::Address);
-        }
-        over(&self.load.calls, calls).then_some(Full::All)
+        let of_others = over(&self.address.arriving, calls_per_address) || over(&self.load.arriving, calls);
+        (!of_others && !over(&self.arriving, ARRIVING)).then_some(arriving)
     }
+
+    pub(super) fn open_call(self: &Arc<Self>) -> Option<OpenCall> {
+        self.open_calls.fetch_add(1, Ordering::AcqRel);
+        let call = OpenCall(Arc::clone(self));
+        (!over(&self.open_calls, OPEN_CALLS)).then_some(call)
+    }
+}
+
+/// What was just counted is among them. 0: there is no limit.
+fn over(count: &AtomicUsize, limit: usize) -> bool {
+    limit > 0 && count.load(Ordering::Acquire) > limit
 }
 
 impl Drop for Ticket {
@@ -139,8 +172,22 @@ impl Drop for Ticket {
 
 impl Drop for Underway {
     fn drop(&mut self) {
-        self.0.load.calls.fetch_sub(1, Ordering::Relaxed);
-        self.0.address.calls.fetch_sub(1, Ordering::Relaxed);
+        self.0.load.calls.fetch_sub(1, Ordering::AcqRel);
+        self.0.address.calls.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.0.load.arriving.fetch_sub(1, Ordering::AcqRel);
+        self.0.address.arriving.fetch_sub(1, Ordering::AcqRel);
+        self.0.arriving.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.0.open_calls.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -189,14 +236,29 @@ mod tests {
         let load = load(10, 10);
         let connect = |text| Arc::new(load.connect(address(text)).expect("a connection"));
         let (one, two) = (connect("192.0.2.1"), connect("192.0.2.2"));
-        let first = one.call();
-        assert_eq!(one.is_overloaded(), None);
-        let second = one.call();
-        assert_eq!(one.is_overloaded(), Some(Full::Address));
-        let third = two.call();
-        assert_eq!(two.is_overloaded(), Some(Full::All));
-        drop(second);
-        assert_eq!((one.is_overloaded(), two.is_overloaded()), (None, None));
-        drop((first, third));
+        let first = one.call().expect("within both");
+        assert!(one.call().is_none(), "of one address");
+        let second = two.call().expect("the refused one gave its place back");
+        assert!(connect("192.0.2.3").call().is_none(), "of all");
+        let arriving = one.arrive().expect("another kind");
+        assert!(one.arrive().is_none(), "of one address");
+        drop(arriving);
+        drop(one.arrive().expect("it is here"));
+        drop(first);
+        let third = one.call().expect("one has ended");
+        drop((second, third));
+    }
+
+    #[test]
+    fn what_anybody_may_call_is_counted_for_a_connection_and_takes_no_place_of_others() {
+        let load = load(10, 10);
+        let connect = || Arc::new(load.connect(address("192.0.2.1")).expect("a connection"));
+        let (one, two) = (connect(), connect());
+        let mut held: Vec<_> = (0..OPEN_CALLS).map(|_| one.open_call().expect("within")).collect();
+        assert!(one.open_call().is_none());
+        two.open_call().expect("another connection");
+        one.call().expect("another kind");
+        held.pop();
+        one.open_call().expect("one has ended");
     }
 }

@@ -18,7 +18,7 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use super::ceilings::{Ceilings, Full, Ticket, Underway};
+use super::ceilings::{Arriving, Ceilings, OpenCall, Ticket, Underway};
 use crate::domain::certificate::ClientCertificate;
 
 /// The other end of a connection; beside each of its calls.
@@ -32,15 +32,26 @@ pub(in crate::grpc) struct Peer {
 }
 
 impl Peer {
-    /// Counts a call: the first part until it is answered, the other until its last byte.
-    pub(in crate::grpc) fn begin(&self) -> (Underway, Use) {
+    /// A call has come, and uses the connection until its last byte.
+    pub(in crate::grpc) fn begin(&self) -> Use {
         self.activity.begun.fetch_add(1, Ordering::Relaxed);
         self.activity.under_way.fetch_add(1, Ordering::Relaxed);
-        (self.ticket.call(), Use(Arc::clone(&self.activity)))
+        Use(Arc::clone(&self.activity))
     }
 
-    pub(in crate::grpc) fn is_overloaded(&self) -> Option<Full> {
-        self.ticket.is_overloaded()
+    /// A place for a call whose message is here, until it is answered.
+    pub(in crate::grpc) fn call(&self) -> Option<Underway> {
+        self.ticket.call()
+    }
+
+    /// A place for a message that is on its way.
+    pub(in crate::grpc) fn arrive(&self) -> Option<Arriving> {
+        self.ticket.arrive()
+    }
+
+    /// A place for a call that anybody may make, until its last byte.
+    pub(in crate::grpc) fn open_call(&self) -> Option<OpenCall> {
+        self.ticket.open_call()
     }
 }
 

@@ -48,9 +48,13 @@ impl Certificates {
         TlsAcceptor::from(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).config))
     }
 
-    fn known(&self) -> ([u8; 32], Timestamp) {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        (current.print, current.end_time)
+    /// Of the server's own certificate.
+    pub(in crate::grpc) fn end_time(&self) -> Timestamp {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).end_time
+    }
+
+    fn print(&self) -> [u8; 32] {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).print
     }
 
     /// Looks every few seconds, and at once on SIGHUP, until it is dropped.
@@ -81,7 +85,7 @@ impl Certificates {
 
     async fn look(&self, asked: bool, said: &mut Said) {
         let read = match Files::read(&self.tls).await {
-            Ok(files) if files.print() == self.known().0 => {
+            Ok(files) if files.print() == self.print() => {
                 said.wrong = None;
                 if asked {
                     tracing::info!("the TLS files were read again, and hold what they held");
@@ -103,7 +107,7 @@ impl Certificates {
 
     /// As it nears its end, once a stage.
     fn tell_end(&self, said: &mut Said) {
-        let end_time = self.known().1;
+        let end_time = self.end_time();
         let left = end_time.seconds().saturating_sub(self.clock.now().seconds());
         let stage = stage(left);
         if said.end == stage {

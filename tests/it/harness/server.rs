@@ -117,6 +117,21 @@ impl Server {
         }
     }
 
+    /// Waits for an answer that time must pass for, half a second of it at a time; and says how much did.
+    pub(crate) async fn outlasted<T>(&self, answer: impl Future<Output = T>) -> (T, Duration) {
+        tokio::pin!(answer);
+        let begun = self.setup.clock.boottime();
+        loop {
+            let passed = self.setup.clock.boottime() - begun;
+            tokio::select! {
+                answer = &mut answer => return (answer, passed),
+                () = tokio::time::sleep(Duration::from_millis(200)) => {}
+            }
+            assert!(passed < Duration::from_secs(30), "it is never answered");
+            self.advance(Duration::from_millis(500)).await;
+        }
+    }
+
     /// Rings, and waits for a turn of the sync loop.
     pub(crate) async fn turn(&self) {
         let (replica, mut proofs) = (self.running.replica(), self.running.replica().proofs());

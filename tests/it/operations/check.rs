@@ -148,13 +148,20 @@ async fn sqlite_a_certificate_must_be_good_and_the_key_its_own() {
     let with =
         |pem: &str, key: &str| check(&url, &["--listen=0.0.0.0:1", "--tls-cert", &at(pem), "--tls-key", &at(key)]);
     let good = findings(&with("good.pem", "own.key"));
-    assert_eq!((good["certificate"].0.as_str(), good["private key"].1.as_str()), ("ok", "it is the certificate's own"));
-    fails(&with("expired.pem", "own.key"), "certificate", "expired at 2021-01-01T00:00:00");
+    assert_eq!((good["certificate"].0.as_str(), good["private key"].0.as_str()), ("ok", "ok"));
+    fails(&with("expired.pem", "own.key"), "certificate", "ended at 2021-01-01T00:00:00");
     fails(&with("later.pem", "own.key"), "certificate", "is not good before 2199-01-01T00:00:00");
     fails(&with("none.pem", "own.key"), "certificate", "holds no certificate in PEM");
     fails(&with("gone.pem", "own.key"), "certificate", "cannot read ");
-    fails(&with("good.pem", "other.key"), "private key", "it does not go with the certificate");
-    fails(&with("good.pem", "none.pem"), "private key", "holds no key in PEM");
+    fails(&with("good.pem", "other.key"), "certificate", "is not the key of the first certificate in");
+    fails(&with("good.pem", "none.pem"), "certificate", "holds no private key that can be used");
+    let clients = |ca: &str| {
+        check(&url, &["--tls-cert", &at("good.pem"), "--tls-key", &at("own.key"), "--tls-client-ca", &at(ca)])
+    };
+    assert_eq!(findings(&clients("good.pem"))["certificate"].0, "ok");
+    fails(&clients("none.pem"), "certificate", "--tls-client-ca");
+    let plaintext = check(&url, &["--listen=0.0.0.0:1", "--plaintext-beyond-loopback"]);
+    assert_eq!(said(&plaintext, "listening").0, "warn", "as `serve` says");
     fs::set_permissions(at("own.key"), fs::Permissions::from_mode(0o640)).expect("its mode");
     assert_eq!(with("good.pem", "own.key").code, Some(1), "others may read the key: a warning");
 }

@@ -150,7 +150,7 @@ async fn a_watcher_of_what_was_lost_is_told_that_the_history_forked() {
     server.revoke(made.key.as_ref().expect("key")).await;
     let (told, lost) = watch.revocation().await;
     drop(watch);
-    let archive = serde_json::json!({"revocation": {
+    let archive = serde_json::json!({"resume_token": lost, "revocation": {
         "revision": told.revision, "application_id": told.application_id, "key_id": told.key_id,
         "cause": told.cause().as_str_name(),
     }});
