@@ -43,7 +43,7 @@ pub(crate) async fn run(fleet: &Arc<Fleet>, storm: Storm, dice: &mut Dice) {
         drop(fleet.happened.begins("time of day", fault));
         match fault {
             Fault::Database => fleet.step_primary_to(near),
-            Fault::Standby => fleet.standby().into_iter().for_each(|standby| standby.step_to(near)),
+            Fault::Standby => fleet.step_standby_to(near),
             Fault::Replica => fleet.replicas[at].time_of_day.step_to(far),
             Fault::Replicas => fleet.step_replicas_to(far),
             Fault::Together => {
@@ -67,6 +67,6 @@ pub(crate) fn near(dice: &mut Dice) -> i64 {
 /// All clocks show the same.
 fn set_right(fleet: &Fleet) {
     fleet.step_primary_to(0);
-    fleet.standby().into_iter().for_each(|standby| standby.step_to(0));
+    fleet.step_standby_to(0);
     fleet.step_replicas_to(0);
 }

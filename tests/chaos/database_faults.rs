@@ -128,7 +128,7 @@ async fn happen(fleet: &Arc<Fleet>, fault: Fault, hold: Duration, dice: &mut Dic
                 // The machine that takes over has another time of day.
                 let ahead = clock_faults::near(dice);
                 println!("           whose time of day is {ahead} s ahead");
-                standby.step_to(ahead);
+                fleet.step_standby_to(ahead);
             }
             fail_over(fleet, stays, hold).await;
         }

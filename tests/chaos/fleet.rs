@@ -134,12 +134,22 @@ impl Fleet {
 
     /// Steps the database's time of day.
     pub(crate) fn step_primary_to(&self, ahead: i64) {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-        self.stepped_since.get_or_init(|| now);
+        self.note_step();
         self.primary().step_to(ahead);
     }
 
-    /// The machine's time of day when the database's first was another.
+    /// Steps that of the server which is the database after a failover.
+    pub(crate) fn step_standby_to(&self, ahead: i64) {
+        self.note_step();
+        self.standby().into_iter().for_each(|standby| standby.step_to(ahead));
+    }
+
+    fn note_step(&self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+        self.stepped_since.get_or_init(|| now);
+    }
+
+    /// The machine's time of day when the database's first may have been another.
     pub(crate) fn stepped_since(&self) -> Option<Duration> {
         self.stepped_since.get().copied()
     }
