@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::harness::{
-    Headers, RawClient, Server, Setup, Wire,
+    Headers, RawClient, Server, Setup, Wire, WriteLock,
     authority::{Authority, Folder},
     frame, good_create, message_bytes, raw_refusal, refusal,
     verify::about,
@@ -112,7 +112,7 @@ async fn a_tls_handshake_that_is_never_made_is_closed_and_holds_up_no_other() {
     }
 }
 
-/// A revision that is not there is waited for, for two seconds.
+/// A revision that is not there is waited for until a sync says so: for two seconds, where there is none.
 fn slow() -> pb::VerifyKeyRequest {
     pb::VerifyKeyRequest { min_revision: 1_000_000, ..about("sk_live_x") }
 }
@@ -127,23 +127,29 @@ async fn beyond_the_calls_that_may_be_under_way_further_ones_are_refused_before_
     client.passes(&verify).await.expect("within the limit");
     let forged = good_create(&server).header(SIGNATURE, &["AAAA"]);
     let slow = call(&slow());
+    let no_sync = WriteLock::take(&server).await;
+    // Whatever comes between the other calls, or before the place of an answered one is given back, tries again.
+    let under_way = async || loop {
+        let answer = client.send(&slow).await.expect("an answer").result::<pb::VerifyKeyResponse>();
+        match refusal(answer).1.as_str() {
+            "OVERLOADED" => tokio::task::yield_now().await,
+            reason => break assert_eq!(reason, "REVISION_NOT_REACHED"),
+        }
+    };
+    let until_shed = async |wire: &Wire| loop {
+        match client.passes(wire).await {
+            Err(status) if status.code() == Code::ResourceExhausted => break assert_overloaded(status),
+            _ => tokio::time::sleep(Duration::from_millis(5)).await, // leaves the others room to begin
+        }
+    };
     let meanwhile = async {
-        let status = loop {
-            match client.passes(&verify).await {
-                Err(status) => break status,
-                Ok(()) => tokio::task::yield_now().await, // until both have begun
-            }
-        };
-        assert_overloaded(status);
-        assert_eq!(raw_refusal(&client, &forged).await.1, "OVERLOADED", "before the signature is looked at");
+        until_shed(&verify).await;
+        until_shed(&forged).await; // before its signature is looked at
         healthy(&client).await;
     };
-    let (one, two, refused) = tokio::join!(client.send(&slow), client.send(&slow), timeout(SOON, meanwhile));
-    refused.expect("one is refused while they are under way");
-    for answer in [one, two] {
-        let refused = answer.expect("an answer").result::<pb::VerifyKeyResponse>();
-        assert_eq!(refusal(refused).1, "REVISION_NOT_REACHED");
-    }
+    let ((), (), refused) = tokio::join!(under_way(), under_way(), timeout(SOON, meanwhile));
+    refused.expect("both are refused while they are under way");
+    no_sync.release().await;
     client.passes(&verify).await.expect("the places were given back");
 }
 
@@ -163,6 +169,33 @@ async fn until_too_many(client: &Arc<RawClient>, wire: &Wire, times: usize) -> J
     sent
 }
 
+/// A client that sends the headers of a burst of calls first, and their messages then, is no attack.
+#[tokio::test]
+async fn all_the_streams_of_a_connection_may_wait_for_their_messages_at_once() {
+    const BURST: usize = 255; // and one that says when their headers are there
+    let server = with(Ceilings::default()).await;
+    let headers = Headers::bearer(&server.admin.token(&server));
+    let verify = Wire::new("KeyService/VerifyKey", &message_bytes(&about("sk_live_x")), &headers);
+    let client = Arc::new(RawClient::connect(&server).await);
+    let headers_sent = Arc::new(tokio::sync::Barrier::new(BURST));
+    let mut burst = JoinSet::new();
+    for _ in 0..BURST {
+        let (client, verify, headers_sent) = (Arc::clone(&client), verify.clone(), Arc::clone(&headers_sent));
+        burst.spawn(async move {
+            let between = async {
+                if headers_sent.wait().await.is_leader() {
+                    healthy(&client).await;
+                }
+                headers_sent.wait().await;
+            };
+            client.send_after(&verify, between).await.expect("an answer").result::<pb::VerifyKeyResponse>()
+        });
+    }
+    for answer in burst.join_all().await {
+        assert_eq!(answer.expect("none is one too many").verdict(), pb::Verdict::Malformed);
+    }
+}
+
 /// Whoever never says all holds up nobody who has: not at the connection, not at the address, not anywhere.
 #[tokio::test]
 async fn messages_that_never_end_take_no_place_of_those_that_are_here() {
@@ -171,8 +204,7 @@ async fn messages_that_never_end_take_no_place_of_those_that_are_here() {
     let verify = Wire::new("KeyService/VerifyKey", &message_bytes(&about("sk_live_x")), &headers);
     let unended = verify.with(|wire| wire.ends = false);
     let (one, two) = (Arc::new(RawClient::connect(&server).await), Arc::new(RawClient::connect(&server).await));
-    let _of_one = until_too_many(&one, &unended, 65).await;
-    let _of_all = until_too_many(&two, &unended, 20).await;
+    let _of_all = until_too_many(&one, &unended, 81).await;
     for client in [&one, &two] {
         for _ in 0..20 {
             client.passes(&verify).await.expect("it is here with its headers");

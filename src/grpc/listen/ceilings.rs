@@ -45,8 +45,6 @@ impl Default for Ceilings {
 
 /// Of one connection: calls and streams of health and reflection, which anybody may make.
 const OPEN_CALLS: usize = 16;
-/// Of one connection: messages on their way.
-const ARRIVING: usize = 64;
 
 /// Which ceiling was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +77,6 @@ pub(in crate::grpc) struct Ticket {
     load: Arc<Load>,
     household: IpAddr,
     address: Arc<AtAddress>,
-    arriving: AtomicUsize,
     open_calls: AtomicUsize,
 }
 
@@ -104,23 +101,23 @@ impl Load {
     /// A place for one more connection.
     pub(super) fn connect(self: &Arc<Self>, address: IpAddr) -> Result<Ticket, Full> {
         let household = household(address);
-        let at = {
+        let (at, of_address) = {
             let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
             let at = Arc::clone(addresses.entry(household).or_default());
-            at.connections.fetch_add(1, Ordering::AcqRel);
-            at
+            let of_address = one_more(&at.connections);
+            (at, of_address)
         };
-        self.connections.fetch_add(1, Ordering::AcqRel);
+        let of_all = one_more(&self.connections);
         // Gives back what it took where it is refused.
-        let (arriving, open_calls) = Default::default();
-        let ticket = Ticket { load: Arc::clone(self), household, address: at, arriving, open_calls };
+        let open_calls = AtomicUsize::default();
+        let ticket = Ticket { load: Arc::clone(self), household, address: at, open_calls };
         if !guard::on(Guard::Connections) {
             return Ok(ticket);
         }
-        if over(&ticket.address.connections, self.ceilings.connections_per_address) {
+        if over(of_address, self.ceilings.connections_per_address) {
             return Err(Full::Address);
         }
-        if over(&self.connections, self.ceilings.connections) {
+        if over(of_all, self.ceilings.connections) {
             return Err(Full::All);
         }
         Ok(ticket)
@@ -130,34 +127,38 @@ impl Load {
 impl Ticket {
     /// A place for one more call of this connection. Each of these gives back what it took where there is none.
     pub(super) fn call(self: &Arc<Self>) -> Option<Underway> {
-        self.load.calls.fetch_add(1, Ordering::AcqRel);
-        self.address.calls.fetch_add(1, Ordering::AcqRel);
+        let (of_all, of_address) = (one_more(&self.load.calls), one_more(&self.address.calls));
         let call = Underway(Arc::clone(self));
         let Ceilings { calls, calls_per_address, .. } = self.load.ceilings;
-        let over = over(&self.address.calls, calls_per_address) || over(&self.load.calls, calls);
+        let over = over(of_address, calls_per_address) || over(of_all, calls);
         (!over || !guard::on(Guard::Shed)).then_some(call)
     }
 
+    /// A connection has no ceiling of its own here: all the streams that it may have at once may be on their
+    /// way at once, when the messages of a burst come behind their headers.
     pub(super) fn arrive(self: &Arc<Self>) -> Option<Arriving> {
-        self.load.arriving.fetch_add(1, Ordering::AcqRel);
-        self.address.arriving.fetch_add(1, Ordering::AcqRel);
-        self.arriving.fetch_add(1, Ordering::AcqRel);
+        let (of_all, of_address) = (one_more(&self.load.arriving), one_more(&self.address.arriving));
         let arriving = Arriving(Arc::clone(self));
         let Ceilings { calls, calls_per_address, .. } = self.load.ceilings;
-        let of_others = over(&self.address.arriving, calls_per_address) || over(&self.load.arriving, calls);
-        (!of_others && !over(&self.arriving, ARRIVING)).then_some(arriving)
+        let over = over(of_address, calls_per_address) || over(of_all, calls);
+        (!over).then_some(arriving)
     }
 
     pub(super) fn open_call(self: &Arc<Self>) -> Option<OpenCall> {
-        self.open_calls.fetch_add(1, Ordering::AcqRel);
+        let of_connection = one_more(&self.open_calls);
         let call = OpenCall(Arc::clone(self));
-        (!over(&self.open_calls, OPEN_CALLS)).then_some(call)
+        (!over(of_connection, OPEN_CALLS)).then_some(call)
     }
 }
 
-/// What was just counted is among them. 0: there is no limit.
-fn over(count: &AtomicUsize, limit: usize) -> bool {
-    limit > 0 && count.load(Ordering::Acquire) > limit
+/// The number that whoever comes last has among them: two that take the last place at once are not both refused.
+fn one_more(count: &AtomicUsize) -> usize {
+    count.fetch_add(1, Ordering::AcqRel) + 1
+}
+
+/// 0: there is no limit.
+fn over(number: usize, limit: usize) -> bool {
+    limit > 0 && number > limit
 }
 
 impl Drop for Ticket {
@@ -181,7 +182,6 @@ impl Drop for Arriving {
     fn drop(&mut self) {
         self.0.load.arriving.fetch_sub(1, Ordering::AcqRel);
         self.0.address.arriving.fetch_sub(1, Ordering::AcqRel);
-        self.0.arriving.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

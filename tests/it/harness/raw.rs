@@ -101,7 +101,10 @@ impl RawClient {
     pub(crate) async fn connect(server: &Server) -> Self {
         let authority = server.running().address().to_string();
         let tcp = tokio::net::TcpStream::connect(&authority).await.expect("connect");
-        let (send, connection) = h2::client::handshake(tcp).await.expect("handshake");
+        // With the window of a client of gRPC: one of HTTP/2's own size takes the answers to a burst for a flood.
+        let mut client = h2::client::Builder::new();
+        let handshake = client.initial_connection_window_size(1 << 20).handshake(tcp);
+        let (send, connection) = handshake.await.expect("handshake");
         // Ends with its last handle; how it ended is what the calls on it are told.
         tokio::spawn(connection);
         Self { send, authority }
