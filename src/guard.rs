@@ -39,6 +39,8 @@ pub enum Guard {
     Shed,
     /// Beyond so many connections, further ones are closed at once.
     Connections,
+    /// Whoever asks how the server is finds a place, however many others are open.
+    Probes,
     /// A batch of usage is added once.
     Usage,
     /// Nothing un-revokes a key.

@@ -1,6 +1,7 @@
 //! The composition root: builds every part once, in the order of their dependence, and
 //! takes them down in the reverse order.
 
+pub mod open_files;
 mod tasks;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

@@ -15,7 +15,7 @@ use syn::{
 /// Room → the rooms that it may name. `serve` and `cli` may name all.
 const ARROWS: &[(&str, &[&str])] = &[
     ("accounts", &["auth", "domain", "entropy", "guard", "index", "replica", "signing", "store"]),
-    ("admin", &["meters", "replica"]),
+    ("admin", &["domain", "guard", "meters", "replica"]),
     ("applications", &["auth", "domain", "entropy", "index", "replica", "store"]),
     ("audit", &["auth", "chain", "domain", "index", "store"]),
     ("auth", &["domain", "guard", "index", "replica", "signing", "store"]),

@@ -10,15 +10,16 @@ use crate::{
     config::{DatabaseArgs, ListenArgs, NotifyArgs, ServeArgs},
     grpc::ListenRefused,
     notify::vault::Vault,
+    serve::open_files,
     store::Look,
     telemetry,
 };
 
 /// Look whether `serve` could start with these settings, and keep what it promises
 ///
-/// Looks at the settings, the files that they name, the database, its schema and what it says of itself, the
-/// clock, the disk, the secrets of webhooks, and whether there is an admin. Changes nothing, and needs no server
-/// stopped. Exit code: 0 all is well, 1 there are warnings, 2 something fails.
+/// Looks at the settings, the files that they name, how many may be open, the database, its schema and what it
+/// says of itself, the clock, the disk, the secrets of webhooks, and whether there is an admin. Changes nothing,
+/// and needs no server stopped. Exit code: 0 all is well, 1 there are warnings, 2 something fails.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -56,6 +57,7 @@ impl Check {
         let clock = Clock::system();
         let mut found = vec![self.settings()];
         found.extend(self.listening(&clock).await);
+        found.push(check::open_files(open_files::most(), self.listen.listen().ceilings.connections));
         found.extend(self.notify.private_files().map(|(name, path)| check::private_file(name, path)));
         let vault = self.notify.secrets_key_file().map_or(Some(Vault::default()), |path| Vault::open_file(path).ok());
         match self.database.url() {

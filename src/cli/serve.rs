@@ -6,11 +6,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::failure::Failure;
 use crate::{
     admin::{self, Probe},
+    check,
     clock::Clock,
     config::{DatabaseArgs, ListenArgs, NotifyArgs, ServeArgs},
     entropy::Entropy,
     grpc::ListenRefused,
-    serve::{self, Options, Running, ServeError},
+    serve::{self, Options, Running, ServeError, open_files},
     telemetry,
 };
 
@@ -60,6 +61,10 @@ impl Serve {
             sampler: telemetry.sampler(),
             probe: Probe::default(),
         };
+        let files = check::open_files(open_files::raise(), options.listen.ceilings.connections);
+        if let Some(advice) = files.advice {
+            tracing::warn!(advice, "{}: {}", files.of, files.said);
+        }
         block_on(async {
             let stop = asked_to_stop()?;
             tokio::pin!(stop);
