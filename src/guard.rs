@@ -41,6 +41,8 @@ pub enum Guard {
     Connections,
     /// Whoever asks how the server is finds a place, however many others are open.
     Probes,
+    /// A connection ends whose client certificate no authority vouches for any more.
+    Vouched,
     /// A batch of usage is added once.
     Usage,
     /// Nothing un-revokes a key.
