@@ -57,18 +57,28 @@ impl Files {
         print.finalize().into()
     }
 
+    /// All that is wrong, where [`Files::load`] tells the first of it.
+    pub(super) async fn wrong(tls: &Tls, now: Timestamp) -> Vec<TlsRefused> {
+        let mut wrong = Vec::new();
+        let chain = read(CERTIFICATE, &tls.certificate).await;
+        let chain = chain.and_then(|pem| certificates(CERTIFICATE, &tls.certificate, &pem));
+        wrong.extend(chain.and_then(|chain| end_of(&tls.certificate, &chain, now)).err());
+        let key = read(KEY, &tls.key).await.map(Zeroizing::new);
+        wrong.extend(key.and_then(|pem| private_key(&tls.key, &pem)).err());
+        if let Some(path) = &tls.client_ca {
+            wrong.extend(read(CLIENT_CA, path).await.and_then(|pem| roots(path, &pem)).err());
+        }
+        if wrong.is_empty() {
+            // Each by itself is good.
+            let together = Self::read(tls).await.and_then(|files| files.load(tls, now));
+            wrong.extend(together.err());
+        }
+        wrong
+    }
+
     pub(super) fn load(&self, tls: &Tls, now: Timestamp) -> Result<Loaded, TlsRefused> {
-        let path = || tls.certificate.display().to_string();
         let chain = certificates(CERTIFICATE, &tls.certificate, &self.certificate)?;
-        let malformed = |what| TlsRefused::Malformed { flag: CERTIFICATE, path: path(), what };
-        let own = chain.first().ok_or_else(|| no_certificate(CERTIFICATE, &tls.certificate, ""))?;
-        let (begin_time, end_time) = validity(own).map_err(malformed)?;
-        if now < begin_time {
-            return Err(TlsRefused::NotYet { path: path(), begin_time });
-        }
-        if end_time <= now {
-            return Err(TlsRefused::Ended { path: path(), end_time });
-        }
+        let end_time = end_of(&tls.certificate, &chain, now)?;
         let config = self.config(tls, chain)?;
         Ok(Loaded { config: Arc::new(config), print: self.print(), end_time })
     }
@@ -135,6 +145,21 @@ fn certificates(flag: &'static str, path: &Path, pem: &[u8]) -> Result<Vec<Certi
         Err(_) => "",
     };
     Err(no_certificate(flag, path, hint))
+}
+
+/// When the server's own ends, which is good now.
+fn end_of(path: &Path, chain: &[CertificateDer<'static>], now: Timestamp) -> Result<Timestamp, TlsRefused> {
+    let name = || path.display().to_string();
+    let malformed = |what| TlsRefused::Malformed { flag: CERTIFICATE, path: name(), what };
+    let own = chain.first().ok_or_else(|| no_certificate(CERTIFICATE, path, ""))?;
+    let (begin_time, end_time) = validity(own).map_err(malformed)?;
+    if now < begin_time {
+        Err(TlsRefused::NotYet { path: name(), begin_time })
+    } else if end_time <= now {
+        Err(TlsRefused::Ended { path: name(), end_time })
+    } else {
+        Ok(end_time)
+    }
 }
 
 fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, TlsRefused> {

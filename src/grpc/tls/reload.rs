@@ -43,6 +43,11 @@ impl Certificates {
         Ok(Self { tls, clock, current: RwLock::new(loaded) })
     }
 
+    /// All that is wrong with the files, where [`Certificates::open`] tells the first of it.
+    pub(in crate::grpc) async fn wrong(tls: &Tls, clock: &Clock) -> Vec<TlsRefused> {
+        Files::wrong(tls, clock.now()).await
+    }
+
     /// For one handshake.
     pub(in crate::grpc) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).config))
