@@ -187,7 +187,10 @@ fn not_told(restored: &Restored, parts: &[&Part]) -> i64 {
 /// The accounts that would be believed, for people to read.
 async fn who_may_call(store: &Store) -> Result<String, NotRecovered> {
     let mut accounts = store.read(Revision::default(), |all| async move { all.accounts("").await }).await?;
-    accounts.retain(|account| !account.disabled && !(account.keys.is_empty() && account.certificate_names.is_empty()));
+    accounts.retain(|account| {
+        let has_proof = !account.keys.is_empty() || !account.certificate_names.is_empty();
+        has_proof && !account.disabled
+    });
     let one = |account: &ServiceAccount| format!("{} ({}, {} keys)", account.id, &*account.name, account.keys.len());
     let mut told: Vec<_> = accounts.iter().take(ACCOUNTS).map(one).collect();
     if accounts.len() > ACCOUNTS {

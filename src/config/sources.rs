@@ -101,10 +101,12 @@ pub fn with_settings(root: &Command, arguments: Vec<OsString>) -> Result<Vec<OsS
     let Some(given) = given(command, arguments.get(2..).unwrap_or_default()) else { return Ok(arguments) };
     let mut wrong = Vec::new();
     let file = read_file(root, &given, &mut wrong);
+    // What is in a file that does not read is not missing.
+    let all_is_known = wrong.iter().all(|wrong| wrong.setting != CONFIG);
     let (mut good, mut from_file, mut named) = (Vec::new(), Vec::new(), BTreeSet::new());
     for arg in settings(command) {
         let Some(Found { from, in_file, values }) = Found::of(arg, &given, &file) else {
-            wrong.extend(missing(arg));
+            wrong.extend(missing(arg).filter(|_| all_is_known));
             continue;
         };
         named.insert(name_of(arg));
@@ -126,7 +128,7 @@ pub fn with_settings(root: &Command, arguments: Vec<OsString>) -> Result<Vec<OsS
     let rest = good.into_iter().flat_map(|Setting { arg, values, .. }| as_arguments(arg, values));
     Err(Box::new(Refused {
         wrong: SettingsWrong(wrong.iter().map(ToString::to_string).collect()),
-        command: root.clone().mut_subcommand(command.get_name().to_owned(), alone),
+        command: root.clone().mut_subcommand(command.get_name(), alone),
         rest: arguments.iter().take(2).cloned().chain(rest).collect(),
     }))
 }

@@ -159,8 +159,8 @@ fn the_tests_files_and_flags_that_it_names_exist() {
         assert!(fs::exists(source(&found[1])).expect("stat"), "{}", &found[1]);
     }
     let checkout = Checkout::new();
-    let help: String =
-        ["serve", "bootstrap", "call", "health"].map(|command| checkout.run(&[command, "--help"]).good()).concat();
+    let commands = [&["serve"][..], &["bootstrap"], &["call"], &["health"], &["key", "revoke"]];
+    let help: String = commands.map(|command| checkout.run(&[command, &["--help"]].concat()).good()).concat();
     let flags = Regex::new("--[a-z][a-z-]+").expect("regex");
     // What is measured has flags of its own.
     let (described, _) = POSTGRESQL.split_once("\n## Measured\n").expect("what was measured");
