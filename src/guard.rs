@@ -87,6 +87,10 @@ pub enum Guard {
     Restored,
     /// A database that is behind the head number kept beside it was restored.
     Beside,
+    /// An archive answers for what a backup lost of its own branch of the history.
+    RestoredBranch,
+    /// Accounts that may be good again after a restore are looked at by somebody.
+    RestoredAccounts,
 }
 
 #[cfg(not(feature = "guards-off"))]

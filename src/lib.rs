@@ -48,7 +48,7 @@
 //! webhooks   who is told, where; one file a call                         → auth, store, index, replica, notify, domain, …
 //! housekeeping   forgets what nobody needs any more                      → store, replica, limits, domain, meters
 //! bootstrap  the first admin, beside the database                        → accounts, applications, store, domain, signing, clock, entropy
-//! recovery   what a restored database lost, and who answers for it      → store, domain
+//! recovery   what a restored database lost, and who answers for it      → store, domain, guard
 //! check      whether a server could start here, and changes nothing      → store, notify, domain
 //! config     settings; the only reader of the environment                → the types that it fills
 //! serve      builds every part once                                      → everything

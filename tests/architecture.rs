@@ -66,7 +66,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("meters", &[]),
     ("notify", &["clock", "domain", "entropy", "guard", "meters", "replica", "store"]),
     ("pb", &[]),
-    ("recovery", &["domain", "store"]),
+    ("recovery", &["domain", "guard", "store"]),
     ("replica", &["clock", "domain", "guard", "index", "meters", "store", "tail"]),
     ("signals", &["domain", "index", "replica", "store"]),
     ("signing", &[]),

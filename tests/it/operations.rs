@@ -2,5 +2,6 @@
 
 mod bad;
 mod check;
+mod clocks;
 mod restored;
 mod sqlite;
