@@ -1,7 +1,7 @@
 //! A deployment: three replicas over a database with a synchronous standby.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock},
     time::{Duration, Instant, SystemTime},
 };
@@ -54,6 +54,7 @@ impl Fleet {
         let folder = tempfile::tempdir().expect("folder");
         let credentials = folder.path().join("admin.json");
         let (wants, out, options) = (wish.standby, credentials.clone(), wish.database.clone());
+        let program = wish.program.clone();
         let options = Options { logs: kept_logs(), ..options };
         let work = move || {
             let cluster = Cluster::start(&options);
@@ -61,12 +62,8 @@ impl Fleet {
             let standby = wants.map(|sync| cluster.standby("standby0", sync));
             let url = cluster.url(DATABASE);
             let out = out.display().to_string();
-            for arguments in
-                [&["migrate", "--database-url", &url][..], &["bootstrap", "--database-url", &url, "--out", &out]]
-            {
-                let ended = portcullis(arguments).output().expect("it runs");
-                assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
-            }
+            succeeds(&program, &["migrate", "--database-url", &url]);
+            succeeds(&program, &["bootstrap", "--database-url", &url, "--out", &out]);
             (cluster, standby)
         };
         let (cluster, standby) = tokio::task::spawn_blocking(work).await.expect("a database");
@@ -75,7 +72,8 @@ impl Fleet {
         let mut replicas = Vec::new();
         for number in 0..wish.replicas {
             let lease = wish.leases[number % wish.leases.len()];
-            let settings = Settings { lease, more: wish.more.clone(), database: DATABASE.to_owned() };
+            let (more, program) = (wish.more.clone(), wish.program.clone());
+            let settings = Settings { lease, more, program, database: DATABASE.to_owned() };
             let link = if wish.link && number + 1 == wish.replicas { Link::try_new() } else { None };
             replicas.push(Arc::new(Replica::new(number, &primary, settings, link, &logs).await));
         }
@@ -130,6 +128,11 @@ impl Fleet {
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
+    }
+
+    /// Brings the database's schema to that of another program, while replicas serve.
+    pub(crate) fn migrate(&self, program: &Path) {
+        succeeds(program, &["migrate", "--database-url", &self.primary().url(DATABASE)]);
     }
 
     /// Steps the database's time of day.
@@ -289,6 +292,11 @@ impl Fleet {
     pub(crate) fn heal(&self) {
         self.replicas.iter().for_each(|replica| replica.heal());
     }
+}
+
+fn succeeds(program: &Path, arguments: &[&str]) {
+    let ended = portcullis(program, arguments).output().expect("it runs");
+    assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
 }
 
 /// Where logs go that somebody wants to keep.

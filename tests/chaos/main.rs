@@ -42,5 +42,7 @@ mod sender;
 mod space;
 mod spenders;
 mod staff;
+mod under_load;
+mod upgrade;
 mod watchers;
 mod wish;

@@ -25,6 +25,7 @@ use crate::{
 pub(crate) struct Settings {
     pub(crate) lease: Duration,
     pub(crate) more: Vec<String>,
+    pub(crate) program: PathBuf,
     /// Its database, by name.
     pub(crate) database: String,
 }
@@ -39,6 +40,7 @@ pub(crate) struct Replica {
     pub(crate) link: Option<Link>,
     pub(crate) time_of_day: TimeOfDay,
     settings: Settings,
+    program: Mutex<PathBuf>,
     url: String,
     log: PathBuf,
     process: Mutex<Option<Child>>,
@@ -48,11 +50,14 @@ pub(crate) struct Replica {
     wanted: AtomicBool,
 }
 
-/// The program, without what the developer's own shell sets; but a guard that is to be off is.
-/// `PORTCULLIS_CHAOS_PROGRAM` names another one than this build's.
-pub(crate) fn portcullis(arguments: &[&str]) -> Command {
-    let program = std::env::var_os("PORTCULLIS_CHAOS_PROGRAM");
-    let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_portcullis").into()));
+/// This build's program; `PORTCULLIS_CHAOS_PROGRAM` names another one in its place.
+pub(crate) fn of_this_build() -> PathBuf {
+    std::env::var_os("PORTCULLIS_CHAOS_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_portcullis").into()).into()
+}
+
+/// A program, without what the developer's own shell sets; but a guard that is to be off is.
+pub(crate) fn portcullis(program: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("PORTCULLIS_") && name != "PORTCULLIS_GUARD_OFF" {
@@ -79,6 +84,7 @@ impl Replica {
             proxy,
             link,
             time_of_day: TimeOfDay::at(&logs.join(format!("replica-{number}.time"))),
+            program: Mutex::new(settings.program.clone()),
             settings,
             log: logs.join(format!("replica-{number}.log")),
             process: Mutex::default(),
@@ -87,12 +93,17 @@ impl Replica {
         }
     }
 
+    /// Which program it is from its next start on.
+    pub(crate) fn becomes(&self, program: &Path) {
+        program.clone_into(&mut self.program.lock().expect("lock"));
+    }
+
     pub(crate) fn start(&self) {
         let lease = humantime::format_duration(self.settings.lease).to_string();
         let listen = format!("127.0.0.1:{}", self.port);
         let fixed = ["serve", "--database-url", &self.url, "--listen", &listen, "--lease", &lease];
         let log = File::options().create(true).append(true).open(&self.log).expect("a log");
-        let mut command = portcullis(&fixed);
+        let mut command = portcullis(&self.program.lock().expect("lock"), &fixed);
         command.args(["--signed-calls-per-second", "100000", "--drain", "1s"]).args(&self.settings.more);
         self.time_of_day.of(&mut command);
         if let Some(link) = &self.link {

@@ -1,6 +1,9 @@
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use crate::postgres::{Options, Sync};
+use crate::{
+    postgres::{Options, Sync},
+    program,
+};
 
 /// The shortest lease that the server takes: what waits for it is soon over.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
@@ -21,6 +24,8 @@ pub(crate) struct Wish {
     /// Whether the last replica is in a network of its own, where that is to be had.
     pub(crate) link: bool,
     pub(crate) database: Options,
+    /// What migrates, begins, and serves.
+    pub(crate) program: PathBuf,
 }
 
 impl Default for Wish {
@@ -32,6 +37,7 @@ impl Default for Wish {
             more: Vec::new(),
             link: false,
             database: Options { stepped: true, ..Options::default() },
+            program: program::of_this_build(),
         }
     }
 }

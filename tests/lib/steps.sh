@@ -96,7 +96,7 @@ step_guards() {
 }
 
 # Each promise by itself, then twenty seconds of everything at once. One after the other, since what is measured is how long
-# replicas wait. Longer, and what takes minutes: tests/full.d/chaos, tests/full.d/outage.
+# replicas wait. Longer, what takes minutes, and with an older program: chaos, outage and upgrade in tests/full.d.
 step_chaos() {
   postgresql || skip "no PostgreSQL 15 or newer, so no replicas whose database fails"
   network_namespaces
