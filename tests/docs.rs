@@ -219,3 +219,9 @@ fn anchors_are_those_of_the_headings() {
     assert_eq!(links, ["b.md#c"]);
     assert_eq!(target("docs/a.md", "../README.md#tests"), ("README.md".to_owned(), Some("tests".to_owned())));
 }
+
+#[test]
+fn the_readme_is_short() {
+    let lines = PAGES["README.md"].lines().count();
+    assert!(lines <= 250, "{lines} lines: what a stranger does not need in the first five minutes belongs into docs/");
+}
