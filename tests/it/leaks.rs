@@ -32,7 +32,7 @@ impl Server {
         let request = pb::GetKeyRequest { application_id: self.app.clone(), key_id: key.key_id.clone() };
         let got: pb::GetKeyResponse = self.by_token(&self.admin, "KeyService/GetKey", &request).await.expect("get");
         // What was counted of it comes by and by.
-        pb::Key { usage: None, ..got.key.expect("key") }
+        pb::Key { usage: None, last_used_time: None, ..got.key.expect("key") }
     }
 
     /// Somebody with an account, and nothing else.

@@ -25,10 +25,11 @@ impl Server {
         self.settled().await;
     }
 
-    /// What was told of a key, in order, as `expiring expiry`, `renewed`, …
+    /// What was told of a key, in order, as `expiring expiry`, `renewed`, … What looks suspicious comes by and
+    /// by, between the others: see `suspicions`.
     pub(crate) async fn told(&self, key: &pb::Key) -> Vec<String> {
         let all = self.all_told().await;
-        let of_it = all.into_iter().filter(|told| told.key_id == key.key_id);
+        let of_it = all.into_iter().filter(|told| told.key_id == key.key_id && told.kind != "key.suspicious");
         let word = |told: Told| {
             let kind = told.kind.trim_start_matches("key.").to_owned();
             told.data["due"].as_str().map(|due| format!("{kind} {due}")).unwrap_or(kind)
