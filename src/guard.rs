@@ -39,6 +39,8 @@ pub enum Guard {
     Shed,
     /// Beyond so many connections, further ones are closed at once.
     Connections,
+    /// A connection ends whose client certificate no authority vouches for any more.
+    Vouched,
     /// A batch of usage is added once.
     Usage,
     /// Nothing un-revokes a key.

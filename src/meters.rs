@@ -25,9 +25,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use calls::Calls;
 pub use counter::Counter;
-pub use gauge::{Gauge, Held, Since, States, UpDown};
+pub use gauge::{Gauge, Gauges, Held, Since, States, UpDown};
 pub use histogram::{Histogram, bounds};
-pub use labels::{Asked, Channel, Level, Outcome, Signal, Waited, Weak};
+pub use labels::{Asked, Certificate, Channel, Level, Outcome, Signal, Waited, Weak};
 pub use pairs::Pairs;
 pub use prometheus::{CONTENT_TYPE, prometheus, prometheus_name};
 pub use reading::{About, Kind, Labels, Point, PointLabels, Reading, Value};
@@ -55,6 +55,14 @@ pub static REFUSED_CALLS: Pairs = Pairs::new(
 pub static CONNECTIONS_REFUSED: Counter<1> = Counter::new(
     About::count("portcullis.refused_connections", "{connection}", "Connections that were closed at once, as too many"),
     Labels::NONE,
+);
+pub static CERTIFICATE_ENDS: Gauges<2> = Gauges::new(
+    About::gauge(
+        "portcullis.tls.certificate.not_after",
+        "s",
+        "When the certificate in use ends, in Unix time; of several authorities the first to end",
+    ),
+    Certificate::LABELS,
 );
 pub static BARRIER: Histogram<2> = Histogram::new(
     About::seconds(
@@ -200,10 +208,11 @@ pub static NOT_SENT: Counter<3> = Counter::new(
 );
 
 /// In the order in which they are told.
-static ALL: [&dyn Instrument; 30] = [
+static ALL: [&dyn Instrument; 31] = [
     &RPC_CALLS,
     &REFUSED_CALLS,
     &CONNECTIONS_REFUSED,
+    &CERTIFICATE_ENDS,
     &VERDICTS_GIVEN,
     &BARRIER,
     &NOT_CONFIRMED,

@@ -1,4 +1,4 @@
-use super::{Accounts, whose_keys_may_change};
+use super::{Accounts, get::is_shown_to, whose_keys_may_change};
 use crate::{
     domain::{
         account::{AccountKey, MAX_ACCOUNT_KEYS, ServiceAccount},
@@ -25,7 +25,11 @@ impl Accounts {
                 let before = whose_keys_may_change(&tx, id).await?;
                 match tx.owner_of(key.kid()).await? {
                     Some(owner) if owner == id => return Ok((before, false)),
-                    Some(owner) => return Err(Refusal::ServiceAccountKeyExists(owner)),
+                    Some(owner) => {
+                        // Whoever has a public key learns whose it is only if they may see that account.
+                        let is_shown = is_shown_to(tx.actor()?, &tx.account(owner).await?);
+                        return Err(Refusal::ServiceAccountKeyExists(is_shown.then_some(owner)));
+                    }
                     None => {}
                 }
                 if before.keys.len() >= MAX_ACCOUNT_KEYS {

@@ -2,7 +2,7 @@ use super::Accounts;
 use crate::{
     auth::Caller,
     domain::{
-        account::ServiceAccount,
+        account::{Role, ServiceAccount},
         id::{Revision, ServiceAccountId},
         refusal::Refusal,
     },
@@ -24,6 +24,12 @@ impl Accounts {
     }
 }
 
+/// To a caller who has the role for it.
 pub(super) fn is_shown(caller: &Caller, account: &ServiceAccount) -> bool {
     caller.account().id == account.id || caller.scope().holds_all_of(&account.scope)
+}
+
+/// Where the role was not asked for.
+pub(super) fn is_shown_to(actor: &ServiceAccount, account: &ServiceAccount) -> bool {
+    actor.has_one_of(&[Role::Viewer, Role::Editor]) && actor.scope.holds_all_of(&account.scope)
 }

@@ -8,6 +8,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use super::{
@@ -75,7 +76,9 @@ impl Dev {
             )));
         }
         block_on(async {
-            let stop = asked_to_stop()?;
+            let (stop, mut hangups) = (asked_to_stop()?, signal(SignalKind::hangup()).map_err(Failure::failed)?);
+            // Without its terminal nobody sees it any more.
+            let stop = async { tokio::select!(() = stop => {}, _ = hangups.recv() => {}) };
             let (prepared, running) = self.start(&telemetry).await?;
             let guide = Guide::new(out, running.endpoint(), &self.credentials_file(), &prepared.application)?;
             let watching = guide.print(prepared.is_new, prepared.credentials).await?;

@@ -17,7 +17,8 @@ use crate::{
 /// Serve, on a database that `portcullis migrate` has made
 ///
 /// Answers gRPC until it is told to stop by SIGTERM or SIGINT; then it refuses new calls,
-/// ends its streams with a last bookmark, and leaves. Logs go to standard error.
+/// ends its streams with a last bookmark, and leaves. SIGHUP has the TLS files read anew. Logs go
+/// to standard error.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -63,6 +64,7 @@ impl Serve {
         block_on(async {
             let stop = asked_to_stop()?;
             tokio::pin!(stop);
+            outlive_hangups(options.listen.tls.is_some())?;
             options.probe = admin::listen(admin_listen).await.map_err(Failure::failed)?;
             let mut begun = false;
             loop {
@@ -126,6 +128,20 @@ pub(super) fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// SIGHUP is sent by habit to have files read anew, and would end the process. With TLS they are
+/// (`grpc::tls`), and once it is waited for, it ends nothing.
+fn outlive_hangups(has_tls: bool) -> Result<(), Failure> {
+    let mut hangups = signal(SignalKind::hangup()).map_err(Failure::failed)?;
+    if !has_tls {
+        tokio::spawn(async move {
+            while hangups.recv().await.is_some() {
+                tracing::info!("SIGHUP: without TLS there is nothing to read anew; settings are read at the start");
+            }
+        });
+    }
+    Ok(())
 }
 
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {

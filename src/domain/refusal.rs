@@ -135,8 +135,10 @@ pub enum Refusal {
         "the secret of the webhook {0} was made by this request_id before and returned then; rotate it with another request_id if it is lost"
     )]
     WebhookSecretAlreadyReturned(WebhookId),
-    #[error("this public key belongs to {0} already; make a new key pair")]
-    ServiceAccountKeyExists(ServiceAccountId),
+    /// Whose it is, if the caller may see that account.
+    #[error("this public key belongs to {} already; make a new key pair", whose(.0.as_ref()))]
+    ServiceAccountKeyExists(Option<ServiceAccountId>),
+    /// Only who reaches every application, and so every account, gets as far as this.
     #[error("a name of client certificates belongs to {0} already; take it away there first")]
     CertificateNameTaken(ServiceAccountId),
     #[error("nothing was imported: {}", first(.0))]
@@ -194,7 +196,7 @@ pub enum Refusal {
     #[error("it may have been written; repeat it, signed anew, with the same request_id if it has one")]
     CommitUnknown,
     #[error(
-        "it is written as revision {0}, but not every replica is known to answer by it yet, or a verifier may still keep an answer from before; repeat it, signed anew, to wait again"
+        "it is written as revision {0}, but nothing is promised of it yet: a replica may not answer by it, a verifier may keep an answer from before, or a failover may lose it; repeat it, signed anew, until it is OK"
     )]
     CommittedNotConfirmed(Revision),
     #[error("this replica is going away; another answers")]
@@ -212,6 +214,10 @@ fn names(roles: &[Role]) -> String {
         names.push(Role::Admin.name());
     }
     names.join(" or ")
+}
+
+fn whose(id: Option<&ServiceAccountId>) -> String {
+    id.map_or_else(|| "another account".to_owned(), ToString::to_string)
 }
 
 fn first(violations: &Violations) -> String {

@@ -3,6 +3,7 @@
 mod accept;
 mod ceilings;
 mod connection;
+mod shown;
 
 use std::{net::SocketAddr, sync::Arc};
 

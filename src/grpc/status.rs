@@ -136,7 +136,7 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
     let pair = match refusal {
         Refusal::SecretAlreadyReturned(key_id) | Refusal::KeyAlreadyRotated(key_id) => ("key_id", key_id.to_string()),
         Refusal::WebhookSecretAlreadyReturned(id) => ("webhook_id", id.to_string()),
-        Refusal::ServiceAccountKeyExists(id) | Refusal::CertificateNameTaken(id) => {
+        Refusal::ServiceAccountKeyExists(Some(id)) | Refusal::CertificateNameTaken(id) => {
             ("service_account_id", id.to_string())
         }
         Refusal::TimestampOutOfWindow { server_time, .. } => ("server_time", server_time.to_string()),

@@ -1,12 +1,17 @@
 //! TLS: which certificates are shown and asked for, read anew while the server runs.
 
+mod authorities;
 mod certificate;
+mod in_use;
+mod own;
 mod read;
 mod reload;
+mod said;
 
 use std::{path::PathBuf, time::Duration};
 
 pub(super) use certificate::client_certificate;
+pub(super) use in_use::Handshake;
 pub(super) use reload::Certificates;
 
 use crate::domain::time::Timestamp;

@@ -40,7 +40,7 @@ pub enum ImportedKey {
 
 /// What is wrong is told up to here: nobody reads on.
 const MOST_WRONG: usize = 100;
-const TAKEN: &str = "cannot be imported: a key has this hash already, in another application or of another system";
+const TAKEN: &str = "is the hash of a key already, elsewhere";
 
 impl Keys {
     /// Takes over keys by their hashes, all of them or none, in one revision. What is there already, and
@@ -138,10 +138,15 @@ impl Known<'_> {
     }
 
     /// Whether the key that has the hash is the one that is wanted; else why not, with nothing about a
-    /// key of another application.
+    /// key of an application that the caller does not see, but that there is one.
     fn is_it(&self, key: &Key, wish: &KeyToImport, tx: &Tx) -> Result<(), String> {
         if key.application_id != self.application.id {
-            return Err(TAKEN.to_owned());
+            let is_seen = self.actor.scope.holds(key.application_id);
+            return Err(if is_seen {
+                format!("{TAKEN}: {} of {}", key.id, key.application_id)
+            } else {
+                TAKEN.to_owned()
+            });
         }
         if self.repeats {
             return Ok(());

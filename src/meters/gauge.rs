@@ -56,6 +56,40 @@ impl Instrument for Gauge {
     }
 }
 
+/// Numbers that are as they are, by a label of `N` values. One says nothing before it is set.
+#[derive(Debug)]
+pub struct Gauges<const N: usize> {
+    about: About,
+    labels: Labels,
+    /// The bits of an `f64` each.
+    bits: [AtomicU64; N],
+}
+
+impl<const N: usize> Gauges<N> {
+    pub(super) const fn new(about: About, labels: Labels) -> Self {
+        labels.must_be(N);
+        Self { about, labels, bits: [const { AtomicU64::new(UNSET) }; N] }
+    }
+
+    /// Of this place, a time of day: in Unix seconds.
+    #[expect(clippy::cast_precision_loss, reason = "2^53 seconds are 285 million years")]
+    pub fn set_time(&self, place: usize, seconds: i64) {
+        if let Some(bits) = self.bits.get(place) {
+            bits.store((seconds as f64).to_bits(), Relaxed);
+        }
+    }
+}
+
+impl<const N: usize> Instrument for Gauges<N> {
+    fn read(&self) -> Reading {
+        let point = |(place, bits): (usize, &AtomicU64)| {
+            let number = f64::from_bits(bits.load(Relaxed));
+            (!number.is_nan()).then(|| Point { labels: self.labels.at(place), value: Value::Number(number) })
+        };
+        self.about.reading(self.bits.iter().enumerate().filter_map(point).collect())
+    }
+}
+
 /// How many there are of what comes and goes.
 #[derive(Debug)]
 pub struct UpDown {

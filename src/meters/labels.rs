@@ -47,6 +47,14 @@ labels! {
     Level, "portcullis.level": Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace"
 }
 labels! {
+    /// Whose a certificate is.
+    Certificate, "portcullis.certificate":
+    /// The server's own.
+    Server = "server",
+    /// Of those who sign certificates of clients.
+    ClientAuthority = "client_authority",
+}
+labels! {
     /// What is sent to a collector.
     Signal, "portcullis.signal": Traces = "traces", Metrics = "metrics", Logs = "logs"
 }

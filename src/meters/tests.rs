@@ -68,6 +68,11 @@ fn a_gauge_says_nothing_before_it_is_set_and_a_stream_is_counted_while_it_is_ope
     assert!(reading::Instrument::read(&GAUGE).points.is_empty());
     GAUGE.set(0.0);
     assert_eq!(reading::Instrument::read(&GAUGE).points[0].value, Value::Number(0.0));
+    static ENDS: Gauges<2> = Gauges::new(reading::About::gauge("portcullis.test", "s", "A test"), Certificate::LABELS);
+    ENDS.set_time(Certificate::ClientAuthority as usize, 7);
+    let ends = reading::Instrument::read(&ENDS).points;
+    assert_eq!(ends.len(), 1, "of the server's own nothing is known");
+    assert_eq!((&*ends[0].labels[0].1, &ends[0].value), ("client_authority", &Value::Number(7.0)));
     let held = STREAMS.hold();
     assert_eq!(reading::Instrument::read(&STREAMS).points[0].value, Value::Number(1.0));
     drop(held);

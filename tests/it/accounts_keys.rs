@@ -100,6 +100,12 @@ async fn adding_a_key_again_changes_nothing_and_anothers_is_refused() {
         };
         server.refuses(by, ADD, &theirs, Code::AlreadyExists, "SERVICE_ACCOUNT_KEY_EXISTS").await;
     }
+    // Whose it is, who may see that account is told, and nobody else.
+    let verifier = server.admin.hire_role(&server, 3, pb::Role::Verifier, &[]).await;
+    for (by, is_told) in [(&two, true), (&verifier, false)] {
+        let refused = by.add_key(&server, &by.account_id, one.key.public().to_pem()).await.expect_err("another's");
+        assert_eq!(format!("{refused:?}").contains(&one.account_id), is_told, "{refused:?}");
+    }
     // Given back, it may be anybody's.
     server.admin.remove_key(&server, &one.account_id, &one.kid()).await.expect("remove");
     two.add_key(&server, &two.account_id, one.key.public().to_pem()).await.expect("free");

@@ -161,7 +161,7 @@ async fn a_revoked_key_s_text_never_becomes_a_key_again() {
 }
 
 #[tokio::test]
-async fn nothing_is_told_about_a_key_of_another_application() {
+async fn who_does_not_see_its_application_is_told_no_more_of_a_key_than_that_it_is_there() {
     let server = Server::start().await;
     let other = server.another_app().await;
     let theirs =
@@ -174,8 +174,16 @@ async fn nothing_is_told_about_a_key_of_another_application() {
     };
     let _: pb::RevokeKeyResponse =
         server.signed(&server.admin, "KeyService/RevokeKey", &request).await.expect("revoke");
-    let status = server.try_import(&server.admin, &server.import_of((0..3).map(old_key).collect())).await;
-    let status = status.expect_err("refused");
+    let account = pb::ServiceAccount {
+        name: "editor".to_owned(),
+        roles: vec![pb::Role::Editor.into()],
+        application_ids: vec![server.app.clone()],
+        grantable_permissions: vec!["tasks:read".to_owned()],
+        ..Default::default()
+    };
+    let editor = server.admin.hire(&server, 1, account).await;
+    let request = server.import_of((0..3).map(old_key).collect());
+    let status = server.try_import(&editor, &request).await.expect_err("refused");
     assert_eq!((status.code(), reason(&status)), (Code::AlreadyExists, "KEY_EXISTS".to_owned()));
     let told = told(&status);
     assert_eq!(
@@ -186,6 +194,10 @@ async fn nothing_is_told_about_a_key_of_another_application() {
     for word in [&made.keys[0].key_id, &made.keys[1].key_id, &other] {
         assert!(!format!("{status:?}").contains(word), "{status:?}");
     }
+    let seen = server.try_import(&server.admin, &request).await.expect_err("refused");
+    assert_eq!(reason(&seen), "KEY_EXISTS");
+    let why = |at: usize| format!("is the hash of a key already, elsewhere: {} of {other}", made.keys[at].key_id);
+    assert_eq!(self::told(&seen), [0, 1].map(|at| (format!("keys[{at}].secret_sha256"), why(at))));
     let question =
         pb::VerifyKeyRequest { application_id: server.app.clone(), ..crate::harness::verify::about(&text(0)) };
     assert_eq!(server.verdict_on(&question).await, Verdict::Malformed, "no key was imported here");

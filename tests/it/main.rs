@@ -106,6 +106,8 @@ mod sweep_roles;
 mod tls;
 mod tls_clients;
 mod tls_files;
+mod tls_programs;
+mod tls_reload;
 mod tutorial;
 mod unused;
 mod usage;

@@ -126,11 +126,12 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
             &["service_account_id"],
         ),
         (
-            Refusal::ServiceAccountKeyExists(account),
+            Refusal::ServiceAccountKeyExists(Some(account)),
             Code::AlreadyExists,
             "SERVICE_ACCOUNT_KEY_EXISTS",
             &["service_account_id"],
         ),
+        (Refusal::ServiceAccountKeyExists(None), Code::AlreadyExists, "SERVICE_ACCOUNT_KEY_EXISTS", &[]),
         (Refusal::KeysExist(Violations::one("keys[0]", "x")), Code::AlreadyExists, "KEY_EXISTS", &[]),
         (Refusal::KeyRevoked, Code::FailedPrecondition, "KEY_REVOKED", &[]),
         (Refusal::TooManyOverlaps, Code::FailedPrecondition, "TOO_MANY_OVERLAPS", &[]),

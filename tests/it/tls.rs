@@ -14,7 +14,8 @@ use crate::{
 
 const DATABASE: &str = "--database-url=sqlite://keys.db";
 
-/// A server with TLS, an admin, and the certificates of `ca.pem` (its own) and `other.pem`.
+/// A server with TLS, an admin, and the certificates of `ca.pem` (its own) and `other.pem`; and of clients: the
+/// gateway's, a stranger's of the same authority, and one with the gateway's name by the other authority.
 pub(crate) struct Deployment {
     pub(crate) checkout: Checkout,
     pub(crate) port: u16,
@@ -101,18 +102,24 @@ fn write_certificates(checkout: &Checkout) {
         let certificate = params.self_signed(&key).expect("certificate");
         (certificate.pem(), Issuer::new(params, key))
     };
+    let client = |name: &str, issuer: &Issuer<'_, KeyPair>, san: &str| {
+        let key = KeyPair::generate().expect("key");
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::URI(san.try_into().expect("ASCII"))];
+        write(&format!("{name}.pem"), params.signed_by(&key, issuer).expect("certificate").pem());
+        write(&format!("{name}.key"), key.serialize_pem());
+    };
     let (ca, issuer) = authority();
     let key = KeyPair::generate().expect("key");
     let params = CertificateParams::new(["localhost".to_owned()]).expect("name");
     write("server.pem", params.signed_by(&key, &issuer).expect("certificate").pem());
     write("server.key", key.serialize_pem());
-    let key = KeyPair::generate().expect("key");
-    let mut params = CertificateParams::default();
-    params.subject_alt_names = vec![SanType::URI(gateway::NAME.try_into().expect("ASCII"))];
-    write("gateway.pem", params.signed_by(&key, &issuer).expect("certificate").pem());
-    write("gateway.key", key.serialize_pem());
+    client("gateway", &issuer, gateway::NAME);
+    client("stranger", &issuer, "spiffe://example.org/stranger");
     write("ca.pem", ca);
-    write("other.pem", authority().0);
+    let (other, issuer) = authority();
+    client("foreign", &issuer, gateway::NAME);
+    write("other.pem", other);
 }
 
 #[test]
@@ -212,6 +219,7 @@ fn sighup_takes_a_renewed_certificate_over_at_once_and_says_what_is_wrong_with_a
     }
     let log = deployment.stop();
     assert!(log.contains("new TLS certificates are in use for new connections"), "{log}");
+    assert!(log.contains("other authorities of client certificates are in use"), "{log}");
     assert!(log.contains("changed TLS files are not taken: the certificates from before stay in use"), "{log}");
     assert!(log.contains("is not the key of the first certificate in server.pem"), "{log}");
     assert!(!log.contains("PRIVATE KEY"), "{log}");

@@ -9,12 +9,12 @@ use tonic::{Code, Status, transport::Channel};
 use crate::harness::{
     Headers, Persona, Server, Setup,
     authority::{Authority, Folder, over},
-    exchange_over, path, refusal,
+    exchange_over, path, reason, refusal,
     verify::about,
     violations,
 };
 
-const GATEWAY: &str = "spiffe://example.org/gateway";
+pub(crate) const GATEWAY: &str = "spiffe://example.org/gateway";
 
 async fn server(authority: &Authority) -> Server {
     let folder = Folder::of(authority);
@@ -33,11 +33,11 @@ async fn call<A: Message + Default>(
 }
 
 /// With nothing but the connection.
-async fn verify(channel: &Channel, secret: &str) -> Result<pb::VerifyKeyResponse, Status> {
+pub(crate) async fn verify(channel: &Channel, secret: &str) -> Result<pb::VerifyKeyResponse, Status> {
     call(channel, "KeyService/VerifyKey", &about(secret), &Headers(Vec::new())).await
 }
 
-fn account(role: pb::Role, names: &[&str]) -> pb::ServiceAccount {
+pub(crate) fn account(role: pb::Role, names: &[&str]) -> pb::ServiceAccount {
     pb::ServiceAccount {
         name: "gateway".to_owned(),
         roles: vec![role.into()],
@@ -196,6 +196,11 @@ async fn a_name_belongs_to_one_account_and_is_given_by_who_reaches_every_applica
     let viewer = admin.hire_role(&server, 2, pb::Role::Viewer, &[]).await;
     let refused = set_names(&viewer, &server, &viewer.account_id, &["viewer.example.org"]).await;
     is(refused, Code::PermissionDenied, "ROLE_MISSING");
+
+    // Who may not give names does not learn of one either.
+    let taken = set_names(&less, &server, &own.service_account_id, &[GATEWAY]).await.expect_err("refused");
+    let free = set_names(&less, &server, &own.service_account_id, &["free.example.org"]).await.expect_err("refused");
+    assert_eq!((taken.message(), reason(&taken).as_str()), (free.message(), "GRANT_EXCEEDED"));
 
     // Moved in two steps, and told in the audit log.
     let moved = set_names(admin, &server, &one.service_account_id, &[]).await.expect("taken away");

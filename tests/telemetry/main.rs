@@ -8,6 +8,7 @@
 
 mod alerts;
 mod binary;
+mod certificates;
 mod collector;
 mod documented;
 mod logs;

@@ -10,13 +10,14 @@ use std::{
 
 use tonic::metadata::MetadataMap;
 
-use super::{binary::Dev, refused::Wire};
+use super::{binary::Dev, certificates, refused::Wire};
 
 /// Labels that there may be. Each has few values, and none is of a caller's choice: no key, no application, no
 /// account, no address. Think of that before you add one.
-const LABELS: [&str; 14] = [
+const LABELS: [&str; 15] = [
     "error_type",
     "le",
+    "portcullis_certificate",
     "portcullis_channel",
     "portcullis_job",
     "portcullis_level",
@@ -31,7 +32,7 @@ const LABELS: [&str; 14] = [
     "version",
 ];
 
-/// Of a server to which everything has happened once.
+/// Of a server to which everything has happened once, and of its certificates by one that has some.
 pub(crate) fn scraped() -> &'static str {
     static TEXT: OnceLock<String> = OnceLock::new();
     TEXT.get_or_init(|| {
@@ -43,7 +44,7 @@ pub(crate) fn scraped() -> &'static str {
         assert_eq!(get(port, "/readyz"), (200, "ready\n".to_owned()));
         assert_eq!(get(port, "/livez"), (200, "alive\n".to_owned()));
         dev.stop();
-        text
+        text + &certificates::shown()
     })
 }
 
@@ -81,7 +82,7 @@ fn told_of_webhooks(admin: SocketAddr) -> String {
     }
 }
 
-fn get(address: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("connected");
     write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").expect("sent");
     let mut answer = String::new();

@@ -93,6 +93,6 @@ fn extent(wait: Option<Wait>) -> &'static str {
     match wait {
         None | Some(Wait::Everywhere) => "everywhere",
         Some(Wait::Replicas) => "by every replica; who keeps answers may keep a VALID for its cache_ttl",
-        Some(Wait::None) => "within a second: it was not waited for",
+        Some(Wait::None) => "as replicas follow: nobody was waited for",
     }
 }

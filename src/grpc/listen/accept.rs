@@ -9,13 +9,9 @@ use tokio::{
 use super::{
     ceilings::{Ceilings, Full, Load, Ticket},
     connection::{Connection, Wire},
+    shown::Shown,
 };
-use crate::{
-    domain::certificate::ClientCertificate,
-    grpc::tls::{Certificates, client_certificate},
-    meters,
-    telemetry::Budget,
-};
+use crate::{grpc::tls::Certificates, meters, telemetry::Budget};
 
 /// Connections that are ready and not yet taken up.
 const READY: usize = 64;
@@ -96,10 +92,10 @@ impl Arrival {
         if stream.set_nodelay(true).is_err() {
             return; // it has gone already
         }
-        let (wire, certificate) = match certificates {
+        let (wire, shown) = match certificates {
             None => (Wire::Plain(stream), None),
             Some(certificates) => match handshake(stream, &certificates, ceilings.handshake).await {
-                Ok((wire, certificate)) => (wire, certificate),
+                Ok((wire, shown)) => (wire, shown),
                 Err(error) => {
                     if let Some(left_out) = failed.take() {
                         tracing::warn!(%address, %error, left_out, "a TLS handshake failed, as did `left_out` since it was told last");
@@ -108,7 +104,7 @@ impl Arrival {
                 }
             },
         };
-        let connection = Connection::new(wire, address, certificate, ticket, &ceilings);
+        let connection = Connection::new(wire, address, shown, ticket, &ceilings);
         let _ = ready.send(connection).await; // none is taken up any more while the server ends
     }
 }
@@ -117,10 +113,11 @@ async fn handshake(
     stream: TcpStream,
     certificates: &Certificates,
     within: Duration,
-) -> Result<(Wire, Option<Arc<ClientCertificate>>), String> {
-    let accepted = timeout(within, certificates.acceptor().accept(stream)).await;
+) -> Result<(Wire, Option<Shown>), String> {
+    let handshake = certificates.handshake();
+    let accepted = timeout(within, handshake.acceptor().accept(stream)).await;
     let stream = accepted.map_err(|_| format!("it took longer than {within:?}"))?.map_err(|error| error.to_string())?;
-    let sent = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let certificate = sent.map(|der| client_certificate(der)).transpose()?.map(Arc::new);
-    Ok((Wire::Tls(Box::new(stream)), certificate))
+    let chain = stream.get_ref().1.peer_certificates();
+    let shown = chain.map(|chain| Shown::new(chain, handshake)).transpose()?;
+    Ok((Wire::Tls(Box::new(stream)), shown))
 }

@@ -18,7 +18,10 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use super::ceilings::{Arriving, Ceilings, OpenCall, Ticket, Underway};
+use super::{
+    ceilings::{Arriving, Ceilings, OpenCall, Ticket, Underway},
+    shown::Shown,
+};
 use crate::domain::certificate::ClientCertificate;
 
 /// The other end of a connection; beside each of its calls.
@@ -77,11 +80,13 @@ pub(super) enum Wire {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// A connection that is counted, and ends when nothing is heard of it or called over it for too long.
+/// A connection that is counted, and ends when nothing is heard of it or called over it for too long, or when
+/// its client would be let in no more.
 #[derive(Debug)]
 pub(in crate::grpc) struct Connection {
     wire: Wire,
     peer: Peer,
+    shown: Option<Shown>,
     /// A word was heard, and it was not asked for yet. Pings are answered for ever, and count no more.
     heard: Option<bool>,
     /// How many calls had begun when the timer was set.
@@ -94,17 +99,22 @@ impl Connection {
     pub(super) fn new(
         wire: Wire,
         address: SocketAddr,
-        certificate: Option<Arc<ClientCertificate>>,
+        shown: Option<Shown>,
         ticket: Ticket,
         ceilings: &Ceilings,
     ) -> Self {
+        let certificate = shown.as_ref().map(|shown| Arc::clone(&shown.certificate));
         let peer = Peer { address, certificate, ticket: Arc::new(ticket), activity: Arc::default() };
         let timer = Box::pin(tokio::time::sleep(ceilings.handshake));
-        Self { wire, peer, heard: Some(false), begun: 0, idle: ceilings.idle, timer }
+        Self { wire, peer, shown, heard: Some(false), begun: 0, idle: ceilings.idle, timer }
     }
 
     /// Asked when there is nothing to read.
     fn is_over(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        if self.shown.as_mut().is_some_and(|shown| shown.poll_refused(context).is_ready()) {
+            let what = "no authority vouches for the client's certificate any more";
+            return Poll::Ready(io::Error::new(io::ErrorKind::PermissionDenied, what));
+        }
         loop {
             ready!(self.timer.as_mut().poll(context));
             let activity = &self.peer.activity;

@@ -1,115 +1,32 @@
-//! Files to a configuration, or to words that say which of them is wrong.
+//! Files to certificates, or to words that say which of them is wrong.
 
 use std::{path::Path, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::rustls::{
-    self, RootCertStore, ServerConfig,
-    pki_types::{
-        CertificateDer, PrivateKeyDer,
-        pem::{self, PemObject as _},
-    },
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    crypto::{CryptoProvider, ring},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
-use zeroize::Zeroizing;
 
-use super::{Tls, TlsRefused, certificate::validity};
-use crate::domain::time::Timestamp;
+use super::TlsRefused;
 
-const CERTIFICATE: &str = "--tls-cert";
-const KEY: &str = "--tls-key";
-const CLIENT_CA: &str = "--tls-client-ca";
+/// Of what files hold: another one for other contents, by whatever way they got there.
+pub(super) type Print = [u8; 32];
 
-/// What the files hold.
-pub(super) struct Files {
-    certificate: Vec<u8>,
-    key: Zeroizing<Vec<u8>>,
-    client_ca: Option<Vec<u8>>,
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
 }
 
-/// What they are good for.
-pub(super) struct Loaded {
-    pub(super) config: Arc<ServerConfig>,
-    pub(super) print: [u8; 32],
-    pub(super) end_time: Timestamp,
+pub(super) fn print(files: &[&[u8]]) -> Print {
+    let mut print = Sha256::new();
+    for file in files {
+        print.update(file.len().to_be_bytes());
+        print.update(file);
+    }
+    print.finalize().into()
 }
 
-impl Files {
-    pub(super) async fn read(tls: &Tls) -> Result<Self, TlsRefused> {
-        let client_ca = match &tls.client_ca {
-            Some(path) => Some(read(CLIENT_CA, path).await?),
-            None => None,
-        };
-        Ok(Self {
-            certificate: read(CERTIFICATE, &tls.certificate).await?,
-            key: Zeroizing::new(read(KEY, &tls.key).await?),
-            client_ca,
-        })
-    }
-
-    /// Another one for other contents, by whatever way they got there.
-    pub(super) fn print(&self) -> [u8; 32] {
-        let mut print = Sha256::new();
-        for file in [self.certificate.as_slice(), &self.key, self.client_ca.as_deref().unwrap_or_default()] {
-            print.update(file.len().to_be_bytes());
-            print.update(file);
-        }
-        print.finalize().into()
-    }
-
-    pub(super) fn load(&self, tls: &Tls, now: Timestamp) -> Result<Loaded, TlsRefused> {
-        let path = || tls.certificate.display().to_string();
-        let chain = certificates(CERTIFICATE, &tls.certificate, &self.certificate)?;
-        let malformed = |what| TlsRefused::Malformed { flag: CERTIFICATE, path: path(), what };
-        let own = chain.first().ok_or_else(|| no_certificate(CERTIFICATE, &tls.certificate, ""))?;
-        let (begin_time, end_time) = validity(own).map_err(malformed)?;
-        if now < begin_time {
-            return Err(TlsRefused::NotYet { path: path(), begin_time });
-        }
-        if end_time <= now {
-            return Err(TlsRefused::Ended { path: path(), end_time });
-        }
-        let config = self.config(tls, chain)?;
-        Ok(Loaded { config: Arc::new(config), print: self.print(), end_time })
-    }
-
-    fn config(&self, tls: &Tls, chain: Vec<CertificateDer<'static>>) -> Result<ServerConfig, TlsRefused> {
-        let unusable = |error: rustls::Error| TlsRefused::Unusable(error.to_string());
-        let key = private_key(&tls.key, &self.key)?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
-        let builder = builder.with_safe_default_protocol_versions().map_err(unusable)?;
-        let builder = match tls.client_ca.as_deref().zip(self.client_ca.as_deref()) {
-            None => builder.with_no_client_auth(),
-            Some((path, pem)) => {
-                let roots = roots(path, pem)?;
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-                let verifier = if tls.client_required { verifier } else { verifier.allow_unauthenticated() };
-                let what = |error: rustls::server::VerifierBuilderError| TlsRefused::ClientCa {
-                    path: path.display().to_string(),
-                    what: error.to_string(),
-                };
-                builder.with_client_cert_verifier(verifier.build().map_err(what)?)
-            }
-        };
-        let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => TlsRefused::Unfit {
-                certificate: tls.certificate.display().to_string(),
-                key: tls.key.display().to_string(),
-            },
-            other => unusable(other),
-        })?;
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        if tls.client_ca.is_some() {
-            // A resumed session would take over a certificate without looking at it again.
-            config.session_storage = Arc::new(NoServerSessionStorage {});
-            config.send_tls13_tickets = 0;
-        }
-        Ok(config)
-    }
-}
-
-async fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, TlsRefused> {
+pub(super) async fn file(flag: &'static str, path: &Path) -> Result<Vec<u8>, TlsRefused> {
     let unreadable = |error: std::io::Error| TlsRefused::Unreadable {
         flag,
         path: path.display().to_string(),
@@ -118,11 +35,15 @@ async fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, TlsRefused> {
     tokio::fs::read(path).await.map_err(unreadable)
 }
 
-fn no_certificate(flag: &'static str, path: &Path, hint: &'static str) -> TlsRefused {
+pub(super) fn no_certificate(flag: &'static str, path: &Path, hint: &'static str) -> TlsRefused {
     TlsRefused::NoCertificate { flag, path: path.display().to_string(), hint }
 }
 
-fn certificates(flag: &'static str, path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsRefused> {
+pub(super) fn certificates(
+    flag: &'static str,
+    path: &Path,
+    pem: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, TlsRefused> {
     let malformed = |what: String| TlsRefused::Malformed { flag, path: path.display().to_string(), what };
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let found = read.map_err(|error| malformed(error.to_string()))?;
@@ -135,31 +56,4 @@ fn certificates(flag: &'static str, path: &Path, pem: &[u8]) -> Result<Vec<Certi
         Err(_) => "",
     };
     Err(no_certificate(flag, path, hint))
-}
-
-fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, TlsRefused> {
-    PrivateKeyDer::from_pem_slice(pem).map_err(|error| {
-        let has = |what: &str| pem.windows(what.len()).any(|window| window == what.as_bytes());
-        let hint = match error {
-            _ if has("BEGIN ENCRYPTED PRIVATE KEY") => {
-                ": it is encrypted, and `openssl pkey -in FILE -out FILE` decrypts it"
-            }
-            pem::Error::NoItemsFound if has("BEGIN CERTIFICATE") => {
-                ", but a certificate: are --tls-cert and --tls-key swapped?"
-            }
-            pem::Error::NoItemsFound if pem.is_empty() => ": it is empty",
-            _ => "",
-        };
-        TlsRefused::NoKey { path: path.display().to_string(), hint }
-    })
-}
-
-fn roots(path: &Path, pem: &[u8]) -> Result<RootCertStore, TlsRefused> {
-    let mut roots = RootCertStore::empty();
-    for authority in certificates(CLIENT_CA, path, pem)? {
-        let refused =
-            |error: rustls::Error| TlsRefused::ClientCa { path: path.display().to_string(), what: error.to_string() };
-        roots.add(authority).map_err(refused)?;
-    }
-    Ok(roots)
 }

@@ -1,25 +1,33 @@
-use std::{
-    fmt,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{fmt, sync::Arc};
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_rustls::TlsAcceptor;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use tokio_rustls::rustls::ServerConfig;
 
 use super::{
     Tls, TlsRefused,
-    read::{Files, Loaded},
+    authorities::Authorities,
+    in_use::{Handshake, InUse, Versions},
+    own::Own,
+    read::provider,
+    said::Said,
 };
-use crate::{clock::Clock, domain::time::Timestamp};
+use crate::{
+    clock::Clock,
+    domain::time::Timestamp,
+    meters::{self, Certificate},
+};
 
-/// What is shown to whoever connects next. Read anew when the files change, and kept as it is
-/// where what they hold is not usable: a server that goes on with a good certificate is worth more than
-/// one that stops for a bad one.
+/// What is shown to whoever connects next, and who is let in. Read anew when the files change, the server's
+/// pair and the authorities each by itself, and kept as it is where what they hold is not usable: a server
+/// that goes on with a good certificate is worth more than one that stops for a bad one.
 pub(in crate::grpc) struct Certificates {
     tls: Tls,
     clock: Clock,
-    current: RwLock<Loaded>,
+    versions: Versions,
+    in_use: watch::Sender<InUse>,
 }
 
 impl fmt::Debug for Certificates {
@@ -28,33 +36,27 @@ impl fmt::Debug for Certificates {
     }
 }
 
-/// What was said already.
-#[derive(Debug, Default)]
-struct Said {
-    /// The words of what is wrong, and whether they were said.
-    wrong: Option<(TlsRefused, bool)>,
-    end: Option<&'static str>,
-}
-
 impl Certificates {
     /// Reads them for the first time: what is wrong then is refused.
     pub(in crate::grpc) async fn open(tls: Tls, clock: Clock) -> Result<Self, TlsRefused> {
-        let loaded = Files::read(&tls).await?.load(&tls, clock.now())?;
-        Ok(Self { tls, clock, current: RwLock::new(loaded) })
+        let own = Own::open(&tls, clock.now()).await?;
+        let authorities = match &tls.client_ca {
+            Some(path) => Some(Authorities::open(path, tls.client_required).await?),
+            None => None,
+        };
+        let versions = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+        let versions = versions.map_err(|error| TlsRefused::Unusable(error.to_string()))?;
+        let in_use = InUse::new(versions.clone(), Arc::new(own), authorities.map(Arc::new));
+        Ok(Self { tls, clock, versions, in_use: watch::Sender::new(in_use) })
     }
 
-    /// For one handshake.
-    pub(in crate::grpc) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).config))
+    pub(in crate::grpc) fn handshake(&self) -> Handshake {
+        Handshake::new(self.in_use.subscribe(), self.clock.clone())
     }
 
     /// Of the server's own certificate.
     pub(in crate::grpc) fn end_time(&self) -> Timestamp {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).end_time
-    }
-
-    fn print(&self) -> [u8; 32] {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).print
+        self.in_use.borrow().own.end_time
     }
 
     /// Looks every few seconds, and at once on SIGHUP, until it is dropped.
@@ -66,9 +68,9 @@ impl Certificates {
                 None
             }
         };
-        let mut said = Said::default();
+        let mut said = <[Said; 2]>::default();
         loop {
-            self.tell_end(&mut said);
+            self.tell_ends(&mut said);
             let rung = async {
                 match &mut hangup {
                     Some(hangup) => drop(hangup.recv().await),
@@ -83,108 +85,36 @@ impl Certificates {
         }
     }
 
-    async fn look(&self, asked: bool, said: &mut Said) {
-        let read = match Files::read(&self.tls).await {
-            Ok(files) if files.print() == self.print() => {
-                said.wrong = None;
-                if asked {
-                    tracing::info!("the TLS files were read again, and hold what they held");
-                }
-                return;
-            }
-            Ok(files) => files.load(&self.tls, self.clock.now()),
-            Err(error) => Err(error),
+    async fn look(&self, asked: bool, [of_own, of_authorities]: &mut [Said; 2]) {
+        let before = self.in_use.borrow().clone();
+        let own = of_own.of(before.own.renewed(&self.tls, self.clock.now()).await, asked);
+        let authorities = match self.tls.client_ca.as_deref().zip(before.authorities.as_deref()) {
+            Some((path, known)) => of_authorities.of(known.renewed(path, self.tls.client_required).await, asked),
+            None => None,
         };
-        match read {
-            Ok(loaded) => {
-                *said = Said::default();
-                tracing::info!(end_time = %loaded.end_time, "new TLS certificates are in use for new connections");
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = loaded;
-            }
-            Err(error) => say(error, asked, said),
+        if let Some(Own { end_time, .. }) = &own {
+            tracing::info!(%end_time, "new TLS certificates are in use for new connections");
+        }
+        if let Some(Authorities { end_time, .. }) = &authorities {
+            tracing::info!(%end_time, "other authorities of client certificates are in use, and connections whose certificates they do not vouch for end");
+        }
+        if own.is_some() || authorities.is_some() {
+            let (own, authorities) =
+                (own.map_or(before.own, Arc::new), authorities.map(Arc::new).or(before.authorities));
+            self.in_use.send_replace(InUse::new(self.versions.clone(), own, authorities));
+        } else if asked && of_own.is_well() && of_authorities.is_well() {
+            tracing::info!("the TLS files were read again, and hold what they held");
         }
     }
 
-    /// As it nears its end, once a stage.
-    fn tell_end(&self, said: &mut Said) {
-        let end_time = self.end_time();
-        let left = end_time.seconds().saturating_sub(self.clock.now().seconds());
-        let stage = stage(left);
-        if said.end == stage {
-            return;
+    fn tell_ends(&self, [of_own, of_authorities]: &mut [Said; 2]) {
+        let (InUse { own, authorities, .. }, now) = (self.in_use.borrow().clone(), self.clock.now());
+        meters::CERTIFICATE_ENDS.set_time(Certificate::Server as usize, own.end_time.seconds());
+        of_own.end("the TLS certificate in use", &self.tls.certificate, own.end_time, now);
+        if let Some((path, authorities)) = self.tls.client_ca.as_deref().zip(authorities) {
+            let end_time = authorities.end_time;
+            meters::CERTIFICATE_ENDS.set_time(Certificate::ClientAuthority as usize, end_time.seconds());
+            of_authorities.end("an authority of client certificates", path, end_time, now);
         }
-        said.end = stage;
-        let path = self.tls.certificate.display();
-        match stage {
-            None => {}
-            Some(OVER) => {
-                tracing::error!(%path, %end_time, "the TLS certificate in use has ended: callers refuse it; renew it")
-            }
-            Some(left) => tracing::warn!(%path, %end_time, left, "the TLS certificate in use ends soon; renew it"),
-        }
-    }
-}
-
-/// One file may be written and the other not yet: it is said when it is so at two looks, or when
-/// somebody asked.
-fn say(error: TlsRefused, asked: bool, said: &mut Said) {
-    let (seen, told) = match &said.wrong {
-        Some((before, told)) if *before == error => (true, *told),
-        _ => (false, false),
-    };
-    let tell = asked || (seen && !told);
-    if tell {
-        tracing::error!(%error, "changed TLS files are not taken: the certificates from before stay in use");
-    }
-    said.wrong = Some((error, told || tell));
-}
-
-const OVER: &str = "nothing";
-
-fn stage(left: i64) -> Option<&'static str> {
-    const DAY: i64 = Duration::from_hours(24).as_secs() as i64;
-    match left {
-        ..=0 => Some(OVER),
-        left if left <= DAY => Some("a day or less"),
-        left if left <= 7 * DAY => Some("7 days or less"),
-        left if left <= 30 * DAY => Some("30 days or less"),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_is_told_in_stages() {
-        const DAY: i64 = 86_400;
-        let stages = [31 * DAY, 30 * DAY, 8 * DAY, 7 * DAY, DAY + 1, DAY, 1, 0, -DAY].map(stage);
-        let expected = [
-            None,
-            Some("30 days or less"),
-            Some("30 days or less"),
-            Some("7 days or less"),
-            Some("7 days or less"),
-            Some("a day or less"),
-            Some("a day or less"),
-            Some(OVER),
-            Some(OVER),
-        ];
-        assert_eq!(stages, expected);
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_when_it_stays_wrong_and_once() {
-        let wrong = || TlsRefused::Unusable("x".to_owned());
-        let told = |said: &Said| said.wrong.as_ref().map(|(_, told)| *told);
-        let mut said = Said::default();
-        say(wrong(), false, &mut said);
-        assert_eq!(told(&said), Some(false), "it may be on its way");
-        say(wrong(), false, &mut said);
-        assert_eq!(told(&said), Some(true));
-        let mut said = Said::default();
-        say(wrong(), true, &mut said);
-        assert_eq!(told(&said), Some(true), "somebody asked");
     }
 }
