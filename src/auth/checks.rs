@@ -144,7 +144,10 @@ impl AtEach {
                 seen.clear();
             }
         }
-        let address = Arc::clone(seen.get_or_insert_with(household(peer), Arc::default));
+        let household = household(peer);
+        // Not `get_or_insert_with`, under which papaya 0.2 lets the table fill up.
+        let address = seen.get(&household).unwrap_or_else(|| seen.get_or_insert(household, Arc::default()));
+        let address = Arc::clone(address);
         let waiting = address.waiting.fetch_add(1, Ordering::AcqRel);
         let place = AtAddress(address);
         let over = waiting >= MAX_WAITING_OF_ONE || self.pace.spend(&place.0.whole_at, now).is_err();

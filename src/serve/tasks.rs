@@ -62,6 +62,10 @@ impl Tasks {
                 Ok(()) => ServeError::Lost("the courier ended".to_owned()),
                 Err(error) => ServeError::Lost(error.to_string()),
             }),
+            ended = &mut self.cleaning => Some(match ended {
+                Ok(()) => ServeError::Lost("housekeeping ended".to_owned()),
+                Err(error) => ServeError::Lost(error.to_string()),
+            }),
             lost = self.jobs.lost() => Some(ServeError::Lost(lost)),
         };
         self.cleaning.abort();

@@ -130,7 +130,13 @@ fn exchange(new: &Path, database: &Path, clock: &Clock) -> Result<Option<PathBuf
     let there = database.symlink_metadata().is_ok();
     if there {
         // By a second name, so that there is a database at every moment; where there are no such, by another one.
-        fs::hard_link(database, &aside).or_else(|_| fs::rename(database, &aside)).map_err(io(&aside))?;
+        // What an earlier restore moved aside stays: nothing is deleted.
+        let linked = fs::hard_link(database, &aside);
+        let linked = linked.or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Err(error),
+            _ => fs::rename(database, &aside),
+        });
+        linked.map_err(io(&aside))?;
     }
     // A log that stays would be taken for the new file's.
     for ending in ["-wal", "-shm"] {

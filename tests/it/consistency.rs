@@ -120,17 +120,17 @@ async fn who_waits_for_a_revision_hears_before_its_deadline_and_holds_up_nobody(
     // Somebody else has the database: no sync gets through.
     let lock = WriteLock::take(&server).await;
     let wish = pb::VerifyKeyRequest { min_revision: revoked.revision, ..ask(&made.secret) };
-    let hurried = Headers::bearer(&server.admin.token(&server)).set("grpc-timeout", "400m");
+    let hurried = Headers::bearer(&server.admin.token(&server)).set("grpc-timeout", "1500m");
     let begun = Instant::now();
     let answer =
         server.with_headers::<pb::VerifyKeyResponse>("KeyService/VerifyKey", wish.encode_to_vec(), &hurried).await;
     assert_eq!(refusal(answer), (Code::Unavailable, "REVISION_NOT_REACHED".to_owned()));
-    assert!(begun.elapsed() < Duration::from_millis(400), "before the caller's own deadline: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_millis(1500), "before the caller's own deadline: {:?}", begun.elapsed());
 
     let begun = Instant::now();
     assert_eq!(refusal(verify(&server, &wish).await).1, "REVISION_NOT_REACHED");
     let waited = begun.elapsed();
-    assert!((Duration::from_millis(1900)..Duration::from_millis(3000)).contains(&waited), "briefly: {waited:?}");
+    assert!((Duration::from_millis(1900)..Duration::from_secs(6)).contains(&waited), "briefly: {waited:?}");
 
     let waiting = futures_util::future::join_all((0..60).map(|_| verify(&server, &wish)));
     let others = async {

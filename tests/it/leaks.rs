@@ -8,6 +8,7 @@ use tonic::Code;
 
 use crate::harness::{
     Persona, Rows, Server, Setup, reason, refusal,
+    upkeep::uncounted,
     verify::{about, ttl},
     violations,
     watch::from,
@@ -31,8 +32,7 @@ impl Server {
     pub(crate) async fn as_it_is(&self, key: &pb::Key) -> pb::Key {
         let request = pb::GetKeyRequest { application_id: self.app.clone(), key_id: key.key_id.clone() };
         let got: pb::GetKeyResponse = self.by_token(&self.admin, "KeyService/GetKey", &request).await.expect("get");
-        // What was counted of it comes by and by.
-        pb::Key { usage: None, last_used_time: None, ..got.key.expect("key") }
+        uncounted(got.key.expect("key"))
     }
 
     /// Somebody with an account, and nothing else.

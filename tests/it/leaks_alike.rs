@@ -150,7 +150,7 @@ async fn reports_that_cannot_be_confirmed_fail_alike() {
     for (_, secret) in kinds {
         let bytes = report(&secret).encode_to_vec();
         let headers = Headers::sign(&stranger, &path(METHOD), &bytes, server.now().seconds(), &nonce());
-        let headers = headers.set("grpc-timeout", "1500m");
+        let headers = headers.set("grpc-timeout", "2500m");
         let told: Result<pb::ReportLeakedKeyResponse, Status> = server.with_headers(METHOD, bytes, &headers).await;
         let status = told.expect_err("too late");
         let words: String = status.message().chars().filter(|c| !c.is_ascii_digit()).collect();

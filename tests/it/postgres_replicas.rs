@@ -123,7 +123,7 @@ async fn a_member_that_says_nothing_is_waited_for_as_long_as_it_may_answer_and_t
     let key = made.key.expect("key");
     let (_, passed) = server.outlasted(server.revoke(&key)).await;
     // 5 % for clocks of other speeds: 21 seconds.
-    assert!((Duration::from_secs(21)..=Duration::from_secs(22)).contains(&passed), "{passed:?}");
+    assert!((Duration::from_secs(21)..=Duration::from_secs(25)).contains(&passed), "{passed:?}");
     for _ in 0..50 {
         if rows.number("SELECT count(*) FROM replica").await == 1 {
             let quick = server.key().await;

@@ -118,7 +118,7 @@ async fn a_stream_ends_at_once_with_its_account_its_key_its_role_or_its_applicat
 
 #[tokio::test]
 async fn an_old_stream_ends_well_behind_a_last_bookmark() {
-    let limits = Limits { max_age: Duration::from_millis(700), ..Limits::default() };
+    let limits = Limits { max_age: Duration::from_secs(3), ..Limits::default() };
     let server = Server::start_with(with(limits)).await;
     let key = server.key().await.key.expect("key");
     let mut watch = server.watch(&server.admin, &from("")).await.expect("watch");

@@ -20,6 +20,9 @@ use tonic::{Status, transport::Channel};
 
 use super::{Data, Headers, Persona, Rows, authority::Folder, call};
 
+/// How long a replica that has its database may take for a turn.
+const LONG_ENOUGH: Duration = Duration::from_secs(2);
+
 /// What a test wants of its server.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
@@ -110,10 +113,14 @@ impl Server {
         let (replica, mut proofs) = (self.running.replica(), self.running.replica().proofs());
         self.setup.clock.advance(by);
         let now = self.now();
-        tokio::select! {
-            seen = proofs.wait_for(|proof| proof.time >= now) => drop(seen.expect("a living replica")),
-            // Rings for it. On a clock that stands still again, it would wait its whole time.
-            () = replica.sync_pass() => {}
+        let until = tokio::time::Instant::now() + LONG_ENOUGH;
+        // Without a database nobody sees it.
+        while tokio::time::Instant::now() < until {
+            tokio::select! {
+                seen = proofs.wait_for(|proof| proof.time >= now) => return drop(seen.expect("a living replica")),
+                // Rings for it. On a clock that stands still again, it waits its whole time.
+                () = replica.sync_pass() => {}
+            }
         }
     }
 
@@ -135,10 +142,13 @@ impl Server {
     /// Rings, and waits for a turn of the sync loop.
     pub(crate) async fn turn(&self) {
         let (replica, mut proofs) = (self.running.replica(), self.running.replica().proofs());
-        tokio::select! {
-            turned = proofs.changed() => turned.expect("a living replica"),
-            // Rings for it, and waits its whole time on a clock that stands still.
-            () = replica.sync_pass() => {}
+        let until = tokio::time::Instant::now() + LONG_ENOUGH;
+        while tokio::time::Instant::now() < until {
+            tokio::select! {
+                turned = proofs.changed() => return turned.expect("a living replica"),
+                // Rings for it, and waits its whole time on a clock that stands still.
+                () = replica.sync_pass() => {}
+            }
         }
     }
 

@@ -78,6 +78,8 @@ static VARIES: LazyLock<Regex> = LazyLock::new(|| {
         r"(?<hash>[A-Za-z0-9+/]{43}=)",
         r"(?<request>(?-u:\b)[0-9a-f]{32}(?-u:\b))",
         r"(?<kid>[A-Za-z0-9_-]{43})",
+        // A window may end between two commands.
+        r"(?<left>(?-u:\b)[0-9]+ of [0-9]+ left)",
     ];
     Regex::new(&kinds.join("|")).expect("regex")
 });

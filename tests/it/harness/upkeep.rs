@@ -53,7 +53,7 @@ impl Server {
         Rows::of(self).await.number(sql).await
     }
 
-    /// The key as it is now.
+    /// The key as it is now. What was counted of it comes by and by: see [`uncounted`].
     pub(crate) async fn get(&self, key_id: &str) -> pb::Key {
         let request = pb::GetKeyRequest { application_id: self.app.clone(), key_id: key_id.to_owned() };
         let found: pb::GetKeyResponse = self.by_token(&self.admin, "KeyService/GetKey", &request).await.expect("get");
@@ -84,6 +84,11 @@ impl Server {
         let _: pb::UpdateApplicationResponse =
             self.signed(&self.admin, "ApplicationService/UpdateApplication", &request).await.expect("overlap");
     }
+}
+
+/// A key but for what was counted of it, which is written once a second.
+pub(crate) fn uncounted(key: pb::Key) -> pb::Key {
+    pb::Key { usage: None, last_used_time: None, ..key }
 }
 
 /// Seconds after the Unix epoch, of a time that must be there.

@@ -96,7 +96,7 @@ async fn sqlite_with_a_full_disk_nothing_that_was_acknowledged_is_lost_and_it_go
     let room = Command::new("prlimit").args(["--fsize=unlimited", "--pid", &process.id().to_string()]).status();
     assert!(room.expect("prlimit").success());
     let mut goes_on = false;
-    for _ in 0..20 {
+    for _ in 0..200 {
         goes_on = caller.create(&application).await.map(|key| made.push(key)).is_ok();
         if goes_on {
             break;

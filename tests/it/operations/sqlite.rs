@@ -296,7 +296,8 @@ async fn by_the_commands_a_backup_of_a_running_server_is_restored_and_confirmed_
     let url = format!("sqlite://{}", deployment.data.path().display());
     let at = |name: &str| deployment.folder.path().join(name).display().to_string();
     let (backup, archive) = (at("backup.db"), at("revocations.jsonl"));
-    let mut process = deployment.serve(&[]);
+    // Streams end all the time, and the watcher goes on.
+    let mut process = deployment.serve(&["--watch-max-age", "1s"]);
     let caller = process.caller().await;
     let application = caller.application().await;
     let mut made = Vec::new();
@@ -305,7 +306,7 @@ async fn by_the_commands_a_backup_of_a_running_server_is_restored_and_confirmed_
     }
     let key = |at: usize| made[at].key.clone().expect("key");
     caller.revoke(&key(0)).await.expect("revoke");
-    let watch = ["call", "KeyService/WatchRevocations", "--credentials", &at("admin.json")];
+    let watch = ["key", "watch", "--bookmarks", "--json", "--credentials", &at("admin.json")];
     let watch = [&watch[..], &["--endpoint", &process.endpoint]].concat();
     let mut watcher = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     let watcher = watcher.args(watch).stdin(Stdio::null()).stdout(fs::File::create(&archive).expect("a file"));
