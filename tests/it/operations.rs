@@ -4,3 +4,5 @@ mod bad;
 mod check;
 mod restored;
 mod sqlite;
+mod standbys;
+mod start;
