@@ -6,6 +6,7 @@
 //! also while a server begins anew.
 
 mod http;
+mod places;
 
 use std::{
     borrow::Cow,
@@ -92,7 +93,17 @@ pub async fn listen(address: Option<SocketAddr>) -> Result<Probe, AdminRefused> 
         let address = listener.local_addr().map_err(refused)?;
         probe.address = Some(address);
         tokio::spawn(http::serve(listener, probe.clone()));
-        tracing::info!(%address, "answering /metrics, /livez and /readyz in plain HTTP");
+        if address.ip().to_canonical().is_loopback() {
+            tracing::info!(%address, "answering /metrics, /livez and /readyz in plain HTTP");
+        } else {
+            tracing::warn!(
+                %address,
+                "answering /metrics, /livez and /readyz in plain HTTP beyond loopback: whoever reaches this address reads how \
+                 many keys, accounts and applications there are, how many calls are made and refused and why, the version, \
+                 and whether this replica serves; no secret, no name and no address of a caller, and nothing can be changed. \
+                 Let the network say who that is"
+            );
+        }
     }
     Ok(probe)
 }

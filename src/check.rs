@@ -4,12 +4,14 @@
 mod clock;
 mod database;
 mod files;
+mod open_files;
 
 use std::fmt;
 
 pub use clock::clock;
 pub use database::database;
 pub use files::{certificate, private_file};
+pub use open_files::open_files;
 
 /// How bad it is. In the order of badness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -127,13 +127,23 @@ impl Cli {
         #[cfg(feature = "server")]
         let arguments = match crate::config::with_settings(&<Self as clap::CommandFactory>::command(), arguments) {
             Ok(arguments) => arguments,
-            Err(wrong) => {
+            Err(refused) => {
+                let crate::config::Refused { mut wrong, command, rest } = *refused;
+                if let Some(Self { command: Command::Serve(serve) }) = Self::parsed(command, rest) {
+                    wrong.extend(serve.wrong());
+                }
                 // Where standard error is closed, the exit code alone says it.
                 let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("error: {wrong}").as_bytes());
                 return Err(ExitCode::from(2));
             }
         };
         Ok(Self::parse_from(arguments))
+    }
+
+    #[cfg(feature = "server")]
+    fn parsed(command: clap::Command, arguments: Vec<OsString>) -> Option<Self> {
+        let matches = command.try_get_matches_from(arguments).ok()?;
+        <Self as clap::FromArgMatches>::from_arg_matches(&matches).ok()
     }
 
     /// Does what the command line says.

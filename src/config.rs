@@ -9,4 +9,4 @@ mod sources;
 pub use database::DatabaseArgs;
 pub use notify::NotifyArgs;
 pub use server::{ListenArgs, ServeArgs};
-pub use sources::{SettingsWrong, with_settings};
+pub use sources::{Refused, SettingsWrong, secrets_in, with_settings};

@@ -39,6 +39,8 @@ pub enum Guard {
     Shed,
     /// Beyond so many connections, further ones are closed at once.
     Connections,
+    /// Whoever asks how the server is finds a place, however many others are open.
+    Probes,
     /// A connection ends whose client certificate no authority vouches for any more.
     Vouched,
     /// A batch of usage is added once.
@@ -85,6 +87,10 @@ pub enum Guard {
     Restored,
     /// A database that is behind the head number kept beside it was restored.
     Beside,
+    /// An archive answers for what a backup lost of its own branch of the history.
+    RestoredBranch,
+    /// Accounts that may be good again after a restore are looked at by somebody.
+    RestoredAccounts,
 }
 
 #[cfg(not(feature = "guards-off"))]

@@ -42,13 +42,13 @@
 //! grpc       the wire: gate, statuses, conversions                       → all of the above, pb, telemetry
 //! meters     what is counted and measured, each once                     → nothing
 //! telemetry  logs, traces, request ids, the way to a collector           → clock, meters
-//! admin      /metrics, /livez and /readyz on a port of their own         → meters, replica
+//! admin      /metrics, /livez and /readyz on a port of their own         → domain, guard, meters, replica
 //! jobs       what is done when its time has come                         → keys, store, replica, domain, signing, entropy, meters
 //! notify     sends webhooks and mail: the courier, what it may reach     → store, replica, domain, clock, entropy, guard, meters
 //! webhooks   who is told, where; one file a call                         → auth, store, index, replica, notify, domain, …
 //! housekeeping   forgets what nobody needs any more                      → store, replica, limits, domain, meters
 //! bootstrap  the first admin, beside the database                        → accounts, applications, store, domain, signing, clock, entropy
-//! recovery   what a restored database lost, and who answers for it      → store, domain
+//! recovery   what a restored database lost, and who answers for it      → store, domain, guard
 //! check      whether a server could start here, and changes nothing      → store, notify, domain
 //! config     settings; the only reader of the environment                → the types that it fills
 //! serve      builds every part once                                      → everything

@@ -2,8 +2,9 @@
 //! written again from an archive of what watchers were told, or the operator says that they are lost.
 
 mod archive;
+mod branch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -11,6 +12,7 @@ pub use archive::{Archive, ArchiveRefused};
 
 use crate::{
     domain::{
+        account::ServiceAccount,
         act::Act,
         event::Cause,
         id::{ApplicationId, KeyId, Revision},
@@ -19,9 +21,11 @@ use crate::{
         refusal::Refusal,
         text::Note,
     },
+    guard::{self, Guard},
     store::{Committed, Error, Restored, Store, Tx},
 };
 use archive::{Part, Told, What as Lost};
+use branch::Branch;
 
 /// How the operator answers for it.
 #[derive(Debug, Default)]
@@ -29,6 +33,8 @@ pub struct Answer {
     pub archives: Vec<Archive>,
     /// What no archive holds is lost.
     pub accept_loss: bool,
+    /// Accounts are as the backup has them: no archive holds what became of them.
+    pub accept_accounts: bool,
 }
 
 /// What was done.
@@ -41,6 +47,8 @@ pub struct Recovered {
     pub unknown: usize,
     /// Applications whose keys were narrowed together: for people to look at.
     pub applications: Vec<ApplicationId>,
+    /// Whether accounts may have been changed since the backup: for people to look at.
+    pub accounts: bool,
 }
 
 /// Why it is not answered for.
@@ -65,6 +73,17 @@ pub enum NotRecovered {
          was revoked in them is lost"
     )]
     Gap { from: Revision, to: Revision },
+    #[error(
+        "{0}; and what else is given is of a branch of the history that the backup does not go on with, since an earlier \
+         restore gave it up: give what watchers were told since that one"
+    )]
+    OtherBranch(Box<Self>),
+    #[error(
+        "{mutations} mutations since the backup were no revocations of keys, so an account may have been disabled, or have \
+         lost keys or roles, and is as it was before: {accounts}. Who may call is to be looked at: say --accept-accounts, \
+         and disable at once what must not be there"
+    )]
+    Accounts { mutations: i64, accounts: String },
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error(transparent)]
@@ -75,6 +94,8 @@ pub(crate) const COMMAND: &str = "confirm-restore";
 const COMMENT: &str = "revoked before; the restored backup did not hold it";
 /// Keys a transaction.
 const KEYS: usize = 100;
+/// Accounts that are named.
+const ACCOUNTS: usize = 50;
 
 /// Writes again what the archives hold, and takes the mark away. Each step can be repeated: one that was cut
 /// off leaves the mark.
@@ -83,15 +104,25 @@ pub async fn confirm(store: &Store, answer: Answer) -> Result<Recovered, NotReco
     if answer.archives.iter().any(|archive| archive.log_id.is_some_and(|log_id| log_id != restored.log_id)) {
         return Err(NotRecovered::OtherHistory);
     }
+    let parts: Vec<Part> = answer.archives.into_iter().flat_map(|archive| archive.parts).collect();
+    let mut accounts = true;
     if !answer.accept_loss {
-        must_be_whole(&restored, &answer.archives)?;
+        let own = Branch::of(store, &restored).await?.own(store, &parts).await?;
+        let has_others = own.len() < parts.len();
+        let whole = must_be_whole(&restored, &own);
+        whole.map_err(|why| if has_others { NotRecovered::OtherBranch(Box::new(why)) } else { why })?;
+        let mutations = not_told(&restored, &own);
+        accounts = mutations > 0;
+        if accounts && !answer.accept_accounts && guard::on(Guard::RestoredAccounts) {
+            return Err(NotRecovered::Accounts { mutations, accounts: who_may_call(store).await? });
+        }
     }
-    let mut done = Recovered { restored, revoked: 0, disabled: 0, unknown: 0, applications: Vec::new() };
+    let mut done = Recovered { restored, revoked: 0, disabled: 0, unknown: 0, applications: Vec::new(), accounts };
     let mut keys: BTreeMap<(ApplicationId, KeyId), Lost> = BTreeMap::new();
     // What is for ever is so whatever its revision: somebody may have written after the restore, and before
     // it was said, what has the numbers of that which was lost.
     let is_lost = |told: &&Told| told.revision > restored.holds || told.what == Lost::Revoked;
-    for told in answer.archives.iter().flat_map(|archive| &archive.told).filter(is_lost) {
+    for told in parts.iter().flat_map(|part| &part.told).filter(is_lost) {
         match *told {
             Told { application, key: Some(key), what, .. } => {
                 let worst = keys.entry((application, key)).or_insert(what);
@@ -116,6 +147,7 @@ pub async fn confirm(store: &Store, answer: Answer) -> Result<Recovered, NotReco
         "holds": restored.holds.number(),
         "lost_to": restored.lost_to.map(Revision::number),
         "accept_loss": answer.accept_loss,
+        "accept_accounts": answer.accept_accounts,
         "revoked": done.revoked,
         "disabled": done.disabled,
     }});
@@ -125,21 +157,46 @@ pub async fn confirm(store: &Store, answer: Answer) -> Result<Recovered, NotReco
 }
 
 /// Whether the archives hold every revision that was lost.
-fn must_be_whole(restored: &Restored, archives: &[Archive]) -> Result<(), NotRecovered> {
-    let mut parts: Vec<_> = archives.iter().flat_map(|archive| archive.parts.iter().copied()).collect();
-    let Some(reach) = parts.iter().map(|part| part.last).max() else {
+fn must_be_whole(restored: &Restored, parts: &[&Part]) -> Result<(), NotRecovered> {
+    let mut spans: Vec<_> = parts.iter().map(|part| (part.after, part.last)).collect();
+    let Some(reach) = spans.iter().map(|(_, last)| *last).max() else {
         return Err(NotRecovered::Nothing { holds: restored.holds });
     };
     let lost_to = restored.lost_to.ok_or(NotRecovered::EndUnknown { reach })?;
-    parts.sort_unstable();
+    spans.sort_unstable();
     let mut to = restored.holds;
-    for Part { after, last } in parts {
+    for (after, last) in spans {
         if after > to && to < lost_to {
             return Err(NotRecovered::Gap { from: to.next(), to: after.min(lost_to) });
         }
         to = to.max(last);
     }
     if to < lost_to { Err(NotRecovered::Gap { from: to.next(), to: lost_to }) } else { Ok(()) }
+}
+
+/// How many mutations were lost that no watcher was told of: keys and applications that were made or changed, and
+/// all that became of accounts.
+fn not_told(restored: &Restored, parts: &[&Part]) -> i64 {
+    let lost = restored.holds..restored.lost_to.unwrap_or_default();
+    let told = parts.iter().flat_map(|part| &part.told).map(|told| told.revision);
+    let told: BTreeSet<_> = told.filter(|revision| lost.start < *revision && *revision <= lost.end).collect();
+    let told = i64::try_from(told.len()).unwrap_or(i64::MAX);
+    lost.end.number().saturating_sub(lost.start.number()).saturating_sub(told)
+}
+
+/// The accounts that would be believed, for people to read.
+async fn who_may_call(store: &Store) -> Result<String, NotRecovered> {
+    let mut accounts = store.read(Revision::default(), |all| async move { all.accounts("").await }).await?;
+    accounts.retain(|account| {
+        let has_proof = !account.keys.is_empty() || !account.certificate_names.is_empty();
+        has_proof && !account.disabled
+    });
+    let one = |account: &ServiceAccount| format!("{} ({}, {} keys)", account.id, &*account.name, account.keys.len());
+    let mut told: Vec<_> = accounts.iter().take(ACCOUNTS).map(one).collect();
+    if accounts.len() > ACCOUNTS {
+        told.push(format!("and {} more", accounts.len() - ACCOUNTS));
+    }
+    Ok(told.join(", "))
 }
 
 /// How many were revoked, were disabled, and are no keys here.
@@ -196,8 +253,8 @@ mod tests {
 
     fn gap(lost_to: i64, parts: &[&str]) -> Option<(i64, i64)> {
         let restored = restored(Some(revision(lost_to)));
-        let archives: Vec<_> = parts.iter().map(|text| Archive::read(text).expect("lines")).collect();
-        match must_be_whole(&restored, &archives) {
+        let parts: Vec<_> = parts.iter().flat_map(|text| Archive::read(text).expect("lines").parts).collect();
+        match must_be_whole(&restored, &parts.iter().collect::<Vec<_>>()) {
             Ok(()) => None,
             Err(NotRecovered::Gap { from, to }) => Some((from.number(), to.number())),
             Err(other) => panic!("{other}"),
@@ -225,7 +282,7 @@ mod tests {
     fn where_the_end_is_not_known_no_archive_is_whole() {
         let restored = restored(None);
         let archive = Archive::read(&marks(&[20, 30])).expect("lines");
-        assert!(matches!(must_be_whole(&restored, &[archive]), Err(NotRecovered::EndUnknown { .. })));
+        assert!(matches!(must_be_whole(&restored, &[&archive.parts[0]]), Err(NotRecovered::EndUnknown { .. })));
         assert!(matches!(must_be_whole(&restored, &[]), Err(NotRecovered::Nothing { .. })));
     }
 }

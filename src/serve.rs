@@ -1,6 +1,7 @@
 //! The composition root: builds every part once, in the order of their dependence, and
 //! takes them down in the reverse order.
 
+pub mod open_files;
 mod tasks;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -14,6 +15,7 @@ use crate::{
     applications::Applications,
     audit::AuditLog,
     auth::{self, Authenticator},
+    check::{self, Finding},
     clock::Clock,
     entropy::Entropy,
     grpc::{Bound, Listen, ListenRefused, Parts},
@@ -163,6 +165,7 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     if let (true, Some(weakness)) = (pace.strict && guard::on(Guard::Durability), weakness) {
         return Err(ServeError::Weak(weakness));
     }
+    tell_clock(&store).await?;
     let Joined { id, replica, index, tail, sync, log_id } = Replica::join(&store, &clock, pace).await?;
 
     let (stop_sync, stopped) = watch::channel(false);
@@ -243,6 +246,14 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let ended = tokio::spawn(tasks.run(told));
     tracing::info!(%address, tls = has_tls, keys = index.key_count(), replica = %id, "serving");
     Ok(Running { address, has_tls, store, replica, usage, signals, jobs: handles, stop, ended })
+}
+
+/// Clocks that are apart stop nothing: what has a date goes by the database's, here as at the other replicas.
+async fn tell_clock(store: &Store) -> Result<(), ServeError> {
+    if let Some(Finding { said, advice: Some(advice), .. }) = store.ahead().await?.map(check::clock) {
+        tracing::warn!("{said}: {advice}");
+    }
+    Ok(())
 }
 
 /// What is known without counting.

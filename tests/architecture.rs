@@ -15,7 +15,7 @@ use syn::{
 /// Room → the rooms that it may name. `serve` and `cli` may name all.
 const ARROWS: &[(&str, &[&str])] = &[
     ("accounts", &["auth", "domain", "entropy", "guard", "index", "replica", "signing", "store"]),
-    ("admin", &["meters", "replica"]),
+    ("admin", &["domain", "guard", "meters", "replica"]),
     ("applications", &["auth", "domain", "entropy", "index", "replica", "store"]),
     ("audit", &["auth", "chain", "domain", "index", "store"]),
     ("auth", &["domain", "guard", "index", "replica", "signing", "store"]),
@@ -66,7 +66,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("meters", &[]),
     ("notify", &["clock", "domain", "entropy", "guard", "meters", "replica", "store"]),
     ("pb", &[]),
-    ("recovery", &["domain", "store"]),
+    ("recovery", &["domain", "guard", "store"]),
     ("replica", &["clock", "domain", "guard", "index", "meters", "store", "tail"]),
     ("signals", &["domain", "index", "replica", "store"]),
     ("signing", &[]),

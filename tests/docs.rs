@@ -148,7 +148,7 @@ fn is_accounted_for(page: &str, block: &Block<'_>, tests: &BTreeMap<String, Stri
         "console" | "sh" | "bash" | "shell" if mark == "not-run" => true,
         // Whoever plays a session names the document that it is of.
         "console" if mark.is_empty() => {
-            tests.values().any(|test| test.contains(&format!("\"{page}\"")) && test.contains("session::steps("))
+            tests.values().any(|test| test.contains(&format!("\"{page}\"")) && test.contains("session::steps"))
         }
         "sh" => mark
             .strip_prefix("run-by=")
@@ -217,5 +217,11 @@ fn anchors_are_those_of_the_headings() {
     assert_eq!(anchors(text), ["a-title", "call-and-more", "twice", "twice-1"].map(str::to_owned).into());
     let links = links("[a](b.md#c) and `[d](e.md)` and [f](https://g.example)");
     assert_eq!(links, ["b.md#c"]);
-    assert_eq!(target("docs/a.md", "../README.md#keys"), ("README.md".to_owned(), Some("keys".to_owned())));
+    assert_eq!(target("docs/a.md", "../README.md#tests"), ("README.md".to_owned(), Some("tests".to_owned())));
+}
+
+#[test]
+fn the_readme_is_short() {
+    let lines = PAGES["README.md"].lines().count();
+    assert!(lines <= 250, "{lines} lines: what a stranger does not need in the first five minutes belongs into docs/");
 }

@@ -34,7 +34,7 @@ pub(super) fn page() -> Result<String, Failed> {
     let files: Vec<_> = set.file.iter().filter(|file| file.package() == PACKAGE).map(File::of).collect();
     let mut text = format!(
         "# API\n\nMade from the protos and their comments; the package is `{PACKAGE}`. How a call proves itself is under \
-         [Callers](overview.md#callers), what an error means under [Errors](overview.md#errors).\n"
+         [Callers](callers.md), what an error means under [Errors](errors.md).\n"
     );
     for file in &files {
         for (place, service) in (0..).zip(&file.proto.service) {

@@ -1,4 +1,4 @@
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode as Status, header};
@@ -7,15 +7,12 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::{sleep, timeout},
 };
 
-use super::Probe;
-use crate::meters;
+use super::{Probe, places::Places};
+use crate::{domain::subnet::household, meters};
 
-/// At once. Who comes on top waits to be taken, which the times below bound.
-const CONNECTIONS: usize = 64;
 /// For the headers of a request.
 const HEADERS_WITHIN: Duration = Duration::from_secs(5);
 /// For all that is done on a connection; whoever wants more comes anew.
@@ -27,17 +24,13 @@ const MAX_BUFFER: usize = 16 * 1024;
 const REST: Duration = Duration::from_millis(100);
 
 pub(super) async fn serve(listener: TcpListener, probe: Probe) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut places = Places::default();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let probe = probe.clone();
-                tokio::spawn(async move {
-                    let _place = place;
-                    // Whoever is cut off by then, or sends what is no HTTP, is owed nothing.
-                    let _ = timeout(CONNECTION_WITHIN, converse(stream, probe)).await;
-                });
+            Ok((stream, from)) => {
+                let talk = timeout(CONNECTION_WITHIN, converse(stream, probe.clone()));
+                // Whoever is cut off by then, or sends what is no HTTP, is owed nothing.
+                places.admit(household(from.ip()), async { drop(talk.await) }).await;
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection for /metrics could not be taken");

@@ -1,24 +1,25 @@
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, CommandFactory};
 use serde_json::json;
 
-use super::{failure::Failure, out::Out, serve::block_on};
+use super::{Cli, failure::Failure, out::Out, serve::block_on};
 use crate::{
     check::{self, Finding, Level},
     clock::Clock,
-    config::{DatabaseArgs, ListenArgs, NotifyArgs, ServeArgs},
+    config::{DatabaseArgs, ListenArgs, NotifyArgs, ServeArgs, secrets_in},
     grpc::ListenRefused,
-    notify::vault::Vault,
+    notify::{SettingsRefused, vault::Vault},
+    serve::open_files,
     store::Look,
     telemetry,
 };
 
 /// Look whether `serve` could start with these settings, and keep what it promises
 ///
-/// Looks at the settings, the files that they name, the database, its schema and what it says of itself, the
-/// clock, the disk, the secrets of webhooks, and whether there is an admin. Changes nothing, and needs no server
-/// stopped. Exit code: 0 all is well, 1 there are warnings, 2 something fails.
+/// Looks at the settings, the files that they name, how many may be open, the database, its schema and what it
+/// says of itself, the clock, the disk, the secrets of webhooks, and whether there is an admin. Changes nothing,
+/// and needs no server stopped. Exit code: 0 all is well, 1 there are warnings, 2 something fails.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -54,8 +55,10 @@ impl Check {
 
     async fn look(&self) -> Vec<Finding> {
         let clock = Clock::system();
-        let mut found = vec![self.settings()];
+        let mut found = self.settings();
+        found.extend(self.settings_file());
         found.extend(self.listening(&clock).await);
+        found.push(check::open_files(open_files::most(), self.listen.listen().ceilings.connections));
         found.extend(self.notify.private_files().map(|(name, path)| check::private_file(name, path)));
         let vault = self.notify.secrets_key_file().map_or(Some(Vault::default()), |path| Vault::open_file(path).ok());
         match self.database.url() {
@@ -70,11 +73,31 @@ impl Check {
     }
 
     /// Those that say something together, and what the files that they name hold.
-    fn settings(&self) -> Finding {
+    fn settings(&self) -> Vec<Finding> {
+        let fail = |error: SettingsRefused| Finding::fail("settings", error.to_string(), "correct what it names");
         match self.notify.settings(None) {
-            Ok(_) => Finding::ok("settings", "they read, and go together"),
-            Err(error) => Finding::fail("settings", error.to_string(), "correct what it names"),
+            Ok(_) => vec![Finding::ok("settings", "they read, and go together")],
+            Err(refused) => refused.into_iter().map(fail).collect(),
         }
+    }
+
+    /// A file of settings may be for everybody to read, unless there is a secret among them.
+    fn settings_file(&self) -> Option<Finding> {
+        const OF: &str = "settings file";
+        let path = self.database.settings_file()?;
+        let secrets = secrets_in(&<Cli as CommandFactory>::command(), path);
+        Some(match check::private_file(OF, path) {
+            Finding { level: Level::Warn, .. } if secrets.is_empty() => {
+                Finding::ok(OF, format!("others may read {}, and there is no secret in it", path.display()))
+            }
+            Finding { level: Level::Warn, said, advice, .. } => Finding {
+                level: Level::Warn,
+                of: OF,
+                said: format!("{said}, and it holds {}", secrets.join(", ")),
+                advice,
+            },
+            found => found,
+        })
     }
 
     /// By what `serve` itself goes by.
@@ -96,13 +119,15 @@ impl Check {
                     "be sure that something else encrypts each way there, or give --tls-cert and --tls-key",
                 )
             }
-            Err(ListenRefused::Tls(error)) => {
-                Finding::fail("certificate", error.to_string(), "do what it says: `serve` refuses it, too")
-            }
-            Err(error) => Finding::fail(OF, error.to_string(), "do what it says: `serve` refuses it, too"),
+            Err(refused) => return key.into_iter().chain(refused.iter().map(refused_too)).collect(),
         };
         key.into_iter().chain([found]).collect()
     }
+}
+
+fn refused_too(error: &ListenRefused) -> Finding {
+    let of = if matches!(error, ListenRefused::Tls(_)) { "certificate" } else { "listening" };
+    Finding::fail(of, error.to_string(), "do what it says: `serve` refuses it, too")
 }
 
 fn table(found: &[Finding]) -> String {

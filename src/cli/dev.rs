@@ -122,7 +122,7 @@ impl Dev {
             pace: self.serve.pace(),
             limits: self.serve.limits(),
             history: self.serve.history,
-            notify: self.notify.settings(Some(keys)).map_err(Failure::usage)?,
+            notify: self.notify.settings(Some(keys)).map_err(Failure::settings)?,
             drain: self.serve.drain,
             clock: Clock::system(),
             entropy: Entropy::system(),

@@ -10,12 +10,17 @@ use tonic_types::StatusExt as _;
 #[cfg(feature = "client")]
 use super::hint::unreachable;
 use super::{clean::clean, hint::hint};
+#[cfg(feature = "server")]
+use crate::config::SettingsWrong;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// It could not be tried as asked. Exit code 2, as clap's own.
     Usage(String),
+    /// As many settings as are wrong. Exit code 2.
+    #[cfg(feature = "server")]
+    Settings(SettingsWrong),
     /// The server, or the way to it, said no. Exit code 1.
     Status(Status),
     /// The same, to a command whose flags made the request. Exit code 1.
@@ -51,10 +56,22 @@ impl Failure {
         Self::Failed(error.to_string())
     }
 
+    /// Of settings that are wrong: one in its own words, more in a list.
+    #[cfg(feature = "server")]
+    pub(super) fn settings<E: std::fmt::Display>(wrong: impl IntoIterator<Item = E>) -> Self {
+        let wrong: Vec<_> = wrong.into_iter().map(|error| error.to_string()).collect();
+        match <[String; 1]>::try_from(wrong) {
+            Ok([one]) => Self::Usage(one),
+            Err(more) => Self::Settings(SettingsWrong::of(more)),
+        }
+    }
+
     /// Says it on standard error.
     pub(super) fn report(&self) -> ExitCode {
         let (text, code) = match self {
             Self::Usage(why) => (format!("error: {}\n", clean(why)), 2),
+            #[cfg(feature = "server")]
+            Self::Settings(wrong) => (format!("error: {wrong}"), 2),
             Self::Status(status) => (describe(status, |_| None, None), 1),
             #[cfg(feature = "client")]
             Self::Refused(refused) => (describe(&refused.status, refused.flag, refused.note.as_deref()), 1),

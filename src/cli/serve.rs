@@ -6,11 +6,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::failure::Failure;
 use crate::{
     admin::{self, Probe},
+    check,
     clock::Clock,
     config::{DatabaseArgs, ListenArgs, NotifyArgs, ServeArgs},
     entropy::Entropy,
-    grpc::ListenRefused,
-    serve::{self, Options, Running, ServeError},
+    grpc::{Listen, ListenRefused},
+    notify,
+    serve::{self, Options, Running, ServeError, open_files},
+    store::OpenError,
     telemetry,
 };
 
@@ -43,24 +46,60 @@ pub(super) struct Serve {
 const AGAIN: Duration = Duration::from_secs(1);
 
 impl Serve {
+    /// All that is wrong with what its settings name.
+    pub(super) fn wrong(&self) -> Vec<String> {
+        let read = block_on(async { Ok(self.read().await) });
+        read.ok().and_then(Result::err).unwrap_or_default().into_iter().chain(self.no_database()).collect()
+    }
+
+    /// What the files hold that the settings name, each of them.
+    async fn read(&self) -> Result<(Listen, notify::Settings), Vec<String>> {
+        let listen = self.listen.listen();
+        let mut wrong = Vec::new();
+        if let Err(refused) = listen.look(&Clock::system()).await {
+            wrong.extend(refused.iter().map(ToString::to_string));
+        }
+        match self.notify.settings(None) {
+            Ok(notify) if wrong.is_empty() => Ok((listen, notify)),
+            Ok(_) => Err(wrong),
+            Err(refused) => {
+                wrong.extend(refused.iter().map(ToString::to_string));
+                Err(wrong)
+            }
+        }
+    }
+
+    /// A file that is not there is no wrong setting by itself; where there are such, it is told with them.
+    fn no_database(&self) -> Option<String> {
+        let url = self.database.url().ok()?;
+        let missing = url.file().filter(|path| !path.is_file())?;
+        Some(OpenError::Missing(missing.display().to_string()).to_string())
+    }
+
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let Self { database, listen, serve, notify, telemetry } = self;
+        let read = block_on(async { Ok(self.read().await) })?;
+        let (listen, notify) = read.map_err(|wrong| Failure::settings(wrong.into_iter().chain(self.no_database())))?;
+        let Self { database, serve, telemetry, .. } = self;
         let telemetry = telemetry::init(&telemetry).map_err(Failure::usage)?;
         let admin_listen = serve.admin_listen;
         let mut options = Options {
             database: database.url().map_err(Failure::usage)?,
-            listen: listen.listen(),
+            listen,
             auth: serve.auth(),
             pace: serve.pace(),
             limits: serve.limits(),
             history: serve.history,
-            notify: notify.settings(None).map_err(Failure::usage)?,
+            notify,
             drain: serve.drain,
             clock: Clock::system(),
             entropy: Entropy::system(),
             sampler: telemetry.sampler(),
             probe: Probe::default(),
         };
+        let files = check::open_files(open_files::raise(), options.listen.ceilings.connections);
+        if let Some(advice) = files.advice {
+            tracing::warn!(advice, "{}: {}", files.of, files.said);
+        }
         block_on(async {
             let stop = asked_to_stop()?;
             tokio::pin!(stop);

@@ -6,7 +6,7 @@ use crate::{
     domain::network::IpRange,
     notify::{
         Settings, SettingsRefused,
-        mail::{self, SmtpUrl},
+        mail::{self, Mailer, SmtpUrl},
         reach::Reach,
         vault::Vault,
     },
@@ -42,7 +42,13 @@ pub struct NotifyArgs {
 
     /// The mail server: smtp://USER@HOST:587 (with STARTTLS, but for loopback) or
     /// smtps://USER@HOST:465. Unset: no mail is sent
-    #[arg(long, env = "PORTCULLIS_SMTP_URL", value_name = "URL", help_heading = "Webhooks and e-mail")]
+    #[arg(
+        long,
+        env = "PORTCULLIS_SMTP_URL",
+        value_name = "URL",
+        requires = "smtp_from",
+        help_heading = "Webhooks and e-mail"
+    )]
     smtp_url: Option<SmtpUrl>,
 
     /// Who the mails are from
@@ -75,35 +81,46 @@ impl NotifyArgs {
         named.into_iter().filter_map(|(name, path)| Some((name, path.as_deref()?)))
     }
 
-    /// Reads the files that it names. `key_file` holds where no other is named.
-    pub fn settings(&self, key_file: Option<PathBuf>) -> Result<Settings, SettingsRefused> {
-        let vault = match self.secrets_key_file.clone().or(key_file) {
-            Some(path) => Vault::open_file(&path)?,
-            None => Vault::default(),
-        };
-        let roots = self.webhook_ca.as_ref().map(Settings::roots).transpose()?.unwrap_or_default();
+    /// Reads the files that it names, each of them: all that is wrong is told. `key_file` holds where no
+    /// other is named.
+    pub fn settings(&self, key_file: Option<PathBuf>) -> Result<Settings, Vec<SettingsRefused>> {
+        let mut refused = Vec::new();
+        let key_file = self.secrets_key_file.clone().or(key_file);
+        let vault = key_file.map(|path| Vault::open_file(&path)).transpose();
+        let vault = kept(vault, &mut refused).flatten().unwrap_or_default();
+        let roots = kept(self.webhook_ca.as_deref().map(Settings::roots).transpose(), &mut refused);
         let reach = Reach { allowed: self.webhook_allow.clone(), http: self.webhook_http };
-        Ok(Settings { vault, reach, roots, mail: self.mail()?, every: Settings::EVERY })
+        let mail = self.mail(&mut refused);
+        let roots = roots.flatten().unwrap_or_default();
+        let settings = Settings { vault, reach, roots, mail, every: Settings::EVERY };
+        if refused.is_empty() { Ok(settings) } else { Err(refused) }
     }
 
-    fn mail(&self) -> Result<Option<mail::Settings>, SettingsRefused> {
-        let Some(server) = self.smtp_url.clone() else { return Ok(None) };
-        let from = self.smtp_from.clone().ok_or(SettingsRefused::SenderMissing)?;
-        let read = |path: &PathBuf| {
-            let unreadable = |error| SettingsRefused::Unreadable { path: path.display().to_string(), error };
-            std::fs::read_to_string(path).map_err(unreadable)
-        };
-        let password = match &self.smtp_password_file {
-            Some(path) => Some(SecretString::from(read(path)?.trim_end_matches(['\r', '\n']).to_owned())),
-            None => self.smtp_password.clone(),
-        };
-        let roots = match &self.smtp_ca {
-            Some(path) => {
-                Settings::roots(path)?;
-                Some(read(path)?.into_bytes())
-            }
-            None => None,
-        };
-        Ok(Some(mail::Settings { server, from, password, roots }))
+    fn mail(&self, refused: &mut Vec<SettingsRefused>) -> Option<mail::Settings> {
+        let (server, from) = self.smtp_url.clone().zip(self.smtp_from.clone())?;
+        let file = kept(self.smtp_password_file.as_deref().map(password).transpose(), refused);
+        let roots = kept(self.smtp_ca.as_deref().map(authorities).transpose(), refused)?;
+        let password = file?.or_else(|| self.smtp_password.clone());
+        let settings = mail::Settings { server, from, password, roots };
+        kept(Mailer::new(settings.clone()), refused).map(|_| settings)
     }
+}
+
+/// What is good; what is wrong is put with the rest of it.
+fn kept<T, E: Into<SettingsRefused>>(read: Result<T, E>, refused: &mut Vec<SettingsRefused>) -> Option<T> {
+    read.map_err(|error| refused.push(error.into())).ok()
+}
+
+fn text(path: &Path) -> Result<String, SettingsRefused> {
+    let unreadable = |error| SettingsRefused::Unreadable { path: path.display().to_string(), error };
+    std::fs::read_to_string(path).map_err(unreadable)
+}
+
+fn password(path: &Path) -> Result<SecretString, SettingsRefused> {
+    Ok(SecretString::from(text(path)?.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+fn authorities(path: &Path) -> Result<Vec<u8>, SettingsRefused> {
+    Settings::roots(path)?;
+    Ok(text(path)?.into_bytes())
 }

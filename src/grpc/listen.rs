@@ -73,13 +73,20 @@ impl Listen {
         }
     }
 
-    /// Whether it may be listened on, without doing so; and when the certificate ends that would be shown,
-    /// if one would.
-    pub async fn look(&self, clock: &Clock) -> Result<Option<Timestamp>, ListenRefused> {
-        Ok(match self.secured(clock).await? {
-            Secured::Tls(certificates) => Some(certificates.end_time()),
-            Secured::Loopback | Secured::Plaintext => None,
-        })
+    /// Whether it may be listened on, without doing so, with all that stands against it; and when the
+    /// certificate ends that would be shown, if one would.
+    pub async fn look(&self, clock: &Clock) -> Result<Option<Timestamp>, Vec<ListenRefused>> {
+        match (self.secured(clock).await, &self.tls) {
+            (Ok(Secured::Tls(certificates)), _) => Ok(Some(certificates.end_time())),
+            (Ok(Secured::Loopback | Secured::Plaintext), _) => Ok(None),
+            (Err(ListenRefused::Tls(first)), Some(tls)) => {
+                let wrong = Certificates::wrong(tls, clock).await;
+                // They may have been put right in between.
+                let wrong = if wrong.is_empty() { vec![first] } else { wrong };
+                Err(wrong.into_iter().map(ListenRefused::Tls).collect())
+            }
+            (Err(error), _) => Err(vec![error]),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{path::PathBuf, time::Duration};
+use std::{path::Path, time::Duration};
 
 use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
@@ -26,8 +26,6 @@ pub enum SettingsRefused {
     Unreadable { path: String, error: std::io::Error },
     #[error("{0} holds no certificate in PEM")]
     NoCertificate(String),
-    #[error("--smtp-url needs --smtp-from: who the mails are from")]
-    SenderMissing,
     #[error(transparent)]
     Mailer(#[from] mail::MailerRefused),
 }
@@ -37,7 +35,7 @@ impl Settings {
     pub const EVERY: Duration = Duration::from_millis(500);
 
     /// The certificates of a file, PEM.
-    pub fn roots(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, SettingsRefused> {
+    pub fn roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, SettingsRefused> {
         let unreadable = |error| SettingsRefused::Unreadable { path: path.display().to_string(), error };
         let pem = std::fs::read(path).map_err(unreadable)?;
         let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();

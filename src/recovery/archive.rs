@@ -2,6 +2,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::domain::{
+    event::Position,
     id::{ApplicationId, KeyId, Revision},
     token::ResumeToken,
 };
@@ -9,17 +10,19 @@ use crate::domain::{
 /// What watchers were told, as `portcullis call KeyService/WatchRevocations` prints it: a JSON object a line.
 #[derive(Debug, Clone, Default)]
 pub struct Archive {
-    pub(super) told: Vec<Told>,
     /// Of which history; none of an empty one.
     pub(super) log_id: Option<Uuid>,
     pub(super) parts: Vec<Part>,
 }
 
 /// What stands there without a hole: all that was told after one revision, up to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) after: Revision,
     pub(super) last: Revision,
+    pub(super) told: Vec<Told>,
+    /// Which events stood at the revisions that it names, in their order.
+    pub(super) places: Vec<Position>,
 }
 
 /// One item.
@@ -123,17 +126,18 @@ impl Archive {
         match (revocation, bookmark) {
             (Some(revocation), None) => {
                 let told = revocation.read()?;
-                self.told.push(told);
                 // What came before it may have been cut off.
                 let after = Revision::new(told.revision.number() - 1);
-                self.goes_on(Part { after, last: told.revision }, false);
+                let (told, last, places) = (vec![told], told.revision, vec![token.position]);
+                self.goes_on(Part { after, last, told, places }, false);
             }
             (None, Some(Bookmark { revision, begins, all_applications })) => {
                 if !all_applications {
                     return Err("it is of a watch whose account does not see every application".to_owned());
                 }
                 let revision = revision.revision()?;
-                self.goes_on(Part { after: revision, last: revision }, begins);
+                let (told, places) = (Vec::new(), vec![token.position]);
+                self.goes_on(Part { after: revision, last: revision, told, places }, begins);
             }
             _ => return Err("it is neither a revocation nor a bookmark".to_owned()),
         }
@@ -143,7 +147,11 @@ impl Archive {
     /// Behind what was there, unless a watch begins here without a token, or it goes back: then there is a hole.
     fn goes_on(&mut self, next: Part, begins: bool) {
         match self.parts.last_mut() {
-            Some(part) if !begins && part.last <= next.last => part.last = next.last,
+            Some(part) if !begins && part.last <= next.last => {
+                part.last = next.last;
+                part.told.extend(next.told);
+                part.places.extend(next.places);
+            }
             _ => self.parts.push(next),
         }
     }
@@ -169,7 +177,7 @@ fn id<T: std::str::FromStr>(text: &str) -> Result<T, String> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::domain::{event::Position, token::FilterPrint};
+    use crate::domain::token::FilterPrint;
 
     pub(in crate::recovery) const HISTORY: Uuid = Uuid::from_u128(7);
 
@@ -191,8 +199,8 @@ pub(super) mod tests {
         revisions.iter().enumerate().map(|(at, revision)| bookmark(*revision, at == 0)).collect()
     }
 
-    fn part(after: i64, last: i64) -> Part {
-        Part { after: Revision::new(after), last: Revision::new(last) }
+    fn spans(archive: &Archive) -> Vec<(i64, i64)> {
+        archive.parts.iter().map(|part| (part.after.number(), part.last.number())).collect()
     }
 
     #[test]
@@ -209,9 +217,9 @@ pub(super) mod tests {
         let (all, some, other) = (token(HISTORY, &[]), token(HISTORY, &[app]), token(Uuid::from_u128(8), &[]));
         for (cause, what) in [("REVOKED", What::Revoked), ("ROTATED", What::Revoked), ("DISABLED", What::Narrowed)] {
             let archive = Archive::read(&text(&format!("REVOCATION_CAUSE_{cause}"), &all)).expect("it reads");
-            assert_eq!((archive.log_id, archive.parts.as_slice()), (Some(HISTORY), &[part(3, 5)][..]));
+            assert_eq!((archive.log_id, spans(&archive)), (Some(HISTORY), vec![(3, 5)]));
             let told = Told { revision: Revision::new(5), application: app, key: Some(key), what };
-            assert_eq!(archive.told, [told]);
+            assert_eq!(archive.parts[0].told, [told]);
         }
         let narrow = bookmark(3, true).replace("true}", "false}");
         for (text, said) in [
@@ -230,9 +238,9 @@ pub(super) mod tests {
 
     #[test]
     fn a_watch_that_begins_anew_leaves_a_hole_and_one_that_resumes_leaves_none() {
-        let parts = |text: &str| Archive::read(text).expect("it reads").parts;
-        assert_eq!(parts(&(marks(&[3, 5]) + &bookmark(9, false))), [part(3, 9)]);
-        assert_eq!(parts(&(marks(&[3, 5]) + &marks(&[9, 12]))), [part(3, 5), part(9, 12)]);
-        assert_eq!(parts(&(marks(&[9, 12]) + &bookmark(4, false) + &bookmark(6, false))), [part(9, 12), part(4, 6)]);
+        let parts = |text: &str| spans(&Archive::read(text).expect("it reads"));
+        assert_eq!(parts(&(marks(&[3, 5]) + &bookmark(9, false))), [(3, 9)]);
+        assert_eq!(parts(&(marks(&[3, 5]) + &marks(&[9, 12]))), [(3, 5), (9, 12)]);
+        assert_eq!(parts(&(marks(&[9, 12]) + &bookmark(4, false) + &bookmark(6, false))), [(9, 12), (4, 6)]);
     }
 }

@@ -236,6 +236,15 @@ impl Store {
         .await
     }
 
+    /// The id of the event at `revision`, where it is kept still.
+    pub async fn event_at(&self, revision: Revision) -> Result<Option<Uuid>, Error> {
+        self.detached(async move |store| {
+            let row = event_log::Entity::find_by_id(revision.number()).all(&store.looks()).await?.pop();
+            Ok(row.map(|row| row.event_id))
+        })
+        .await
+    }
+
     /// Deletes events from before `before`: never one that a replica has yet to apply, never
     /// the last, and none behind one that stays: a clock that was set back must not make a
     /// hole. Answers how many there were.

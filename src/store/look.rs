@@ -5,12 +5,12 @@ use std::path::Path;
 
 use portcullis_migrations::{Migrator, Standing};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbBackend, DbErr, EntityTrait as _, Statement,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, EntityTrait as _, Statement,
     TryGetable as _,
 };
 
 use super::{
-    DatabaseUrl, Error, OpenError, Restored, Standbys, Weakness, accounts,
+    DatabaseUrl, Error, OpenError, Restored, Standbys, Store, Weakness, accounts,
     connect::{BUSY, look_at_postgres},
     entity::{log_head, webhook},
     lock::FileLock,
@@ -98,6 +98,17 @@ impl Look {
     }
 }
 
+impl Store {
+    /// How far the database's clock is ahead of this machine's, in microseconds; none where it is the same one, or
+    /// a test's.
+    pub async fn ahead(&self) -> Result<Option<i64>, OpenError> {
+        if !self.is_shared() || self.inner.clock.is_manual() {
+            return Ok(None);
+        }
+        ahead(&self.looks(), &self.inner.clock).await.map(Some)
+    }
+}
+
 async fn look_inside(db: &DatabaseConnection, serves: &mut bool, known: usize) -> Result<Option<Inside>, OpenError> {
     let Some(head) = log_head::Entity::find().all(db).await?.pop() else { return Ok(None) };
     *serves = *serves || head.serves_from <= i64::try_from(known).unwrap_or(i64::MAX);
@@ -116,7 +127,7 @@ async fn look_inside(db: &DatabaseConnection, serves: &mut bool, known: usize) -
 }
 
 /// The time between the question and the answer is shared: what is left of it is nobody's clock.
-async fn ahead(db: &DatabaseConnection, clock: &Clock) -> Result<i64, OpenError> {
+async fn ahead(db: &impl ConnectionTrait, clock: &Clock) -> Result<i64, OpenError> {
     const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros";
     let before = clock.now().micros();
     let mut rows = db.query_all_raw(Statement::from_string(DbBackend::Postgres, CLOCK)).await?;

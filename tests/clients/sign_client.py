@@ -1,4 +1,4 @@
-"""A client that signs by hand, written from the rules in README.md and nothing else.
+"""A client that signs by hand, written from the rules in docs/signing.md and nothing else.
 
 Prints a line for each thing that it did. tests/it/clients.rs runs it against a real server.
 """

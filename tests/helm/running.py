@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 TLS = "/etc/portcullis/tls"
+CLIENT_CA = "/etc/portcullis/client-ca"
 HOST = "demo-portcullis.keys.svc"  # what the chart asks the certificate for
 SECONDS = 60  # for anything at all
 
@@ -68,6 +69,7 @@ class Machine(unittest.TestCase):
         replaced = [
             part.replace(DATA, str(self.data))
             .replace(TLS, str(self.tls))
+            .replace(CLIENT_CA, str(self.tls))  # whoever has the server's certificate may be a client, too
             .replace("0.0.0.0:50051", f"127.0.0.1:{port}")
             .replace("0.0.0.0:", "127.0.0.1:")
             .replace("https://127.0.0.1:50051", f"https://127.0.0.1:{port}")

@@ -47,7 +47,7 @@ class EveryProfile(unittest.TestCase):
         self.assertIsNone(SECRET.search(text))
         for container in containers(objects):
             for name, value in env(container).items():
-                if re.search(r"PASSWORD$|DATABASE_URL$", name):
+                if re.search(r"(PASSWORD|HEADERS|DATABASE_URL)$", name):
                     self.assertIn("secretKeyRef", value, name)
 
     @each_profile

@@ -111,6 +111,7 @@ class Refused(unittest.TestCase):
             ("PGPASSWORD", "x"),
             ("SOME_URL", "postgres://a:b@c/d"),
             ("SOME_KEY", "-----BEGIN PRIVATE KEY-----"),
+            ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "authorization=x"),
         ]:
             extra = {"extraEnv": [{"name": name, "value": value}]}
             self.refused_twice(merged(SHARED, extra), f"extraEnv gives {name} a secret as its value", "secretKeyRef")
@@ -120,6 +121,18 @@ class Refused(unittest.TestCase):
     def test_mail_that_is_half_set(self):
         self.refused_twice(merged(BASE, {"smtp": {"url": "smtp://c:587"}}), "smtp.from is empty")
         self.refused_twice(merged(BASE, {"smtp": {"secretName": "x"}}), "smtp.url is empty")
+
+    def test_headers_for_no_collector(self):
+        self.refused_twice(merged(BASE, {"otlpHeaders": {"secretName": "x"}}), "otlpEndpoint is empty")
+
+    def test_client_certificates_that_would_kill_pods_or_let_nobody_in(self):
+        required = {"tls": {"requireClientCert": True}}
+        believed = {"tls": {"clientCa": {"secretName": "clients"}}}
+        for base in (BASE, SHARED):
+            self.refused_twice(merged(base, required), "nobody's certificate would be believed", "tls.clientCa")
+            self.refused_twice(merged(merged(base, required), believed), "set admin.enabled")
+        both = {"tls": {"clientCa": {"secretName": "clients", "configMapName": "clients"}}}
+        self.refused_twice(merged(BASE, both), "tls.clientCa names a Secret and a ConfigMap")
 
     def test_unknown_keys_at_every_depth(self):
         for change, name in [
@@ -149,6 +162,7 @@ class Refused(unittest.TestCase):
             ({"persistence": {"accessMode": "ReadWriteMany"}}, "/persistence/accessMode"),
             ({"persistence": {"size": "1GB"}}, "/persistence/size"),
             ({"drainSeconds": 0}, "/drainSeconds"),
+            ({"maxConnections": 0}, "/maxConnections"),
             ({"logFormat": "xml"}, "/logFormat"),
             ({"smtp": {"url": "http://c"}}, "/smtp/url"),
             ({"resources": {"requests": {"cpu": None, "memory": None}}}, "/resources/requests"),
@@ -164,6 +178,10 @@ class Refused(unittest.TestCase):
             ("PORTCULLIS_DRAIN", "drainSeconds"),
             ("PORTCULLIS_ADMIN_LISTEN", "admin"),
             ("PORTCULLIS_SMTP_PASSWORD", "smtp.secretName"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "otlpHeaders"),
+            ("PORTCULLIS_MAX_CONNECTIONS", "maxConnections"),
+            ("PORTCULLIS_TLS_CLIENT_CA", "tls.clientCa"),
+            ("PORTCULLIS_TLS_REQUIRE_CLIENT_CERT", "tls.requireClientCert"),
         ]:
             extra = {"extraEnv": [{"name": name, "value": "x"}]}
             self.refused_twice(merged(BASE, extra), f"extraEnv sets {name}, which the chart sets itself: use {instead}")

@@ -64,6 +64,21 @@ class OnePod(Machine):
             self.assertEqual(process.wait(timeout=SECONDS), 0)
         self.assertNotEqual(self.probed("liveness"), 0, "it has stopped")
 
+    def test_a_server_that_wants_certificates_of_clients_is_alive_for_its_probes(self):
+        values = {"clientCa": {"configMapName": "clients"}, "requireClientCert": True}
+        change = {"tls": values, "admin": {"enabled": True, "port": free_port()}, "bootstrap": {"enabled": True}}
+        self.objects = render(merged(BASE, change))
+        self.container = server(self.objects)
+        self.run_init("migrate")
+        self.run_init("bootstrap")
+        with self.serving(self.container, self.port):
+            self.assertEqual(self.probed("liveness"), 0)
+            until = time.monotonic() + SECONDS
+            while self.probed("readiness") != 0:
+                self.assertLess(time.monotonic(), until, "it is never ready")
+                time.sleep(0.1)  # a probe's period
+            self.assertNotEqual(self.call_as(self.data / "admin.json", self.port), 0, "it has no certificate")
+
     def test_probes_refuse_a_certificate_of_another_authority(self):
         self.run_init("migrate")
         with self.serving(self.container, self.port):

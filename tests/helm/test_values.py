@@ -44,6 +44,39 @@ class Values(unittest.TestCase):
         mount = next(m for m in server(objects)["volumeMounts"] if m["name"] == "secrets-key")
         self.assertEqual((mount["mountPath"], mount["readOnly"]), ("/etc/portcullis/secrets", True))
 
+    def test_authorities_of_clients_come_from_a_secret_or_a_config_map(self):
+        self.assertIsNone(flag(server(render(BASE))["args"], "--tls-client-ca"))
+        for name, source in [("secretName", "secret"), ("configMapName", "configMap")]:
+            change = {"tls": {"clientCa": {name: "clients", "key": "all.pem"}}}
+            for base in (BASE, SHARED):
+                objects = render(merged(base, change))
+                self.assertEqual(flag(server(objects)["args"], "--tls-client-ca"), "/etc/portcullis/client-ca/all.pem")
+                self.assertNotIn("--tls-require-client-cert", server(objects)["args"])
+                volume = next(v for v in pod(objects)["volumes"] if v["name"] == "client-ca")
+                self.assertIn("clients", volume[source].values())
+                mount = next(m for m in server(objects)["volumeMounts"] if m["name"] == "client-ca")
+                self.assertEqual((mount["mountPath"], mount["readOnly"]), ("/etc/portcullis/client-ca", True))
+
+    def test_connections_and_calls_are_as_many_as_the_values_say(self):
+        flags = ("--max-connections", "--max-connections-per-address", "--max-calls", "--max-calls-per-address")
+        changed = {"maxConnections": 1000000, "maxConnectionsPerAddress": 0, "maxCalls": 5, "maxCallsPerAddress": 4}
+        for base in (BASE, SHARED):
+            for change, expected in [({}, ["150", "50", "1024", "256"]), (changed, ["1000000", "0", "5", "4"])]:
+                args = server(render(merged(base, change)))["args"]
+                self.assertEqual([flag(args, name) for name in flags], expected)
+
+    def test_by_default_what_an_attacker_can_open_and_a_small_index_fit_the_memory(self):
+        values = profile(CHART / "values.yaml")
+        opened = 1.7 * values["maxConnections"] + 0.1 * values["maxCalls"]
+        worst = opened + 40 + 2 * 35  # MiB; the last for 100,000 keys, whose index is made anew
+        self.assertLess(worst, float(values["resources"]["limits"]["memory"].removesuffix("Mi")))
+
+    def test_headers_for_the_collector_come_from_a_secret(self):
+        change = {"otlpEndpoint": "http://collector:4317", "otlpHeaders": {"secretName": "collector"}}
+        for base in (BASE, SHARED):
+            named = chart.env(server(render(merged(base, change))))["OTEL_EXPORTER_OTLP_HEADERS"]
+            self.assertEqual(named, {"secretKeyRef": {"name": "collector", "key": "headers"}})
+
     def test_environment_is_what_the_values_say(self):
         plain = server(render(BASE))["env"]
         names = ["PORTCULLIS_LOG", "PORTCULLIS_LOG_FORMAT", "PORTCULLIS_DRAIN"]

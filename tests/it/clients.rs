@@ -1,4 +1,4 @@
-//! Clients that are not ours, against the real program: they know what the README says and
+//! Clients that are not ours, against the real program: they know what docs/signing.md says and
 //! what reflection shows.
 
 use std::{
@@ -164,9 +164,9 @@ fn the_same_flags_a_second_time_are_refused_as_a_replay() {
     assert_eq!(keys.matches("\"name\": \"once\"").count(), 1, "{keys}");
 }
 
-/// `tests/clients/sign_client.py` is written from the README alone.
+/// `tests/clients/sign_client.py` is written from docs/signing.md alone.
 #[test]
-fn a_python_client_that_was_written_from_the_readme_passes() {
+fn a_python_client_that_was_written_from_the_document_passes() {
     let Some(python) = tool("PORTCULLIS_TEST_PYTHON") else { return };
     let checkout = Checkout::new();
     let dev = Dev::start(&checkout);

@@ -2,6 +2,7 @@
 
 mod bad;
 mod check;
+mod clocks;
 mod restored;
 mod sqlite;
 mod standbys;

@@ -304,7 +304,7 @@ async fn a_text_that_claims_another_class_is_no_key() {
     }
 }
 
-/// CRC-32 (ISO-HDLC) in base62, as the README says.
+/// CRC-32 (ISO-HDLC) in base62, as docs/keys.md says.
 fn with_checksum(text: &str) -> String {
     const DIGITS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut checksum = !text.bytes().fold(u32::MAX, |crc, byte| {

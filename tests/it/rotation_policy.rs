@@ -181,7 +181,7 @@ async fn the_secret_of_a_rotation_by_itself_stands_nowhere() {
 }
 
 #[tokio::test]
-async fn openssl_opens_it_as_the_readme_says() {
+async fn openssl_opens_it_as_the_document_says() {
     let server = Server::start().await;
     let service = service(&server, 1).await;
     let (old, _) = rotating(&server, Some(&service)).await;
@@ -192,8 +192,9 @@ async fn openssl_opens_it_as_the_readme_says() {
     let file = |name: &str| folder.path().join(name);
     std::fs::write(file("sealed.bin"), &sealed.ciphertext).expect("write");
     std::fs::write(file("key.pem"), service.key.to_pem().expect("pem").expose_secret()).expect("write");
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README");
-    let command = readme.lines().find(|line| line.starts_with("openssl pkeyutl")).expect("the command");
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/rotation.md")).expect("docs/rotation.md");
+    let command = page.lines().find(|line| line.starts_with("openssl pkeyutl")).expect("the command");
     let mut words = command.split_whitespace();
     let mut openssl = Command::new(words.next().expect("openssl"));
     let Ok(output) = openssl.args(words).current_dir(folder.path()).output() else {

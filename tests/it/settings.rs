@@ -119,14 +119,15 @@ fn a_file_of_settings_says_each_line_that_is_wrong_and_what_was_meant() {
     ));
     assert_eq!(
         said,
-        "error: 7 settings are wrong:\n\
+        "error: 8 settings are wrong:\n\
          \x20 laese (a.toml:3): there is no such setting; did you mean lease?\n\
          \x20 max-watches (a.toml:6): must be a text, a number, true or false, or a list of texts\n\
          \x20 max_watches (a.toml:8): there is no such setting; did you mean max-watches?\n\
          \x20 server (a.toml:10): the file is one table, without headings in brackets\n\
          \x20 listen (a.toml:5): takes one value, not a list\n\
          \x20 lease (a.toml:7): must be a text or a number, not true or false\n\
-         \x20 no-doorbell (a.toml:4): must be true or false\n"
+         \x20 no-doorbell (a.toml:4): must be true or false\n\
+         \x20 there is no database at none.db; make it with `portcullis migrate`\n"
     );
     let said = of(&format!("{url}lease = \"5s\"\nlease = \"6s\"\n"));
     assert!(said.starts_with("error: a setting is wrong:\n  config (a.toml:3): duplicate key"), "{said}");
@@ -140,4 +141,63 @@ fn a_file_of_settings_says_each_line_that_is_wrong_and_what_was_meant() {
     let said = checkout.run(&["serve", "--config=a.toml"]).refused(1);
     assert!(said.contains("there is no database at none.db"), "{said}");
     assert!(checkout.run(&["migrate", "--config=a.toml"]).good().ends_with("migrations applied\n"));
+}
+
+#[test]
+fn what_does_not_go_together_and_what_files_do_not_hold_is_said_at_once_and_with_the_rest() {
+    let checkout = Checkout::new();
+    for (name, text) in [("empty.pem", ""), ("secrets.key", "c2hvcnQ=\n")] {
+        fs::write(checkout.file(name), text).expect("write");
+    }
+    // What is wrong by itself hides neither what goes together nor what the good ones name.
+    let file = "lease = \"1h\"\nsmtp-url = \"smtp://m.example.com\"\nwebhook-ca = \"empty.pem\"\nsecrets-key-file = \"secrets.key\"\n";
+    fs::write(checkout.file("a.toml"), file).expect("write");
+    let mut serve =
+        checkout.portcullis(&["serve", "--config=a.toml", "--tls-cert=empty.pem", "--tls-require-client-cert"]);
+    let variables = [("PORTCULLIS_PLAINTEXT_BEYOND_LOOPBACK", "true"), ("PORTCULLIS_LISTEN", "0.0.0.0:1")];
+    let said = run(serve.envs(variables)).refused(2);
+    assert_eq!(
+        said,
+        "error: 8 settings are wrong:\n\
+         \x20 database-url (--database-url or PORTCULLIS_DATABASE_URL): must be set\n\
+         \x20 lease = \"1h\" (a.toml:1): must be 2s to 1m\n\
+         \x20 tls-cert (--tls-cert): needs --tls-key\n\
+         \x20 tls-require-client-cert (--tls-require-client-cert): needs --tls-client-ca\n\
+         \x20 plaintext-beyond-loopback (PORTCULLIS_PLAINTEXT_BEYOND_LOOPBACK): does not go together with --tls-cert\n\
+         \x20 smtp-url (a.toml:2): needs --smtp-from\n\
+         \x20 line 1 of the secrets key file is not 32 bytes in base64; make one with: openssl rand -base64 32\n\
+         \x20 empty.pem holds no certificate in PEM\n"
+    );
+
+    // What is right by itself, and names what is not there.
+    let names = [
+        "--database-url=sqlite://none.db",
+        "--tls-cert=none.pem",
+        "--tls-key=none.key",
+        "--tls-client-ca=empty.pem",
+        "--secrets-key-file=none.txt",
+        "--smtp-url=smtp://u@m.example.com:587",
+        "--smtp-from=a@example.com",
+        "--smtp-password-file=none.word",
+    ];
+    let said = checkout.run(&[&["serve"], &names[..]].concat()).refused(2);
+    let lines: Vec<_> = said.lines().collect();
+    let begin = [
+        "error: 6 settings are wrong:",
+        "  cannot read none.pem: ",
+        "  cannot read none.key: ",
+        "  empty.pem holds no certificate in PEM: it is empty; --tls-client-ca wants ",
+        "  cannot read the secrets key file none.txt: ",
+        "  cannot read none.word: ",
+        "  there is no database at none.db; make it with `portcullis migrate`",
+    ];
+    assert!(
+        lines.len() == begin.len() && lines.iter().zip(begin).all(|(line, begin)| line.starts_with(begin)),
+        "{said}"
+    );
+    let found = checkout.run(&[&["check"], &names[..]].concat());
+    assert_eq!(found.code, Some(2));
+    for what in ["none.pem", "none.key", "empty.pem", "none.txt", "none.word", "none.db"] {
+        assert!(found.out.contains(what), "{what}: {}", found.out);
+    }
 }

@@ -80,7 +80,8 @@ SAME_ON_POSTGRES=(
   ::sqlite_ # the same, of one test
   postgres_ # about PostgreSQL alone: they start it themselves in the step before, too
   dev:: # `portcullis dev` makes a file of its own, and so do the sessions that are with it
-  readme::
+  documents::
+  install::
   tutorial::
   audit_command::
   people:: # the same

@@ -23,6 +23,13 @@ securityContext:
 - name: PORTCULLIS_OTLP_ENDPOINT
   value: {{ . | quote }}
 {{- end }}
+{{- if .Values.otlpHeaders.secretName }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.otlpHeaders.secretName }}
+      key: {{ .Values.otlpHeaders.key }}
+{{- end }}
 {{- end }}
 {{- if eq .root.Values.database.engine "postgresql" }}
 - name: PORTCULLIS_DATABASE_URL

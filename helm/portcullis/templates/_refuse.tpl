@@ -4,6 +4,7 @@ What the schema cannot say, or not in words that help. All of it holds with `--s
 {{- define "portcullis.refuse" -}}
 {{- include "portcullis.refuseProfile" . -}}
 {{- include "portcullis.refuseSecrets" . -}}
+{{- include "portcullis.refuseClientCertificates" . -}}
 {{- include "portcullis.refuseNetwork" . -}}
 {{- end -}}
 
@@ -71,6 +72,9 @@ What the schema cannot say, or not in words that help. All of it holds with `--s
 {{- else if .Values.smtp.secretName -}}
   {{- fail "smtp.secretName is set and smtp.url is empty: say which mail server the password is for" -}}
 {{- end -}}
+{{- if and .Values.otlpHeaders.secretName (not .Values.otlpEndpoint) -}}
+{{- fail "otlpHeaders.secretName is set and otlpEndpoint is empty: say which collector asks for them" -}}
+{{- end -}}
 {{- $own := fromYaml (include "portcullis.ownSettings" .) -}}
 {{- range .Values.extraEnv -}}
   {{- if hasKey $own .name -}}
@@ -79,20 +83,41 @@ What the schema cannot say, or not in words that help. All of it holds with `--s
   {{- if regexMatch "PLAINTEXT|INSECURE" .name -}}
   {{- fail (printf "extraEnv sets %s: this chart never serves in plaintext; name a certificate in tls.secretName" .name) -}}
   {{- end -}}
-  {{- if and .value (or (regexMatch "PASSWORD$" .name) (regexMatch "://[^/@\\s]*:[^/\\s]+@|PRIVATE KEY" .value)) -}}
+  {{- if and .value (or (regexMatch "(PASSWORD|HEADERS)$" .name) (regexMatch "://[^/@\\s]*:[^/\\s]+@|PRIVATE KEY" .value)) -}}
   {{- fail (printf "extraEnv gives %s a secret as its value: put it into a Secret, and name that in valueFrom.secretKeyRef" .name) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "portcullis.refuseClientCertificates" -}}
+{{- with .Values.tls.clientCa -}}
+  {{- if and .secretName .configMapName -}}
+  {{- fail "tls.clientCa names a Secret and a ConfigMap: name one of them, with all authorities in it" -}}
+  {{- end -}}
+{{- end -}}
+{{- if .Values.tls.requireClientCert -}}
+  {{- if not (include "portcullis.hasClientCa" .) -}}
+  {{- fail "tls.requireClientCert: nobody's certificate would be believed; name the authorities in tls.clientCa" -}}
+  {{- end -}}
+  {{- if not .Values.admin.enabled -}}
+  {{- fail "tls.requireClientCert: portcullis health, which the probes run, has no certificate to show, and the pods would be killed; set admin.enabled, so that they ask that port" -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}
 
 {{/* Settings of the server that have a value of their own. */}}
 {{- define "portcullis.ownSettings" -}}
+OTEL_EXPORTER_OTLP_HEADERS: otlpHeaders
 PORTCULLIS_ADMIN_LISTEN: admin
 PORTCULLIS_DATABASE_URL: database
 PORTCULLIS_DRAIN: drainSeconds
 PORTCULLIS_LISTEN: service, the pod's own port is fixed
 PORTCULLIS_LOG: log
 PORTCULLIS_LOG_FORMAT: logFormat
+PORTCULLIS_MAX_CALLS: maxCalls
+PORTCULLIS_MAX_CALLS_PER_ADDRESS: maxCallsPerAddress
+PORTCULLIS_MAX_CONNECTIONS: maxConnections
+PORTCULLIS_MAX_CONNECTIONS_PER_ADDRESS: maxConnectionsPerAddress
 PORTCULLIS_OTLP_ENDPOINT: otlpEndpoint
 PORTCULLIS_SECRETS_KEY_FILE: secretsKey
 PORTCULLIS_SMTP_FROM: smtp.from
@@ -100,7 +125,9 @@ PORTCULLIS_SMTP_PASSWORD: smtp.secretName
 PORTCULLIS_SMTP_PASSWORD_FILE: smtp.secretName
 PORTCULLIS_SMTP_URL: smtp.url
 PORTCULLIS_TLS_CERT: tls
+PORTCULLIS_TLS_CLIENT_CA: tls.clientCa
 PORTCULLIS_TLS_KEY: tls
+PORTCULLIS_TLS_REQUIRE_CLIENT_CERT: tls.requireClientCert
 {{- end -}}
 
 {{/* An empty list of peers would mean everybody, or, where there is no rule at all, nobody. */}}

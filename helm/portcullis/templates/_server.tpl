@@ -17,6 +17,17 @@ args:
   - /etc/portcullis/tls/tls.crt
   - --tls-key
   - /etc/portcullis/tls/tls.key
+  {{- if include "portcullis.hasClientCa" . }}
+  - --tls-client-ca
+  - /etc/portcullis/client-ca/{{ .Values.tls.clientCa.key }}
+  {{- end }}
+  {{- if .Values.tls.requireClientCert }}
+  - --tls-require-client-cert
+  {{- end }}
+  {{- range $value := list "maxConnections" "maxConnectionsPerAddress" "maxCalls" "maxCallsPerAddress" }}
+  - --{{ kebabcase $value }}
+  - {{ int (index $.Values $value) | quote }}
+  {{- end }}
   {{- if .Values.admin.enabled }}
   - --admin-listen
   - 0.0.0.0:{{ .Values.admin.port }}
@@ -64,6 +75,11 @@ volumeMounts:
   - name: tls
     mountPath: /etc/portcullis/tls
     readOnly: true
+  {{- if include "portcullis.hasClientCa" . }}
+  - name: client-ca
+    mountPath: /etc/portcullis/client-ca
+    readOnly: true
+  {{- end }}
   {{- if and $shared .Values.database.caSecretName }}
   {{- include "portcullis.databaseCaMount" . | nindent 2 }}
   {{- end }}
@@ -77,12 +93,29 @@ volumeMounts:
   {{- end }}
 {{- end -}}
 
+{{- define "portcullis.hasClientCa" -}}
+{{- with .Values.tls.clientCa -}}
+{{- if or .secretName .configMapName }}yes{{ end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "portcullis.serverVolumes" -}}
 - name: tls
   secret:
     secretName: {{ .Values.tls.secretName }}
     # Octal 0440: for the group that fsGroup names.
     defaultMode: 288
+{{- with .Values.tls.clientCa.secretName }}
+- name: client-ca
+  secret:
+    secretName: {{ . }}
+    defaultMode: 288
+{{- end }}
+{{- with .Values.tls.clientCa.configMapName }}
+- name: client-ca
+  configMap:
+    name: {{ . }}
+{{- end }}
 {{- if and (eq .Values.database.engine "postgresql") .Values.database.caSecretName }}
 {{ include "portcullis.databaseCaVolume" . }}
 {{- end }}

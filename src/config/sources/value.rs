@@ -47,6 +47,11 @@ fn why(error: &clap::Error) -> String {
     }
 }
 
+/// Whether it is for nobody else to read.
+pub(super) fn is_secret(arg: &Arg, value: &OsString) -> bool {
+    !value.to_string_lossy().starts_with("sqlite:") && shown(arg, value).is_none()
+}
+
 /// Nothing of what may be a secret.
 fn shown(arg: &Arg, value: &OsString) -> Option<String> {
     let text = value.to_string_lossy();

@@ -43,6 +43,8 @@ impl Default for Ceilings {
     }
 }
 
+/// Beyond `connections`, for who comes from this machine: a container's probe must not fail because strangers are many.
+const FOR_LOOPBACK: usize = 16;
 /// Of one connection: calls and streams of health and reflection, which anybody may make.
 const OPEN_CALLS: usize = 16;
 
@@ -117,7 +119,8 @@ impl Load {
         if over(of_address, self.ceilings.connections_per_address) {
             return Err(Full::Address);
         }
-        if over(of_all, self.ceilings.connections) {
+        let beyond = if address.to_canonical().is_loopback() { FOR_LOOPBACK } else { 0 };
+        if over(of_all, self.ceilings.connections + beyond) {
             return Err(Full::All);
         }
         Ok(ticket)
@@ -220,6 +223,17 @@ mod tests {
         drop(one);
         let _again = load.connect(address("192.0.2.1")).expect("one was given back");
         assert_eq!(load.addresses.lock().expect("addresses").len(), 2, "those that are there, and no refused one");
+    }
+
+    #[test]
+    fn strangers_take_no_place_of_those_that_are_kept_for_this_machine() {
+        for local in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            let load = load(3, 0);
+            let mut held: Vec<_> = (1..=3).map(|at| load.connect([192, 0, 2, at].into()).expect("a place")).collect();
+            held.extend((0..FOR_LOOPBACK).map(|_| load.connect(address(local)).expect("a place is kept")));
+            assert_eq!(load.connect(address(local)).err(), Some(Full::All), "they are counted, too");
+            assert_eq!(load.connect(address("192.0.2.4")).err(), Some(Full::All));
+        }
     }
 
     #[test]

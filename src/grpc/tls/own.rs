@@ -3,7 +3,7 @@ use std::{path::Path, sync::Arc};
 use tokio_rustls::rustls::{
     self,
     pki_types::{
-        PrivateKeyDer,
+        CertificateDer, PrivateKeyDer,
         pem::{self, PemObject as _},
     },
     sign::{CertifiedKey, SingleCertAndKey},
@@ -38,6 +38,17 @@ impl Own {
         Files::read(tls).await?.load(tls, now)
     }
 
+    /// All that is wrong with its files, where [`Own::open`] tells the first of it.
+    pub(super) async fn wrong(tls: &Tls, now: Timestamp) -> Vec<TlsRefused> {
+        let certificate = read::file(CERTIFICATE, &tls.certificate).await;
+        let key = read::file(KEY, &tls.key).await.map(Zeroizing::new);
+        let certificate = certificate.and_then(|pem| chain(&tls.certificate, &pem, now).map(drop));
+        let key = key.and_then(|pem| private_key(&tls.key, &pem).map(drop));
+        let each: Vec<_> = [certificate.err(), key.err()].into_iter().flatten().collect();
+        // Where each by itself is good they may not belong together.
+        if each.is_empty() { Self::open(tls, now).await.err().into_iter().collect() } else { each }
+    }
+
     /// What the files hold now, if it is something else.
     pub(super) async fn renewed(&self, tls: &Tls, now: Timestamp) -> Result<Option<Self>, TlsRefused> {
         let files = Files::read(tls).await?;
@@ -58,25 +69,32 @@ impl Files {
     }
 
     fn load(&self, tls: &Tls, now: Timestamp) -> Result<Own, TlsRefused> {
-        let path = || tls.certificate.display().to_string();
-        let chain = certificates(CERTIFICATE, &tls.certificate, &self.certificate)?;
-        let malformed = |what| TlsRefused::Malformed { flag: CERTIFICATE, path: path(), what };
-        let first = chain.first().ok_or_else(|| no_certificate(CERTIFICATE, &tls.certificate, ""))?;
-        let (begin_time, end_time) = validity(first).map_err(malformed)?;
-        if now < begin_time {
-            return Err(TlsRefused::NotYet { path: path(), begin_time });
-        }
-        if end_time <= now {
-            return Err(TlsRefused::Ended { path: path(), end_time });
-        }
+        let (chain, end_time) = chain(&tls.certificate, &self.certificate, now)?;
         let key = private_key(&tls.key, &self.key)?;
         let pair = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                TlsRefused::Unfit { certificate: path(), key: tls.key.display().to_string() }
-            }
+            rustls::Error::InconsistentKeys(_) => TlsRefused::Unfit {
+                certificate: tls.certificate.display().to_string(),
+                key: tls.key.display().to_string(),
+            },
             other => TlsRefused::Unusable(other.to_string()),
         })?;
         Ok(Own { resolver: Arc::new(pair.into()), end_time, print: self.print() })
+    }
+}
+
+/// A chain whose first is good now, and when that one ends.
+fn chain(path: &Path, pem: &[u8], now: Timestamp) -> Result<(Vec<CertificateDer<'static>>, Timestamp), TlsRefused> {
+    let name = || path.display().to_string();
+    let chain = certificates(CERTIFICATE, path, pem)?;
+    let malformed = |what| TlsRefused::Malformed { flag: CERTIFICATE, path: name(), what };
+    let first = chain.first().ok_or_else(|| no_certificate(CERTIFICATE, path, ""))?;
+    let (begin_time, end_time) = validity(first).map_err(malformed)?;
+    if now < begin_time {
+        Err(TlsRefused::NotYet { path: name(), begin_time })
+    } else if end_time <= now {
+        Err(TlsRefused::Ended { path: name(), end_time })
+    } else {
+        Ok((chain, end_time))
     }
 }
 

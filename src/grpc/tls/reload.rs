@@ -50,6 +50,15 @@ impl Certificates {
         Ok(Self { tls, clock, versions, in_use: watch::Sender::new(in_use) })
     }
 
+    /// All that is wrong with the files, where [`Certificates::open`] tells the first of it.
+    pub(in crate::grpc) async fn wrong(tls: &Tls, clock: &Clock) -> Vec<TlsRefused> {
+        let mut wrong = Own::wrong(tls, clock.now()).await;
+        if let Some(path) = &tls.client_ca {
+            wrong.extend(Authorities::open(path, tls.client_required).await.err());
+        }
+        wrong
+    }
+
     pub(in crate::grpc) fn handshake(&self) -> Handshake {
         Handshake::new(self.in_use.subscribe(), self.clock.clone())
     }

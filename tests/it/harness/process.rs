@@ -43,7 +43,15 @@ fn portcullis(arguments: &[&str]) -> Command {
 
 impl Deployment {
     pub(crate) async fn make() -> Self {
-        let data = Data::empty().await;
+        Self::of(Data::empty().await)
+    }
+
+    /// On PostgreSQL, whatever this run is of.
+    pub(crate) async fn make_at_server() -> Option<Self> {
+        Data::empty_at_server().await.map(Self::of)
+    }
+
+    fn of(data: Data) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("address").port();

@@ -7,29 +7,63 @@ use regex::Regex;
 
 use super::program::run;
 
-/// A command of a ```console block, and what it prints.
+/// A command of a ```console block, or all of a ```sh block.
 pub(crate) struct Step {
     pub(crate) command: String,
-    pub(crate) output: String,
+    /// What it prints. A ```sh block says so in a ```text block right behind it, or not at all.
+    pub(crate) output: Option<String>,
+    /// Of a ```sh block: the first command that fails ends it, and the session.
+    pub(crate) succeeds: bool,
+}
+
+impl Step {
+    /// As a shell is to read it.
+    pub(crate) fn typed(&self, command: &str) -> String {
+        if self.succeeds { format!("set -e\n{command}\nset +e\n") } else { format!("{command}\n") }
+    }
 }
 
 /// The commands of every ```console block: `$ ` begins one, `> ` goes on with it.
 pub(crate) fn steps(document: &str) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    for block in document.split("\n```console\n").skip(1) {
-        for line in block.split("\n```\n").next().expect("the end of the block").lines() {
-            if let Some(command) = line.strip_prefix("$ ") {
-                steps.push(Step { command: command.to_owned(), output: String::new() });
-                continue;
-            }
-            let step = steps.last_mut().expect("a command before its output");
-            match line.strip_prefix("> ") {
-                Some(more) => step.command += &format!("\n{more}"),
-                None => step.output += &format!("{line}\n"),
-            }
+    steps_run_by("", document)
+}
+
+/// Those, and the ```sh blocks that say that this test runs them.
+pub(crate) fn steps_run_by(test: &str, document: &str) -> Vec<Step> {
+    let ours = format!("sh run-by={test}");
+    let (mut steps, mut fence, mut behind): (Vec<Step>, Option<&str>, bool) = (Vec::new(), None, false);
+    for line in document.lines() {
+        match fence {
+            None => match line.strip_prefix("```") {
+                Some(info) => {
+                    if info == ours {
+                        steps.push(Step { command: String::new(), output: None, succeeds: true });
+                    } else if info == "text" && behind {
+                        steps.last_mut().expect("the block before").output = Some(String::new());
+                    }
+                    (fence, behind) = (Some(info), behind && info == "text");
+                }
+                None => behind &= line.is_empty(),
+            },
+            Some(info) if line == "```" => (fence, behind) = (None, info == ours),
+            Some("console") => match (line.strip_prefix("$ "), line.strip_prefix("> ")) {
+                (Some(command), _) => {
+                    steps.push(Step { command: command.to_owned(), output: Some(String::new()), succeeds: false });
+                }
+                (None, Some(more)) => steps.last_mut().expect("its beginning").command += &format!("\n{more}"),
+                (None, None) => add(&mut steps, line),
+            },
+            Some(info) if info == ours => steps.last_mut().expect("its block").command += &format!("{line}\n"),
+            Some("text") if behind => add(&mut steps, line),
+            Some(_) => {}
         }
     }
     steps
+}
+
+fn add(steps: &mut [Step], line: &str) {
+    let step = steps.last_mut().expect("a command before its output");
+    *step.output.get_or_insert_default() += &format!("{line}\n");
 }
 
 /// What is another at each run, by kind.
@@ -62,17 +96,22 @@ impl Meaning {
 
     /// The same text, but for what varies; and that varies everywhere in the same way.
     pub(crate) fn check(&mut self, what: &str, documented: &str, printed: &str) {
-        assert_eq!(shape(printed), shape(documented), "left: what `{what}` prints; right: what the document says");
+        self.compare(what, documented, printed).unwrap_or_else(|wrong| panic!("{wrong}"));
+    }
+
+    /// The same, where it is no panic.
+    pub(crate) fn compare(&mut self, what: &str, documented: &str, printed: &str) -> Result<(), String> {
+        if shape(printed) != shape(documented) {
+            return Err(format!("`{what}` prints\n{printed}\nand the document says\n{documented}"));
+        }
         for (theirs, ours) in VARIES.find_iter(documented).zip(VARIES.find_iter(printed)) {
             let known = self.0.entry(theirs.as_str().to_owned()).or_insert_with(|| ours.as_str().to_owned());
             let is_time = theirs.as_str().ends_with('Z') && theirs.as_str().starts_with("20");
-            assert!(
-                is_time || known == ours.as_str(),
-                "`{what}`: {} is {known} and {}",
-                theirs.as_str(),
-                ours.as_str()
-            );
+            if !is_time && known != ours.as_str() {
+                return Err(format!("`{what}`: {} is {known} and {}", theirs.as_str(), ours.as_str()));
+            }
         }
+        Ok(())
     }
 }
 
@@ -91,12 +130,15 @@ fn shape(text: &str) -> String {
 pub(crate) fn play(steps: &[Step], shell: &mut Command, here: impl Fn(&str) -> String, meaning: &mut Meaning) {
     let mut script = "exec 2>&1\n".to_owned();
     for step in steps {
-        script += &format!("echo '<<< next'\n{}\n", meaning.translate(&here(&step.command)));
+        script += &format!("echo '<<< next'\n{}", step.typed(&meaning.translate(&here(&step.command))));
     }
     let printed = run(shell.args(["-c", &script]).env("TZ", "UTC")).out;
     let printed: Vec<_> = printed.split("<<< next\n").skip(1).collect();
-    assert_eq!(printed.len(), steps.len());
+    let reached = printed.len().checked_sub(1).map_or("nothing", |last| &steps[last].command);
+    assert_eq!(printed.len(), steps.len(), "it ended at `{reached}`: {printed:?}");
     for (step, printed) in steps.iter().zip(printed) {
-        meaning.check(&step.command, &here(&step.output), printed);
+        if let Some(output) = &step.output {
+            meaning.check(&step.command, &here(output), printed);
+        }
     }
 }

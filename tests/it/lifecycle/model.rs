@@ -1,4 +1,4 @@
-//! The naive model of a key's life: what the README promises, and nothing of how it is done.
+//! The naive model of a key's life: what the documents promise, and nothing of how it is done.
 //! Time is in seconds since the test began.
 
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ use crate::harness::{Data, Located as _, Rows, Server, program::Ended, receiver:
 const SECRETS_KEY: [u8; 32] = [42; 32];
 
 /// Its findings by what was looked at; the last one of each.
-fn findings(ended: &Ended) -> BTreeMap<String, (String, String, bool)> {
+pub(super) fn findings(ended: &Ended) -> BTreeMap<String, (String, String, bool)> {
     let value: Value = serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {ended:?}"));
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let one =
@@ -124,6 +124,29 @@ async fn sqlite_stored_secrets_must_open_and_files_with_secrets_be_ones_own() {
     fails(&check(&url, &["--secrets-key-file", "/nowhere/none"]), "settings", "cannot read the secrets key file");
 }
 
+#[test]
+fn a_file_of_settings_with_a_secret_in_it_must_be_ones_own() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("portcullis.toml");
+    let path = file.display().to_string();
+    let of = |text: &str, mode: u32| {
+        fs::write(&file, text).expect("write");
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("its mode");
+        let ended = portcullis(&["check", "--json", "--config", &path]);
+        assert!(!ended.out.contains("hunter2"), "{}", ended.out);
+        said(&ended, "settings file")
+    };
+    let secret = "database-url = \"postgres://u:hunter2@127.0.0.1:1/d\"\nlease = \"5s\"\n";
+    let (level, mode) = of(secret, 0o644);
+    assert!(level == "warn" && mode.ends_with("its mode is 0644, and it holds database-url"), "{level}: {mode}");
+    assert_eq!(of(secret, 0o640).0, "warn");
+    assert_eq!(of(secret, 0o600).0, "ok");
+    let open = "database-url = \"sqlite:///nowhere/none.db\"\nlease = \"5s\"\n";
+    assert_eq!(of(open, 0o644).0, "ok", "nothing in it is secret");
+    let mail = format!("{open}smtp-password = \"hunter2\"\n");
+    assert!(of(&mail, 0o644).1.ends_with("and it holds smtp-password"));
+}
+
 #[tokio::test]
 async fn sqlite_a_certificate_must_be_good_and_the_key_its_own() {
     let server = Server::start().await;
@@ -155,6 +178,8 @@ async fn sqlite_a_certificate_must_be_good_and_the_key_its_own() {
     fails(&with("gone.pem", "own.key"), "certificate", "cannot read ");
     fails(&with("good.pem", "other.key"), "certificate", "is not the key of the first certificate in");
     fails(&with("good.pem", "none.pem"), "certificate", "holds no private key that can be used");
+    let both = with("expired.pem", "none.pem").out;
+    assert!(both.contains("ended at 2021-01-01T00:00:00") && both.contains("holds no private key"), "{both}");
     let clients = |ca: &str| {
         check(&url, &["--tls-cert", &at("good.pem"), "--tls-key", &at("own.key"), "--tls-client-ca", &at(ca)])
     };

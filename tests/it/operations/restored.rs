@@ -11,7 +11,7 @@ use portcullis::{
 };
 use tonic::Code;
 
-use crate::harness::{Server, Setup, reason, refusal, watch::from};
+use crate::harness::{Server, Setup, import::old_key, reason, refusal, watch::from};
 
 #[tokio::test]
 async fn postgres_a_marked_database_is_answered_from_again_when_somebody_has_said_what_it_lost() {
@@ -29,6 +29,8 @@ async fn postgres_a_marked_database_is_answered_from_again_when_somebody_has_sai
         pb::CreateKeyRequest { application_id: server.app.clone(), name: "k".to_owned(), ..Default::default() };
     let refused = server.signed::<_, pb::CreateKeyResponse>(&server.admin, "KeyService/CreateKey", &request).await;
     assert_eq!(reason(&refused.expect_err("no mutation either")), "RESTORE_UNCONFIRMED");
+    let import = server.try_import(&server.admin, &server.import_of(vec![old_key(1)])).await;
+    assert_eq!(refusal(import).1, "RESTORE_UNCONFIRMED");
     let beside = server.beside().await;
     assert_eq!(refusal(beside.try_verify(&lives.secret).await).1, "RESTORE_UNCONFIRMED", "nor by one that begins now");
 

@@ -1,9 +1,12 @@
-//! The README's session is run, and its tables are held against the protos and the source.
+//! The pages that a user reads first are run as one session: their ```console blocks and their
+//! ```sh run-by=tests/it/documents.rs blocks. Their tables are held against the protos and the source.
 
-use std::{fs, sync::LazyLock};
+use std::{collections::BTreeSet, fs, sync::LazyLock};
 
+use clap::CommandFactory as _;
 use portcullis::{
     auth::{Credential, METHODS},
+    cli::Cli,
     domain::{
         key::{KeyEnvironment, KeyType},
         secret::{KeyPrefix, PlainKey, SecretHash},
@@ -22,12 +25,35 @@ use crate::{
     },
 };
 
-static README: LazyLock<String> = LazyLock::new(|| fs::read_to_string(source("README.md")).expect("README.md"));
+/// In the order in which they are played: each goes on with what those before it made.
+const SESSION: [&str; 12] = [
+    "docs/first-session.md",
+    "docs/keys.md",
+    "docs/signing.md",
+    "docs/limits.md",
+    "docs/verdicts.md",
+    "docs/usage.md",
+    "docs/rotation.md",
+    "docs/expiry.md",
+    "docs/watchfulness.md",
+    "docs/leaks.md",
+    "docs/webhooks.md",
+    "docs/audit.md",
+];
+
+/// What else names flags, files and tests.
+const OTHERS: [&str; 6] =
+    ["README.md", "docs/callers.md", "docs/contributing.md", "docs/errors.md", "docs/install.md", "docs/promises.md"];
+
+fn read(path: &str) -> String {
+    fs::read_to_string(source(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
 
 #[test]
-fn its_session_is_what_the_program_prints() {
+fn their_session_is_what_the_program_prints() {
     let grpcurl = tool("PORTCULLIS_TEST_GRPCURL");
-    let mut steps = session::steps(&README);
+    let pages = SESSION.iter().map(|path| session::steps_run_by("tests/it/documents.rs", &read(path)));
+    let mut steps: Vec<_> = pages.flatten().collect();
     let start = steps.remove(0);
     assert_eq!(start.command, "cargo run --release -- dev");
     if grpcurl.is_none() {
@@ -39,7 +65,8 @@ fn its_session_is_what_the_program_prints() {
     let folder = checkout.path().to_str().expect("UTF-8").to_owned();
     let here = |text: &str| text.replace("/home/you/portcullis", &folder).replace("127.0.0.1:50051", &dev.address);
     let mut meaning = Meaning::default();
-    meaning.check(&start.command, &here(&start.output), &format!("{}\n", dev.said.join("\n")));
+    let shown = start.output.expect("what it prints");
+    meaning.check(&start.command, &here(&shown), &format!("{}\n", dev.said.join("\n")));
 
     let mut shell = checkout.command("sh");
     if let Some(folder) = grpcurl.as_ref().and_then(|program| program.parent()) {
@@ -50,16 +77,12 @@ fn its_session_is_what_the_program_prints() {
     dev.process.until(|line| line.starts_with("  revision 4: key_") && line.ends_with(" REVOKED"));
 }
 
-/// The cells of the rows of a section's table, without the backticks of the first.
-fn rows(section: &str) -> Vec<Vec<String>> {
-    let rows = part(section).lines().filter(|line| line.starts_with("| `"));
+/// The cells of the rows of a page's table, without the backticks of the first.
+fn rows(page: &str) -> Vec<Vec<String>> {
+    let page = read(page);
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
     rows.map(|row| row.trim_matches('|').split(" | ").map(|cell| cell.trim().trim_matches('`').to_owned()).collect())
         .collect()
-}
-
-fn part(section: &str) -> &'static str {
-    let (_, rest) = README.split_once(&format!("\n## {section}\n")).expect("the section");
-    rest.split("\n## ").next().expect("its text")
 }
 
 /// The values of an enum, each with the comment above it.
@@ -80,8 +103,8 @@ fn values(proto: &str, name: &str, prefix: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn its_table_of_methods_is_that_of_the_protos() {
-    let documented: Vec<_> = rows("Callers");
+fn the_table_of_methods_is_that_of_the_protos() {
+    let documented: Vec<_> = rows("docs/callers.md");
     let table = METHODS.iter().map(|method| {
         let proof = match method.credential {
             Credential::SignedRequest => "signed",
@@ -95,8 +118,8 @@ fn its_table_of_methods_is_that_of_the_protos() {
 }
 
 #[test]
-fn its_table_of_errors_has_each_reason_and_its_code() {
-    let documented: Vec<_> = rows("Errors").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+fn the_table_of_errors_has_each_reason_and_its_code() {
+    let documented: Vec<_> = rows("docs/errors.md").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
     let reasons = values("proto/portcullis/v1/error_reason.proto", "ErrorReason", "ERROR_REASON_");
     let code = |comment: &str| comment.split('.').next().unwrap_or_default().to_owned();
     let reasons: Vec<_> = reasons.into_iter().map(|(reason, comment)| (reason, code(&comment))).collect();
@@ -104,8 +127,8 @@ fn its_table_of_errors_has_each_reason_and_its_code() {
 }
 
 #[test]
-fn its_table_of_verdicts_has_each_with_its_status() {
-    let documented: Vec<_> = rows("Verdicts").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+fn the_table_of_verdicts_has_each_with_its_status() {
+    let documented: Vec<_> = rows("docs/verdicts.md").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
     let mut status = "200";
     let verdicts = values("proto/portcullis/v1/key_service.proto", "Verdict", "VERDICT_").into_iter();
     // A comment in the proto says from which value on another status holds.
@@ -118,8 +141,9 @@ fn its_table_of_verdicts_has_each_with_its_status() {
 }
 
 #[test]
-fn its_regex_finds_every_key() {
-    let (_, rest) = part("Keys").split_once("```text\n").expect("the regex");
+fn the_regex_finds_every_key() {
+    let page = read("docs/keys.md");
+    let (_, rest) = page.split_once("```text\n").expect("the regex");
     let regex = Regex::new(&format!("^{}$", rest.lines().next().expect("a line"))).expect("regex");
     for first in [None, Some(KeyPrefix::parse("a0bcdefghijklmno").expect("prefix"))] {
         for environment in [KeyEnvironment::Live, KeyEnvironment::Test] {
@@ -127,13 +151,13 @@ fn its_regex_finds_every_key() {
             assert!(regex.is_match(&key.reveal()));
         }
     }
-    let example = part("Keys").split('`').find(|text| text.starts_with("sk_live_")).expect("an example");
+    let example = page.split('`').find(|text| text.starts_with("sk_live_")).expect("an example");
     assert!(regex.is_match(example) && SecretHash::of_presented(example).is_ok());
 }
 
 #[test]
-fn its_example_of_a_signed_text_is_what_the_server_makes() {
-    let steps = session::steps(&README);
+fn the_example_of_a_signed_text_is_what_the_server_makes() {
+    let steps = session::steps(&read("docs/signing.md"));
     let lines = steps.iter().find(|step| step.command.starts_with("cat >lines")).expect("the example");
     let lines: Vec<_> = lines.command.lines().skip(1).filter(|line| *line != "END").collect();
     let [_, audience, _, path, timestamp, nonce, kid, _] = lines[..] else { panic!("eight lines: {lines:?}") };
@@ -143,33 +167,59 @@ fn its_example_of_a_signed_text_is_what_the_server_makes() {
 }
 
 #[test]
-fn the_tests_files_and_flags_that_it_names_exist() {
+fn the_tests_that_the_promises_cite_exist() {
     let test = Regex::new("`([a-z_]+)::([a-z0-9_]+)`").expect("regex");
     let mut cited = 0;
-    for found in test.captures_iter(part("Promises")) {
+    for found in test.captures_iter(&read("docs/promises.md")) {
         let file = fs::read_to_string(source(&format!("tests/it/{}.rs", &found[1]))).expect(&found[0]);
         assert!(file.contains(&format!("fn {}()", &found[2])), "{}", &found[0]);
         cited += 1;
     }
-    assert!(cited > 10);
-    let path = Regex::new(r"[`(]((?:src|tests|proto|helm|migrations|docs)(?:/[A-Za-z0-9_./-]+)?|[A-Z]+(?:\.md)?)[`)]")
-        .expect("regex");
-    let paths = path.captures_iter(&README).filter(|found| found[1].contains(['/', '.']));
-    for found in paths {
-        assert!(fs::exists(source(&found[1])).expect("stat"), "{}", &found[1]);
-    }
-    let checkout = Checkout::new();
-    let help: String =
-        ["serve", "bootstrap", "call", "health"].map(|command| checkout.run(&[command, "--help"]).good()).concat();
-    let flags = Regex::new("--[a-z][a-z-]+").expect("regex");
-    // What is measured has flags of its own.
-    let (described, _) = POSTGRESQL.split_once("\n## Measured\n").expect("what was measured");
-    let described = described.replace("cargo bench --bench", "");
-    for text in [part("Operating"), part("Several replicas on PostgreSQL"), &described] {
-        for flag in flags.find_iter(text) {
-            assert!(help.contains(flag.as_str()), "{}", flag.as_str());
+    assert!(cited > 100, "{cited}");
+}
+
+#[test]
+fn the_files_that_they_name_exist() {
+    let path = Regex::new(r"`((?:src|tests|proto|helm|migrations|docs)/[A-Za-z0-9_./-]+|[A-Z]+\.md)`").expect("regex");
+    let mut named = 0;
+    for page in SESSION.iter().chain(&OTHERS) {
+        for found in path.captures_iter(&read(page)) {
+            // How a block names the test that runs it.
+            if !found[1].ends_with("/FILE.rs") {
+                assert!(fs::exists(source(&found[1])).expect("stat"), "{page}: {}", &found[1]);
+                named += 1;
+            }
         }
     }
+    assert!(named > 10, "{named}");
+}
+
+/// Flags of cargo and of what else the pages call.
+const NOT_OURS: [&str; 6] = ["--bench", "--example", "--locked", "--path", "--release", "--test"];
+
+#[test]
+fn the_flags_that_they_name_exist() {
+    fn collect(command: &clap::Command, all: &mut BTreeSet<String>) {
+        all.extend(command.get_arguments().filter_map(|arg| Some(format!("--{}", arg.get_long()?))));
+        command.get_subcommands().for_each(|under| collect(under, all));
+    }
+    let mut known: BTreeSet<_> = NOT_OURS.map(str::to_owned).into();
+    let mut program = Cli::command();
+    program.build();
+    collect(&program, &mut known);
+    // What is measured has flags of its own.
+    let (described, _) = POSTGRESQL.split_once("\n## Measured\n").expect("what was measured");
+    let pages = SESSION.iter().chain(&OTHERS).map(|path| (*path, read(path)));
+    let pages = pages.chain([("docs/postgresql.md", described.to_owned())]);
+    let flags = Regex::new("(?:^|[ `(|])(--[a-z][a-z-]+)").expect("regex");
+    let mut named = 0;
+    for (page, text) in pages {
+        for flag in flags.captures_iter(&text) {
+            assert!(known.contains(&flag[1]), "{page}: {}", &flag[1]);
+            named += 1;
+        }
+    }
+    assert!(named > 100, "{named}");
 }
 
 static POSTGRESQL: LazyLock<String> =
