@@ -9,6 +9,7 @@ mod http;
 mod places;
 
 use std::{
+    borrow::Cow,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -64,14 +65,18 @@ impl Probe {
     }
 
     /// Whether calls should be sent here, and why not.
-    pub fn ready(&self) -> Result<(), &'static str> {
-        match &*self.state() {
-            State::Starting => Err("starting: the keys are not loaded yet"),
-            State::Serves(replica) if replica.is_fresh() => Ok(()),
-            State::Serves(_) => Err("the lease has lapsed: no sync with the database succeeds, and the log says why"),
-            State::Drains => Err("draining: told to stop"),
-            State::Ended => Err("not serving: the server has ended, or begins anew"),
-        }
+    pub fn ready(&self) -> Result<(), Cow<'static, str>> {
+        let why = match &*self.state() {
+            State::Starting => "starting: the keys are not loaded yet",
+            State::Serves(replica) if replica.is_fresh() => return Ok(()),
+            State::Serves(replica) => match replica.hindrance() {
+                Some(hindrance) => return Err(format!("the lease has lapsed: {hindrance}").into()),
+                None => "the lease has lapsed: no sync with the database succeeds, and the log says why",
+            },
+            State::Drains => "draining: told to stop",
+            State::Ended => "not serving: the server has ended, or begins anew",
+        };
+        Err(why.into())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -10,6 +10,7 @@ mod barrier;
 mod edge;
 mod fork;
 mod fresh;
+mod hindrance;
 mod lease;
 mod members;
 mod run;
@@ -17,7 +18,7 @@ mod sync;
 mod time;
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -27,13 +28,14 @@ use tokio::{
 };
 
 pub use barrier::{Patience, Wait};
+pub use hindrance::Hindrance;
 pub use sync::{Stopped, SyncLoop};
 
 use crate::{
     clock::Clock,
     domain::{application::Application, event::Position, id::Revision, refusal::Refusal, time::Timestamp},
     index::Index,
-    store::{Incarnation, LOG_PAGE, Newcomer, Store, Turn},
+    store::{Error, Incarnation, LOG_PAGE, Newcomer, Store, Turn},
     tail::Tail,
 };
 use edge::Edge;
@@ -115,6 +117,8 @@ struct Shared {
     proof: watch::Sender<Proof>,
     /// Whether the database was restored, and nobody has answered for what it lost.
     unconfirmed: AtomicBool,
+    /// Why no sync succeeds, where that is known.
+    hindrance: Mutex<Option<Hindrance>>,
     /// Until when verifiers may keep what a process before this one told them, on the clock since boot.
     kept_until: Duration,
 }
@@ -142,7 +146,12 @@ impl Replica {
         let mut edge = Edge::new(loaded.position.revision, told_before);
         index.load(loaded.position.revision, loaded.applications, loaded.accounts, cached_until)?;
         let newcomer = Newcomer { loaded: loaded.position, edge: edge.at(begun), lease: pace.lease };
-        let id = store.join(newcomer).await?;
+        let id = match store.join(newcomer).await {
+            Err(error @ Error::Unanswered(_)) => {
+                return Err(Hindrance::of(store).await.map_or(error.into(), Stopped::Hindered));
+            }
+            joined => joined?,
+        };
         if left.may_answer {
             // Its row is gone: it ends at its next sync. Until then it may answer, inside its lease.
             let over = clock.boottime() + by_any_clock(left.lease);
@@ -171,6 +180,7 @@ impl Replica {
             pace,
             proof: watch::Sender::new(proof),
             unconfirmed: AtomicBool::new(false),
+            hindrance: Mutex::default(),
             kept_until: told_before,
         });
         let replica = Self { shared };

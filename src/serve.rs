@@ -27,7 +27,7 @@ use crate::{
     limits::Budgets,
     meters::{self, Observer},
     notify::{self, Courier, Messenger, SettingsRefused, mail::Mailer},
-    replica::{Joined, Pace, Replica, Stopped},
+    replica::{Hindrance, Joined, Pace, Replica, Stopped},
     signals::Signals,
     signing::PublicKeyRefused,
     store::{DatabaseUrl, OpenError, Store, Weakness},
@@ -158,7 +158,10 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let bound = Bound::bind(&listen, &clock).await?;
     let (address, has_tls) = (bound.address(), bound.has_tls());
     let store = Store::open(&database, clock.clone(), entropy.clone()).await?;
-    let (weakness, _) = store.durability().await.map_err(OpenError::from)?;
+    let (weakness, standbys) = store.durability().await.map_err(OpenError::from)?;
+    if let Some(hindrance) = Hindrance::by(standbys) {
+        tracing::error!("{hindrance}");
+    }
     if let (true, Some(weakness)) = (pace.strict && guard::on(Guard::Durability), weakness) {
         return Err(ServeError::Weak(weakness));
     }
@@ -277,7 +280,10 @@ async fn first_sync(replica: &Replica) -> Result<(), ServeError> {
             return Ok(());
         }
     }
-    Err(ServeError::Lost("no sync with the database succeeded; its log lines say why".to_owned()))
+    Err(ServeError::Lost(match replica.hindrance() {
+        Some(hindrance) => format!("no sync with the database succeeded: {hindrance}"),
+        None => "no sync with the database succeeded; its log lines say why".to_owned(),
+    }))
 }
 
 async fn said(mut stop: watch::Receiver<bool>) {

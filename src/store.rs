@@ -48,6 +48,7 @@ mod read;
 mod requests;
 mod restore;
 mod restored;
+mod said;
 mod seals;
 mod server;
 mod signals;

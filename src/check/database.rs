@@ -33,19 +33,27 @@ pub fn database(look: Result<&Look, &OpenError>, url: &str, strict: bool, vault:
 }
 
 fn unopened(error: &OpenError, url: &str) -> Finding {
-    let advice = match error {
-        OpenError::Missing(_) => "make it with `portcullis migrate`, or put a backup there with `portcullis restore`",
-        OpenError::Unreached { .. } => "start it, or look at --database-url, the network and the role's password",
-        _ => "look at --database-url, and at what lies there",
+    let (said, advice) = match error {
+        // The whole names the URL, too, and says what to do.
+        OpenError::Unreached { error, .. } => {
+            let unknown = "start it, or look at --database-url, the network and the role's password";
+            (error.to_string(), error.advice().unwrap_or(unknown))
+        }
+        OpenError::Missing(_) => {
+            (error.to_string(), "make it with `portcullis migrate`, or put a backup there with `portcullis restore`")
+        }
+        _ => (error.to_string(), "look at --database-url, and at what lies there"),
     };
-    Finding::fail("database", format!("{url}: {error}"), advice)
+    Finding::fail("database", format!("{url}: {said}"), advice)
 }
 
 fn schema(look: &Look) -> Finding {
     const OF: &str = "schema";
     let Look { pending, known, unknown, serves, .. } = look;
     let newer = || format!("it is of a newer version of portcullis (it has {})", unknown.join(", "));
-    if *pending == *known {
+    if *pending == *known && look.file.is_none() {
+        Finding::fail(OF, "there is none here that this role may see", OpenError::MAKE_OR_GRANT)
+    } else if *pending == *known {
         Finding::fail(OF, "there is none", "run `portcullis migrate`")
     } else if *pending > 0 && !unknown.is_empty() {
         let said =
@@ -111,6 +119,11 @@ fn durability(look: &Look, strict: bool) -> Option<Finding> {
         Some(weakness) => {
             Finding::warn(OF, weakness.to_string(), "what this service promises about revocations does not hold")
         }
+        None if standbys.none_is_there() => Finding::fail(
+            OF,
+            "nothing can be committed: none of the names in synchronous_standby_names is connected",
+            "look at application_name in the standbys' primary_conninfo",
+        ),
         None if standbys.hang_on_one() => {
             let said =
                 format!("commits wait for one of {} standbys: when the last one stops, they wait", standbys.waited_for);

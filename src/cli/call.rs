@@ -2,10 +2,12 @@ use std::{num::NonZeroU64, process::ExitCode, time::Duration};
 
 use bytes::Bytes;
 use clap::Args;
+use tonic::Status;
+use tonic_types::StatusExt as _;
 
 use super::{
     args::{CredentialsArgs, EndpointArgs, RequestArgs, TlsArgs, block_on, duration},
-    failure::Failure,
+    failure::{Failure, Refused},
     out::Out,
 };
 use crate::client::{CallFailed, Client, Method, Proof};
@@ -77,7 +79,8 @@ impl Call {
                     Ok(()) = tokio::signal::ctrl_c() => {}
                 }
             } else {
-                let answer = client.unary(&method, message, proof, self.timeout.unwrap_or(TIMEOUT)).await?;
+                let answer = client.unary(&method, message, proof, self.timeout.unwrap_or(TIMEOUT)).await;
+                let answer = answer.map_err(|failed| refused(failed, &method))?;
                 out.line(&read(&method, answer, true)?)?;
             }
             Ok(ExitCode::SUCCESS)
@@ -105,6 +108,21 @@ async fn follow(
     Ok(())
 }
 
+/// What may be done is repeated under its request_id, where the method has one.
+fn refused(failed: CallFailed, method: &Method) -> Failure {
+    match failed {
+        CallFailed::Status(status) if method.takes_request_id() && is_unknown(&status) => {
+            let note = Some("with the same request_id it is never done twice".to_owned());
+            Failure::Refused(Box::new(Refused { status, flag: |_| None, note }))
+        }
+        failed => failed.into(),
+    }
+}
+
+fn is_unknown(status: &Status) -> bool {
+    status.get_error_details().error_info().is_some_and(|info| info.reason == "COMMIT_UNKNOWN")
+}
+
 fn read(method: &Method, answer: Bytes, pretty: bool) -> Result<String, Failure> {
     method.answer(answer, pretty).map_err(|e| Failure::Failed(e.to_string()))
 }
@@ -115,6 +133,29 @@ impl From<CallFailed> for Failure {
             CallFailed::Status(status) => Self::Status(status),
             CallFailed::NoCredentials(_) => Self::usage(failed),
             CallFailed::Signing(_) => Self::Failed(failed.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+    use crate::{cli::hint::hint, client::Schema};
+
+    #[test]
+    fn a_request_id_is_named_to_those_who_can_give_one() {
+        let mut details = ErrorDetails::new();
+        details.set_error_info("COMMIT_UNKNOWN", "portcullis", []);
+        let status = Status::with_error_details(Code::Unavailable, "it may have been written", details);
+        assert!(!hint(&status).expect("a hint").contains("request_id"));
+        for (name, takes_one) in [("KeyService/CreateKey", true), ("KeyService/RevokeKey", false)] {
+            let method = Schema::new().method(name).expect(name);
+            let failure = refused(CallFailed::Status(status.clone()), &method);
+            let told = matches!(&failure, Failure::Refused(refused) if refused.note.as_deref().is_some_and(|note| note.contains("same request_id")));
+            assert_eq!(told, takes_one, "{name}: {failure:?}");
         }
     }
 }

@@ -7,9 +7,9 @@ use std::{
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
-use super::{clean::clean, hint::hint};
 #[cfg(feature = "client")]
-use super::{flags, hint::unreachable};
+use super::hint::unreachable;
+use super::{clean::clean, hint::hint};
 #[cfg(feature = "server")]
 use crate::config::SettingsWrong;
 
@@ -40,6 +40,8 @@ pub(super) enum Failure {
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) status: Status,
+    /// By which flag a field is set, if by one.
+    pub(super) flag: fn(&str) -> Option<&'static str>,
     /// What else is known.
     pub(super) note: Option<String>,
 }
@@ -72,7 +74,7 @@ impl Failure {
             Self::Settings(wrong) => (format!("error: {wrong}"), 2),
             Self::Status(status) => (describe(status, |_| None, None), 1),
             #[cfg(feature = "client")]
-            Self::Refused(refused) => (describe(&refused.status, flags::flag, refused.note.as_deref()), 1),
+            Self::Refused(refused) => (describe(&refused.status, refused.flag, refused.note.as_deref()), 1),
             #[cfg(feature = "client")]
             Self::Unreachable(why) => (format!("error: {}\nhint: {}\n", clean(why), unreachable(why)), 1),
             Self::Failed(why) => (format!("error: {}\n", clean(why)), 1),

@@ -91,7 +91,7 @@ fn of_reason(reason: ErrorReason) -> Option<&'static str> {
         R::StoreUnavailable => {
             "the server does not reach its database: nothing was written; try again, and tell its operator"
         }
-        R::CommitUnknown => "whether it was written is not known: repeat it with the same request_id, or look at it",
+        R::CommitUnknown => "whether it was written is not known: repeat it, or look at it",
         R::CommittedNotConfirmed => "it is written, and nothing is promised of it yet: repeat it until it is OK",
         R::ShuttingDown => "try again: another replica answers",
         R::RevisionNotReached => "try again, or another replica",

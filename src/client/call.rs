@@ -73,10 +73,11 @@ impl Client {
             grpc.unary(request, method.path(), Raw).await
         };
         // Biased: tonic watches the same deadline, and would call its end CANCELLED.
+        let by = if method.takes_request_id() { " with the same request_id" } else { "" };
         tokio::select! {
             biased;
             () = tokio::time::sleep(timeout) => Err(Status::deadline_exceeded(format!(
-                "no answer within {timeout:?}; what was asked may be done: if it was a change, repeat it with the same request_id"
+                "no answer within {timeout:?}; what was asked may be done: if it was a change, repeat it{by}"
             )).into()),
             answer = call => Ok(answer?.into_inner()),
         }

@@ -131,6 +131,12 @@ impl Method {
         self.descriptor.is_client_streaming()
     }
 
+    /// Whether a repeat of its request is known to be one.
+    #[must_use]
+    pub fn takes_request_id(&self) -> bool {
+        self.descriptor.input().get_field_by_name("request_id").is_some()
+    }
+
     /// The type of its request message.
     #[must_use]
     pub fn input(&self) -> MessageDescriptor {

@@ -196,7 +196,7 @@ pub enum Refusal {
     #[error("it may have been written; repeat it, signed anew, with the same request_id if it has one")]
     CommitUnknown,
     #[error(
-        "it is written as revision {0}, but nothing is promised of it yet: a replica may not answer by it, a verifier may keep an answer from before, or a failover may lose it; repeat it, signed anew, until it is OK"
+        "it is written as revision {0}, but nothing is promised of it yet: a replica or a verifier may not answer by it, or a failover lose it; repeat it, signed anew, until it is OK"
     )]
     CommittedNotConfirmed(Revision),
     #[error("this replica is going away; another answers")]

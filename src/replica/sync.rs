@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Proof, Replica, by_any_clock, edge::Edge, fork, members::Silence, run::Run};
+use super::{Hindrance, Proof, Replica, by_any_clock, edge::Edge, fork, members::Silence, run::Run};
 use crate::{
     guard::{self, Guard},
     index::{Inapplicable, Index},
@@ -24,8 +24,6 @@ pub struct SyncLoop {
     silence: Silence,
     run: Run,
     told: Option<(Option<Weakness>, Standbys)>,
-    /// Why nothing is answered, as it was said.
-    refused: Option<Weakness>,
 }
 
 /// Why a replica must not serve any more.
@@ -35,6 +33,8 @@ pub enum Stopped {
     Store(#[from] Error),
     #[error(transparent)]
     Inapplicable(#[from] Inapplicable),
+    #[error(transparent)]
+    Hindered(Hindrance),
 }
 
 impl Stopped {
@@ -60,7 +60,7 @@ impl SyncLoop {
         turn: Turn,
     ) -> Self {
         let (silence, run) = (Silence::default(), Run::default());
-        Self { store, replica, index, tail, edge, turn, silence, run, told: None, refused: None }
+        Self { store, replica, index, tail, edge, turn, silence, run, told: None }
     }
 
     /// Runs until `stop` is done, then takes the replica's row away; or until the replica
@@ -127,7 +127,8 @@ impl SyncLoop {
             Stopped::Store(Error::Weak(weakness)) => {
                 meters::WEAKNESS.set(Some(kind(weakness) as usize));
                 self.replica.shared.lease.void();
-                if self.refused.replace(weakness) != Some(weakness) {
+                let weak = Some(Hindrance::Weak(weakness));
+                if self.replica.hindered_by(weak) != weak {
                     tracing::error!(%weakness, "no answer rests on a database that may lose what it acknowledges");
                 }
                 Ok(RETRY)
@@ -143,6 +144,7 @@ impl SyncLoop {
                 // It may have been too much at once: large events, a slow network.
                 self.turn.page = (self.turn.page / 2).max(1);
                 tracing::warn!(%error, "sync gave up, the lease runs out unless one succeeds");
+                self.replica.look_for_hindrance(&self.store).await;
                 Ok(Duration::ZERO)
             }
             Stopped::Store(error) if is_passing(&error) => {
@@ -241,9 +243,7 @@ impl SyncLoop {
 
     /// Once, and whenever it changes.
     fn tell_durability(&mut self, synced: &Synced) {
-        if self.refused.take().is_some() {
-            tracing::info!("the database loses nothing that it acknowledges any more: answering again");
-        }
+        self.replica.hindered_no_more();
         let found = (synced.weakness, synced.standbys);
         meters::WEAKNESS.set(synced.weakness.map(|weakness| kind(weakness) as usize));
         meters::STANDBYS.set(synced.standbys.waited_for.into());

@@ -1,12 +1,16 @@
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
-use crate::{domain::refusal::Refusal, entropy::NoEntropy};
+use super::said::said;
+use crate::{
+    domain::{id::Revision, refusal::Refusal},
+    entropy::NoEntropy,
+};
 
 /// What can go wrong with the database once it is open.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It does not answer, or refuses; nothing was written.
-    #[error("the database does not answer: {0}")]
+    #[error("the database does not answer: {}", said(.0))]
     Unavailable(DbErr),
     /// It was asked, and did not answer for so long: what was to be written may have been.
     #[error("the database has not answered for {0:?}")]
@@ -15,7 +19,7 @@ pub enum Error {
     #[error("too many writes are waiting")]
     Overloaded,
     /// COMMIT did not answer: it may have been written.
-    #[error("the commit did not answer: {0}")]
+    #[error("the commit did not answer: {}", said(.0))]
     CommitUnknown(DbErr),
     /// A row that no version of this program wrote.
     #[error("the database holds what it should not: {0}")]
@@ -42,6 +46,12 @@ pub enum Error {
         "the database was restored, and nobody has said which revocations it lost: run `portcullis confirm-restore`"
     )]
     Unconfirmed,
+    /// Whoever marks a restore names a revision that the database still holds.
+    #[error(
+        "the database itself holds revision {holds}, so {lost_to} is not the last one of the history that was lost: give \
+         that one (of the archive's last line, or of a log), or leave --lost-to out if nobody knows it"
+    )]
+    NotLost { lost_to: Revision, holds: Revision },
     /// This replica's own row is gone: somebody else took over.
     #[error("this replica is no longer registered")]
     NotRegistered,
@@ -91,7 +101,9 @@ impl From<Error> for Refusal {
             Error::CommitUnknown(_) | Error::Unanswered(_) | Error::TaskLost(_) => Self::CommitUnknown,
             Error::Overloaded => Self::Overloaded,
             Error::OlderReplica { .. } => Self::ReplicaTooOld,
-            Error::Corrupt(_) | Error::UnknownEvent { .. } | Error::NoEntropy(_) => Self::Internal,
+            Error::Corrupt(_) | Error::UnknownEvent { .. } | Error::NotLost { .. } | Error::NoEntropy(_) => {
+                Self::Internal
+            }
             Error::Unconfirmed => Self::RestoreUnconfirmed,
             Error::Forked | Error::Behind => Self::FreshnessUnproven,
             Error::Refused(refusal) => *refusal,
@@ -106,12 +118,9 @@ pub enum OpenError {
     InUse { path: String, lock: String },
     #[error("{path}: {error}")]
     Io { path: String, error: std::io::Error },
-    #[error("{url}: {error}")]
+    #[error("{url}: {error}{}", .error.and_advice())]
     Unreached { url: super::DatabaseUrl, error: super::Unreached },
-    #[error(
-        "there is no schema here that this role may see: run `portcullis migrate` as the owner of the database, or let \
-         this role use what it has made"
-    )]
+    #[error("there is no schema here that this role may see: {}", OpenError::MAKE_OR_GRANT)]
     NoSchema,
     #[error("there is no database at {0}; make it with `portcullis migrate`")]
     Missing(String),
@@ -122,16 +131,25 @@ pub enum OpenError {
     )]
     Newer(String),
     #[error(
-        "a migration failed, and nothing of it was applied: {0}; a schema that was changed by hand, or left half-way by \
-         an older version, is put right by the backup from before the upgrade"
+        "a migration failed, and nothing of it was applied: {}; a schema that was changed by hand, or left half-way by \
+         an older version, is put right by the backup from before the upgrade",
+        said(.0)
     )]
     Migration(DbErr),
+    #[error("this role may not change the schema ({0}): run `portcullis migrate` as the owner of the schema")]
+    NotOwner(String),
     #[error("{path} is read-only here, and a server writes: check its owner, its mode and how it is mounted")]
     ReadOnly { path: String },
-    #[error(transparent)]
+    #[error("{}", said(.0))]
     Database(#[from] DbErr),
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
     #[error(transparent)]
     Store(#[from] Error),
+}
+
+impl OpenError {
+    /// What to do where no schema is seen.
+    pub const MAKE_OR_GRANT: &str =
+        "run `portcullis migrate` as the owner of the database, or let this role use what it has made";
 }

@@ -101,12 +101,16 @@ impl Store {
         self.detached(async move |store| Ok(read(&head(&store.looks()).await?))).await
     }
 
-    /// Says that this database was restored by other means than `portcullis restore`.
+    /// Says that this database was restored by other means than `portcullis restore`. `lost_to`, where somebody
+    /// knows it, is of the history that was lost: what the database itself goes beyond cannot be.
     pub async fn mark_restored(&self, lost_to: Option<Revision>) -> Result<Restored, Error> {
         self.detached(async move |store| {
             let (_turn, tx) = store.begin_write().await?;
             log::take_head(&tx).await?;
             let marked = mark(&tx, store.time(&tx).await?, lost_to.unwrap_or_default()).await?;
+            if let Some(lost_to) = lost_to.filter(|lost_to| *lost_to < marked.holds) {
+                return Err(Error::NotLost { lost_to, holds: marked.holds });
+            }
             tx.commit().await.map_err(Error::CommitUnknown)?;
             Ok(marked)
         })
@@ -129,25 +133,25 @@ impl Store {
         let own = Noted { log_id: head.log_id, revision: Revision::new(head.seq) };
         let io = |error| OpenError::Io { path: beside.path().display().to_string(), error };
         let (why, lost_to) = match beside.read() {
-            _ if begun => (None, Revision::default()),
+            _ if begun => (None, None),
             // It was made by a version that kept none.
-            Ok(None) if !head.head_beside => (None, Revision::default()),
-            Ok(None) => (Some("the head number that is kept beside it is gone".to_owned()), Revision::default()),
+            Ok(None) if !head.head_beside => (None, None),
+            Ok(None) => (Some("the head number that is kept beside it is gone".to_owned()), None),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                (Some("the head number that is kept beside it does not read".to_owned()), Revision::default())
+                (Some("the head number that is kept beside it does not read".to_owned()), None)
             }
             Err(error) => return Err(io(error)),
             Ok(Some(noted)) if noted.log_id != own.log_id => {
-                (Some("the head number that is kept beside it is of another history".to_owned()), Revision::default())
+                (Some("the head number that is kept beside it is of another history".to_owned()), None)
             }
             Ok(Some(noted)) if noted.revision > own.revision => {
                 let why = format!("it ends at revision {}, and had reached {}", own.revision, noted.revision);
-                (Some(why), noted.revision)
+                (Some(why), Some(noted.revision))
             }
-            Ok(Some(_)) => (None, Revision::default()),
+            Ok(Some(_)) => (None, None),
         };
         if let Some(why) = why.filter(|_| guard::on(Guard::Beside)) {
-            self.mark_restored(Some(lost_to)).await?;
+            self.mark_restored(lost_to).await?;
             tracing::error!("the database is not the one that was there last: {why}; {}", Error::Unconfirmed);
         } else if head.restored == 0 {
             beside.write(own).map_err(io)?;

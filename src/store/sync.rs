@@ -13,7 +13,7 @@ use super::{
     entity::{event_log, log_head, replica},
     log,
     members::{self, Member},
-    server::ServerLook,
+    server::{self, ServerLook},
 };
 use crate::{
     domain::{
@@ -134,6 +134,11 @@ impl Store {
             Ok((look.weakness, look.standbys))
         })
         .await
+    }
+
+    /// Who follows the server, for whoever waits in vain for a commit.
+    pub async fn standbys(&self, within: Duration) -> Result<Standbys, Error> {
+        self.detached_within(within, async move |store| Ok(server::says(&store.looks()).await?.1)).await
     }
 }
 

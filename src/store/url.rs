@@ -22,7 +22,7 @@ pub(super) enum Place {
 }
 
 /// Not a URL of a database that this version knows. Never repeats it: it may hold a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseUrlInvalid {
     #[error(
         "a database URL is sqlite://PATH (sqlite:///absolute/path.db or sqlite://relative/path.db) or \
@@ -33,6 +33,16 @@ pub enum DatabaseUrlInvalid {
     Postgres,
     #[error("the PostgreSQL URL names no database: postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
     NoDatabase,
+    #[error(
+        "the PostgreSQL URL names more than one host: name one that always leads to the primary, such as an address that \
+         moves with it"
+    )]
+    Hosts,
+    #[error(
+        "the PostgreSQL URL has a parameter that is not known here: {0}; there are sslmode, sslrootcert, sslcert, sslkey, \
+         host, port, dbname, user, password and options"
+    )]
+    Parameter(String),
 }
 
 impl DatabaseUrl {
@@ -70,12 +80,62 @@ impl FromStr for DatabaseUrl {
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return Err(DatabaseUrlInvalid::Unknown);
         }
+        refuse(text)?;
         let options: PgConnectOptions = text.parse().map_err(|_| DatabaseUrlInvalid::Postgres)?;
         if options.get_database().is_none_or(str::is_empty) {
             return Err(DatabaseUrlInvalid::NoDatabase);
         }
         Ok(Self(Place::Postgres(SecretString::from(text))))
     }
+}
+
+/// All that the driver knows.
+const PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
+/// The driver takes several hosts for the name of one, and passes over a parameter that it does not know.
+fn refuse(text: &str) -> Result<(), DatabaseUrlInvalid> {
+    let behind = text.split_once("://").map_or("", |(_, behind)| behind);
+    let (authority, rest) = behind.split_at(behind.find(['/', '?', '#']).unwrap_or(behind.len()));
+    // An @ there is of a password that has a / or ? in it as it is: nothing of it is repeated.
+    let is_cut = rest.contains('@') && !authority.contains('@');
+    if authority.rsplit('@').next().is_some_and(|hosts| hosts.contains(',')) && !is_cut {
+        return Err(DatabaseUrlInvalid::Hosts);
+    }
+    let url = Url::parse(text).map_err(|_| DatabaseUrlInvalid::Postgres)?;
+    let mut has_password = false;
+    for (name, value) in url.query_pairs() {
+        has_password |= name == "password";
+        if name.starts_with("host") && !value.starts_with('/') && value.contains(',') {
+            return Err(DatabaseUrlInvalid::Hosts);
+        }
+        let is_known = PARAMETERS.contains(&&*name) || (name.starts_with("options[") && name.ends_with(']'));
+        if !is_known && (is_cut || has_password) {
+            // It may be what a password has behind an &.
+            return Err(DatabaseUrlInvalid::Postgres);
+        } else if !is_known {
+            return Err(DatabaseUrlInvalid::Parameter(name.into_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// Without the password.
@@ -148,6 +208,32 @@ mod tests {
             assert_eq!(refused(bad), DatabaseUrlInvalid::Unknown, "{bad}");
         }
         assert_eq!(refused("postgres://u:p@h:99999/d"), DatabaseUrlInvalid::Postgres);
+    }
+
+    #[test]
+    fn a_parameter_that_would_be_passed_over_and_a_second_host_are_refused() {
+        let parameter = |name: &str| DatabaseUrlInvalid::Parameter(name.to_owned());
+        assert_eq!(refused("postgres://u:p@h/d?sslmode=require&sslmod=x"), parameter("sslmod"));
+        assert_eq!(refused("postgres://u@h/d?target_session_attrs=read-write"), parameter("target_session_attrs"));
+        for several in ["postgres://u:p@a,b/d", "postgres://u:p@a:1,b:2/d", "postgres://u@a/d?host=a,b"] {
+            assert_eq!(refused(several), DatabaseUrlInvalid::Hosts, "{several}");
+        }
+        for secret in
+            ["postgres://u@h/d?password=x&hunter2=y", "postgres://u:1?hunter2=x@h/d", "postgres://u:a,b/c@h/d"]
+        {
+            assert_eq!(refused(secret), DatabaseUrlInvalid::Postgres, "{secret}");
+        }
+        let all = PARAMETERS.iter().filter(|name| !name.starts_with("ssl") || **name == "sslmode");
+        let value = |name: &str| match name {
+            "sslmode" => "require",
+            "hostaddr" => "127.0.0.1",
+            "port" | "statement-cache-capacity" => "1",
+            _ => "x",
+        };
+        for name in all {
+            let url = format!("postgres://u:a,b@h/d?{name}={}&options[lock_timeout]=1", value(name));
+            assert!(url.parse::<DatabaseUrl>().is_ok(), "{url}");
+        }
     }
 
     #[test]

@@ -5,3 +5,5 @@ mod check;
 mod clocks;
 mod restored;
 mod sqlite;
+mod standbys;
+mod start;

@@ -8,6 +8,7 @@ use crate::{
     cli::{
         args::block_on,
         failure::{Failure, Refused},
+        flags::flag,
         out::{Out, note},
         people::{Look, Printed, ServiceArgs, Session, line},
     },
@@ -156,7 +157,7 @@ fn may_pass(status: &Status) -> bool {
 }
 
 fn refused(status: Status) -> Failure {
-    Failure::Refused(Box::new(Refused { status, note: None }))
+    Failure::Refused(Box::new(Refused { status, flag, note: None }))
 }
 
 fn wait(failed: u32) -> Duration {

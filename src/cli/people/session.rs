@@ -12,6 +12,7 @@ use super::Progress;
 use crate::{
     cli::{
         failure::{Failure, Refused},
+        flags::flag,
         out::note,
     },
     client::{CallFailed, Client, Endpoint, Method, Proof, Schema},
@@ -159,7 +160,7 @@ fn refused(status: Status, repeat: Repeat<'_>) -> Failure {
         )),
         _ => None,
     };
-    Failure::Refused(Box::new(Refused { status, note }))
+    Failure::Refused(Box::new(Refused { status, flag, note }))
 }
 
 #[cfg(test)]

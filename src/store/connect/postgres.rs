@@ -8,14 +8,14 @@ use std::{
 use sea_orm::{
     ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbErr, Statement,
     sqlx::{
-        ConnectOptions as _, Connection as _, PgConnection, PgPool,
+        self, ConnectOptions as _, Connection as _, PgConnection, PgPool,
         postgres::{PgConnectOptions, PgPoolOptions},
     },
 };
 use secrecy::SecretString;
 
 use super::{BUSY, schema::count_statements};
-use crate::store::url::postgres_options;
+use crate::store::{said, url::postgres_options};
 
 /// How to make connections for one purpose.
 #[derive(Clone, Copy)]
@@ -79,14 +79,16 @@ impl Pool<'_> {
     }
 }
 
-/// Whether the server answers, and lets this role in: a pool only says that it waited.
+/// Whether the server answers, lets this role in, and is the one that writes: a pool only says that it waited.
 pub(super) async fn reach(url: &SecretString) -> Result<(), Unreached> {
     let options = session(url)?;
-    match tokio::time::timeout(BUSY, PgConnection::connect_with(&options)).await {
-        Ok(Ok(connection)) => Ok(connection.close().await?),
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(Unreached::Silent(BUSY)),
-    }
+    let asked = async {
+        let mut connection = PgConnection::connect_with(&options).await?;
+        let follows = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(&mut connection).await?;
+        connection.close().await?;
+        if follows { Err(Unreached::Standby) } else { Ok(()) }
+    };
+    tokio::time::timeout(BUSY, asked).await.unwrap_or(Err(Unreached::Silent(BUSY)))
 }
 
 /// Why a server was not reached.
@@ -94,10 +96,29 @@ pub(super) async fn reach(url: &SecretString) -> Result<(), Unreached> {
 pub enum Unreached {
     #[error(transparent)]
     Url(#[from] DbErr),
-    #[error("{0}")]
-    Refused(#[from] sea_orm::sqlx::Error),
+    #[error("{}", said::words(.0).unwrap_or_else(|| .0.to_string()))]
+    Refused(#[from] sqlx::Error),
     #[error("no answer within {0:?}")]
     Silent(Duration),
+    #[error("this is a standby, and read-only")]
+    Standby,
+}
+
+impl Unreached {
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(error) => said::advice(error),
+            Self::Standby => Some("give the primary's address"),
+            Self::Url(_) | Self::Silent(_) => None,
+        }
+    }
+
+    /// As it stands behind what it says.
+    pub(in crate::store) fn and_advice(&self) -> String {
+        self.advice().map(|advice| format!("; {advice}")).unwrap_or_default()
+    }
 }
 
 /// The only connection of a pool: what it does to its session lasts until it is closed.

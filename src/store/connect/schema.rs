@@ -6,9 +6,9 @@ use std::sync::{
 };
 
 use portcullis_migrations::{Migrator, MigratorTrait as _, Standing};
-use sea_orm::{DatabaseConnection, DbBackend, EntityTrait as _, QuerySelect as _, TransactionTrait as _};
+use sea_orm::{DatabaseConnection, DbBackend, DbErr, EntityTrait as _, QuerySelect as _, TransactionTrait as _};
 
-use crate::store::{OpenError, audit::chain_backlog, entity::log_head};
+use crate::store::{OpenError, audit::chain_backlog, entity::log_head, said};
 
 /// Applies the migrations that are pending, does what SQL cannot, and closes the connection.
 pub(in crate::store) async fn migrate(database: DatabaseConnection) -> Result<usize, OpenError> {
@@ -16,17 +16,26 @@ pub(in crate::store) async fn migrate(database: DatabaseConnection) -> Result<us
     if !unknown.is_empty() {
         return Err(OpenError::Newer(unknown.join(", ")));
     }
-    if database.get_database_backend() == DbBackend::Sqlite {
+    if pending == 0 {
+        // A role that may not change the schema need not, where there is nothing to do.
+    } else if database.get_database_backend() == DbBackend::Sqlite {
         // All of them or none: PostgreSQL does each in a transaction of its own, and a file would be left half-way.
         let tx = database.begin().await?;
-        Migrator::up(&tx, None).await.map_err(OpenError::Migration)?;
+        Migrator::up(&tx, None).await.map_err(failed)?;
         tx.commit().await?;
     } else {
-        Migrator::up(&database, None).await.map_err(OpenError::Migration)?;
+        Migrator::up(&database, None).await.map_err(failed)?;
     }
     chain_backlog(&database).await?;
     database.close().await?;
     Ok(pending)
+}
+
+fn failed(error: DbErr) -> OpenError {
+    match said::denied(&error) {
+        Some(words) => OpenError::NotOwner(words),
+        None => OpenError::Migration(error),
+    }
 }
 
 /// A schema that a newer version has made may serve this one, too: while both run side by side, or

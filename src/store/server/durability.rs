@@ -43,6 +43,12 @@ pub struct Standbys {
 }
 
 impl Standbys {
+    /// Whether commits wait for somebody, and nobody of that name is there: they wait for ever.
+    #[must_use]
+    pub fn none_is_there(self) -> bool {
+        self.synchronous && self.waited_for == 0 && !self.logical
+    }
+
     /// Whether one that stops, stops every commit.
     #[must_use]
     pub fn hang_on_one(self) -> bool {
@@ -100,6 +106,10 @@ mod tests {
             Standbys { streaming, waited_for, synchronous, ..Standbys::default() }.hang_on_one()
         };
         assert_eq!([hang(1, 0, false), hang(0, 0, true), hang(1, 1, true)], [false, true, true]);
+        let none = |waited_for, synchronous| {
+            Standbys { streaming: 1, waited_for, synchronous, ..Standbys::default() }.none_is_there()
+        };
+        assert_eq!([none(0, true), none(1, true), none(0, false)], [true, false, false]);
         assert_eq!([hang(2, 1, true), hang(2, 2, true)], [true, false], "one that nobody waits for helps nobody");
     }
 

@@ -160,14 +160,19 @@ fn of_postgres() -> bool {
     }
 }
 
-/// The one server of all tests. Without its programs the test skips, but not in CI.
+/// The one server of all tests.
 async fn cluster() -> Option<&'static Cluster> {
+    if has_postgres() { Some(Cluster::shared().await) } else { None }
+}
+
+/// Without the programs of a server the test skips, but not in CI.
+pub(crate) fn has_postgres() -> bool {
     use std::io::Write as _;
 
-    if let Err(why) = Programs::find() {
+    let found = Programs::find();
+    if let Err(why) = &found {
         assert!(std::env::var_os("CI").is_none(), "{why}; CI skips nothing");
         let _ = writeln!(std::io::stderr(), "skipped: {why}");
-        return None;
     }
-    Some(Cluster::shared().await)
+    found.is_ok()
 }

@@ -41,7 +41,7 @@ pub(crate) mod webhook;
 
 pub(crate) use bent::{all_refused, create_message, good_create, must_pass, raw_refusal};
 pub(crate) use call::{Headers, exchange, exchange_over, message_bytes, nonce, path, reason, violations};
-pub(crate) use data::{Data, Located};
+pub(crate) use data::{Data, Located, has_postgres};
 pub(crate) use database::Rows;
 pub(crate) use dice::Dice;
 pub(crate) use lock::WriteLock;
