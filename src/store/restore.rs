@@ -124,19 +124,23 @@ async fn prepare(new: &Path, lost_to: Revision, clock: &Clock) -> Result<Restore
     Ok(marked)
 }
 
+/// For what is moved aside. What an earlier restore moved there stays: nothing is deleted.
+fn free_name(database: &Path, seconds: i64) -> io::Result<PathBuf> {
+    let names = (1..=100).map(|n| match n {
+        1 => with_ending(database, &format!(".before-restore-{seconds}")),
+        n => with_ending(database, &format!(".before-restore-{seconds}-{n}")),
+    });
+    let mut free = names.filter(|name| name.symlink_metadata().is_err());
+    free.next().ok_or_else(|| io::Error::new(io::ErrorKind::AlreadyExists, "too many restores in one second"))
+}
+
 /// Moves what is there aside, with its log, and the new file into its place.
 fn exchange(new: &Path, database: &Path, clock: &Clock) -> Result<Option<PathBuf>, RestoreError> {
-    let aside = with_ending(database, &format!(".before-restore-{}", clock.now().seconds()));
+    let aside = free_name(database, clock.now().seconds()).map_err(io(database))?;
     let there = database.symlink_metadata().is_ok();
     if there {
         // By a second name, so that there is a database at every moment; where there are no such, by another one.
-        // What an earlier restore moved aside stays: nothing is deleted.
-        let linked = fs::hard_link(database, &aside);
-        let linked = linked.or_else(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => Err(error),
-            _ => fs::rename(database, &aside),
-        });
-        linked.map_err(io(&aside))?;
+        fs::hard_link(database, &aside).or_else(|_| fs::rename(database, &aside)).map_err(io(&aside))?;
     }
     // A log that stays would be taken for the new file's.
     for ending in ["-wal", "-shm"] {

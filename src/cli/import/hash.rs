@@ -19,8 +19,13 @@ pub(super) fn parse(text: &str) -> Result<[u8; 32], String> {
     if let Some(hash) = hex(bare) {
         return Ok(hash);
     }
-    let base64 = STANDARD.decode(bare).or_else(|_| URL_SAFE.decode(bare)).ok();
-    base64.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| format!("{}; {HOW}", why_not(bare)))
+    // Base64 may itself begin like something that is put before it.
+    base64(bare).or_else(|| base64(text)).ok_or_else(|| format!("{}; {HOW}", why_not(bare)))
+}
+
+fn base64(text: &str) -> Option<[u8; 32]> {
+    let bytes = STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()?;
+    bytes.try_into().ok()
 }
 
 fn hex(text: &str) -> Option<[u8; 32]> {
