@@ -30,7 +30,7 @@ use crate::{
     replica::{Hindrance, Joined, Pace, Replica, Stopped},
     signals::Signals,
     signing::PublicKeyRefused,
-    store::{DatabaseUrl, OpenError, Store, Weakness},
+    store::{DatabaseUrl, Error, OpenError, Store, Weakness},
     telemetry::Sampler,
     usage::Usage,
     watch::{Lags, Limits, Watches},
@@ -75,6 +75,18 @@ pub enum ServeError {
     Decoy(#[from] PublicKeyRefused),
     #[error("a part of the server ended unexpectedly: {0}")]
     Lost(String),
+}
+
+impl ServeError {
+    /// Whether a server that had begun may begin anew a little later: the database may be on its way back.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Open(_) | Self::Lost(_) => true,
+            Self::Stopped(stopped) => matches!(stopped, Stopped::Hindered(_) | Stopped::Store(Error::Unanswered(_))),
+            _ => false,
+        }
+    }
 }
 
 /// A server that answers.

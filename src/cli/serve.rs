@@ -114,7 +114,7 @@ impl Serve {
                 };
                 let running = match started {
                     // The database may still be on its way back.
-                    Err(error @ (ServeError::Open(_) | ServeError::Lost(_))) if begun => {
+                    Err(error) if begun && error.may_pass() => {
                         tracing::error!(%error, "cannot begin anew yet");
                         tokio::time::sleep(AGAIN).await;
                         continue;

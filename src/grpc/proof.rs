@@ -24,7 +24,8 @@ pub(super) async fn let_in(request: &mut Request<Body>) -> Result<Option<OpenCal
     // Of reflection, whose calls are streams both ways, tonic bounds each message.
     if is_health(request.uri().path()) {
         let body = std::mem::take(request.body_mut());
-        *request.body_mut() = Frame::collect(body, MAX_MESSAGE, peer.as_ref(), body_invalid).await?.into_body();
+        // It waits in its own place: those that others take on the way would refuse probes.
+        *request.body_mut() = Frame::collect(body, MAX_MESSAGE, None, body_invalid).await?.into_body();
     }
     Ok(place)
 }

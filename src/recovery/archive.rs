@@ -127,7 +127,7 @@ impl Archive {
             (Some(revocation), None) => {
                 let told = revocation.read()?;
                 // What came before it may have been cut off.
-                let after = Revision::new(told.revision.number() - 1);
+                let after = Revision::new(told.revision.number().saturating_sub(1));
                 let (told, last, places) = (vec![told], told.revision, vec![token.position]);
                 self.goes_on(Part { after, last, told, places }, false);
             }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{NotRecovered, archive::Part};
 use crate::{
-    domain::id::Revision,
+    domain::{event::Position, id::Revision},
     guard::{self, Guard},
     store::{Restored, Resume, Store},
 };
@@ -33,7 +33,7 @@ impl Branch {
                 Some(place) => store.resume(*place).await? == Resume::Forked,
                 None => false,
             };
-            if !(forked || self.gave_up(part)) || !guard::on(Guard::RestoredBranch) {
+            if !(forked || self.gave_up(part) || is_overwritten(part, parts)) || !guard::on(Guard::RestoredBranch) {
                 own.push(part);
             }
         }
@@ -47,6 +47,20 @@ impl Branch {
         let times = next.and_then(|next| millis(next.event_id)).zip(self.last.and_then(millis));
         times.is_some_and(|(next, last)| next < last)
     }
+}
+
+/// Apart from this, ids of one history are in the order of its revisions: a clock may be set back a little.
+const SET_BACK: u64 = 5_000;
+
+/// Whether another part holds, at one of its revisions or before it, what was written later: the numbers were
+/// given out once more, by a restore to before them.
+fn is_overwritten(part: &Part, parts: &[Part]) -> bool {
+    let others = || parts.iter().flat_map(|part| &part.places);
+    part.places.iter().any(|place| {
+        let Some(time) = millis(place.event_id) else { return false };
+        let later = |other: &Position| millis(other.event_id).is_some_and(|other| other > time + SET_BACK);
+        others().any(|other| other.revision <= place.revision && later(other))
+    })
 }
 
 /// Of a UUID of version 7; of others nothing is known.

@@ -49,7 +49,7 @@ pub enum Error {
     /// Whoever marks a restore names a revision that the database still holds.
     #[error(
         "the database itself holds revision {holds}, so {lost_to} is not the last one of the history that was lost: give \
-         that one (of the archive's last line, or of a log), or leave --lost-to out if nobody knows it"
+         that one (of an answer to RevokeKey, or of portcullis_revision in what is monitored), or leave --lost-to out if nobody knows it"
     )]
     NotLost { lost_to: Revision, holds: Revision },
     /// This replica's own row is gone: somebody else took over.

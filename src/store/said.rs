@@ -10,7 +10,7 @@ use sea_orm::{
 
 const TO_PRIMARY: &str = "it is a standby, or read-only: give the primary's address";
 const TLS: &str = "a URL without sslmode means sslmode=verify-full beyond loopback: sslrootcert=FILE names the authority of \
-                   the server's certificate, and sslmode=disable goes without TLS";
+                   the server's certificate, and sslmode=disable goes without TLS, where nobody else is on that network";
 
 /// In the words of a server, where they are a server's.
 pub(super) fn said(error: &DbErr) -> String {

@@ -116,11 +116,14 @@ fn refuse(text: &str) -> Result<(), DatabaseUrlInvalid> {
     let behind = text.split_once("://").map_or("", |(_, behind)| behind);
     let (authority, rest) = behind.split_at(behind.find(['/', '?', '#']).unwrap_or(behind.len()));
     // An @ there is of a password that has a / or ? in it as it is: nothing of it is repeated.
-    let is_cut = rest.contains('@') && !authority.contains('@');
+    let is_cut = rest.contains('@');
     if authority.rsplit('@').next().is_some_and(|hosts| hosts.contains(',')) && !is_cut {
         return Err(DatabaseUrlInvalid::Hosts);
     }
     let url = Url::parse(text).map_err(|_| DatabaseUrlInvalid::Postgres)?;
+    if url.path().contains('@') {
+        return Err(DatabaseUrlInvalid::Postgres);
+    }
     let mut has_password = false;
     for (name, value) in url.query_pairs() {
         has_password |= name == "password";
@@ -218,9 +221,13 @@ mod tests {
         for several in ["postgres://u:p@a,b/d", "postgres://u:p@a:1,b:2/d", "postgres://u@a/d?host=a,b"] {
             assert_eq!(refused(several), DatabaseUrlInvalid::Hosts, "{several}");
         }
-        for secret in
-            ["postgres://u@h/d?password=x&hunter2=y", "postgres://u:1?hunter2=x@h/d", "postgres://u:a,b/c@h/d"]
-        {
+        for secret in [
+            "postgres://u@h/d?password=x&hunter2=y",
+            "postgres://u:1?hunter2=x@h/d",
+            "postgres://u:a,b/c@h/d",
+            "postgres://u:p@ss?word@h/d",
+            "postgres://u:p@ss/word@h/d",
+        ] {
             assert_eq!(refused(secret), DatabaseUrlInvalid::Postgres, "{secret}");
         }
         let all = PARAMETERS.iter().filter(|name| !name.starts_with("ssl") || **name == "sslmode");

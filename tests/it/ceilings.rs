@@ -173,18 +173,12 @@ async fn until_too_many(client: &Arc<RawClient>, wire: &Wire, times: usize) -> J
     sent
 }
 
-/// A client that sends the headers of a burst of calls first, and their messages then, is no attack.
-#[tokio::test]
-async fn all_the_streams_of_a_connection_may_wait_for_their_messages_at_once() {
-    const BURST: usize = 255; // and one that says when their headers are there
-    let server = with(Ceilings::default()).await;
-    let headers = Headers::bearer(&server.admin.token(&server));
-    let verify = Wire::new("KeyService/VerifyKey", &message_bytes(&about("sk_live_x")), &headers);
-    let client = Arc::new(RawClient::connect(&server).await);
-    let headers_sent = Arc::new(tokio::sync::Barrier::new(BURST));
+/// Sends the headers of so many calls first, and their messages only when the server has them all.
+async fn burst(client: &Arc<RawClient>, wire: &Wire, calls: usize) -> Vec<Result<pb::VerifyKeyResponse, Status>> {
+    let headers_sent = Arc::new(tokio::sync::Barrier::new(calls));
     let mut burst = JoinSet::new();
-    for _ in 0..BURST {
-        let (client, verify, headers_sent) = (Arc::clone(&client), verify.clone(), Arc::clone(&headers_sent));
+    for _ in 0..calls {
+        let (client, wire, headers_sent) = (Arc::clone(client), wire.clone(), Arc::clone(&headers_sent));
         burst.spawn(async move {
             let between = async {
                 if headers_sent.wait().await.is_leader() {
@@ -192,10 +186,21 @@ async fn all_the_streams_of_a_connection_may_wait_for_their_messages_at_once() {
                 }
                 headers_sent.wait().await;
             };
-            client.send_after(&verify, between).await.expect("an answer").result::<pb::VerifyKeyResponse>()
+            client.send_after(&wire, between).await.expect("an answer").result()
         });
     }
-    for answer in burst.join_all().await {
+    burst.join_all().await
+}
+
+/// That is no attack.
+#[tokio::test]
+async fn all_the_streams_of_a_connection_may_wait_for_their_messages_at_once() {
+    let server = with(Ceilings::default()).await;
+    let headers = Headers::bearer(&server.admin.token(&server));
+    let verify = Wire::new("KeyService/VerifyKey", &message_bytes(&about("sk_live_x")), &headers);
+    let client = Arc::new(RawClient::connect(&server).await);
+    // And one that says when their headers are there.
+    for answer in burst(&client, &verify, 255).await {
         assert_eq!(answer.expect("none is one too many").verdict(), pb::Verdict::Malformed);
     }
 }
@@ -208,7 +213,11 @@ async fn messages_that_never_end_take_no_place_of_those_that_are_here() {
     let verify = Wire::new("KeyService/VerifyKey", &message_bytes(&about("sk_live_x")), &headers);
     let unended = verify.with(|wire| wire.ends = false);
     let (one, two) = (Arc::new(RawClient::connect(&server).await), Arc::new(RawClient::connect(&server).await));
-    let _of_all = until_too_many(&one, &unended, 81).await;
+    let _of_all = until_too_many(&one, &unended, 41).await;
+    for answer in burst(&two, &verify, 20).await {
+        answer.expect("one connection takes half of the places, and no more");
+    }
+    let _of_all = until_too_many(&two, &unended, 33).await;
     for client in [&one, &two] {
         for _ in 0..20 {
             client.passes(&verify).await.expect("it is here with its headers");

@@ -48,6 +48,11 @@ const FOR_LOOPBACK: usize = 16;
 /// Of one connection: calls and streams of health and reflection, which anybody may make.
 const OPEN_CALLS: usize = 16;
 
+/// Of one connection: messages on their way, once there are half as many of all as there may be. Until then all
+/// the streams that it may have at once may be on their way at once, when the messages of a burst come behind
+/// their headers.
+const ARRIVING: usize = 32;
+
 /// Which ceiling was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::grpc) enum Full {
@@ -79,6 +84,7 @@ pub(in crate::grpc) struct Ticket {
     load: Arc<Load>,
     household: IpAddr,
     address: Arc<AtAddress>,
+    arriving: AtomicUsize,
     open_calls: AtomicUsize,
 }
 
@@ -111,8 +117,8 @@ impl Load {
         };
         let of_all = one_more(&self.connections);
         // Gives back what it took where it is refused.
-        let open_calls = AtomicUsize::default();
-        let ticket = Ticket { load: Arc::clone(self), household, address: at, open_calls };
+        let (arriving, open_calls) = Default::default();
+        let ticket = Ticket { load: Arc::clone(self), household, address: at, arriving, open_calls };
         if !guard::on(Guard::Connections) {
             return Ok(ticket);
         }
@@ -137,13 +143,13 @@ impl Ticket {
         (!over || !guard::on(Guard::Shed)).then_some(call)
     }
 
-    /// A connection has no ceiling of its own here: all the streams that it may have at once may be on their
-    /// way at once, when the messages of a burst come behind their headers.
     pub(super) fn arrive(self: &Arc<Self>) -> Option<Arriving> {
         let (of_all, of_address) = (one_more(&self.load.arriving), one_more(&self.address.arriving));
+        let of_connection = one_more(&self.arriving);
         let arriving = Arriving(Arc::clone(self));
         let Ceilings { calls, calls_per_address, .. } = self.load.ceilings;
-        let over = over(of_address, calls_per_address) || over(of_all, calls);
+        let crowds = of_all > calls / 2 && of_connection > ARRIVING;
+        let over = over(of_address, calls_per_address) || over(of_all, calls) || crowds;
         (!over).then_some(arriving)
     }
 
@@ -185,6 +191,7 @@ impl Drop for Arriving {
     fn drop(&mut self) {
         self.0.load.arriving.fetch_sub(1, Ordering::AcqRel);
         self.0.address.arriving.fetch_sub(1, Ordering::AcqRel);
+        self.0.arriving.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -239,6 +239,15 @@ async fn an_archive_of_what_an_earlier_restore_gave_up_does_not_answer_for_a_lat
     });
     let server = server.await;
     assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Revoked);
+    // The first backup once more: one file with both branches, of which only the first has every number.
+    let server = server.restart_after(async |_, data| {
+        restore(data, &first).await;
+        let archives = vec![Archive::read(&(lines(0) + &line(&told, &token))).expect("an archive")];
+        let refused = confirm(data, Answer { archives, accept_accounts: true, ..Answer::default() }).await;
+        let said = refused.expect_err("the first branch was given up").to_string();
+        assert!(said.contains("an earlier restore gave it up"), "{said}");
+    });
+    drop(server.await);
 }
 
 #[tokio::test]
