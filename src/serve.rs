@@ -1,6 +1,7 @@
 //! The composition root: builds every part once, in the order of their dependence, and
 //! takes them down in the reverse order.
 
+mod failed;
 pub mod open_files;
 mod tasks;
 
@@ -8,6 +9,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinHandle};
 
+pub use self::failed::ServeError;
 use self::tasks::{Stops, Tasks};
 use crate::{
     accounts::Accounts,
@@ -18,7 +20,7 @@ use crate::{
     check::{self, Finding},
     clock::Clock,
     entropy::Entropy,
-    grpc::{Bound, Listen, ListenRefused, Parts},
+    grpc::{Bound, Listen, Parts},
     guard::{self, Guard},
     housekeeping,
     index::Index,
@@ -27,10 +29,9 @@ use crate::{
     limits::Budgets,
     meters::{self, Observer},
     notify::{self, Courier, Messenger, SettingsRefused, mail::Mailer},
-    replica::{Hindrance, Joined, Pace, Replica, Stopped},
+    replica::{Hindrance, Joined, Pace, Replica},
     signals::Signals,
-    signing::PublicKeyRefused,
-    store::{DatabaseUrl, Error, OpenError, Store, Weakness},
+    store::{DatabaseUrl, OpenError, Store},
     telemetry::Sampler,
     usage::Usage,
     watch::{Lags, Limits, Watches},
@@ -56,37 +57,6 @@ pub struct Options {
     pub sampler: Sampler,
     /// Who asks, beside the calls, how the server is.
     pub probe: Probe,
-}
-
-/// Why a server did not start, or stopped by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    #[error(transparent)]
-    Listen(#[from] ListenRefused),
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error("{0}; or serve with --durability=relaxed, and live with lost revocations")]
-    Weak(Weakness),
-    #[error("this replica cannot serve any more: {0}")]
-    Stopped(#[from] Stopped),
-    #[error(transparent)]
-    Notify(#[from] SettingsRefused),
-    #[error("the built-in decoy key: {0}")]
-    Decoy(#[from] PublicKeyRefused),
-    #[error("a part of the server ended unexpectedly: {0}")]
-    Lost(String),
-}
-
-impl ServeError {
-    /// Whether a server that had begun may begin anew a little later: the database may be on its way back.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Open(_) | Self::Lost(_) => true,
-            Self::Stopped(stopped) => matches!(stopped, Stopped::Hindered(_) | Stopped::Store(Error::Unanswered(_))),
-            _ => false,
-        }
-    }
 }
 
 /// A server that answers.
