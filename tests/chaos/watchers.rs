@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use portcullis::pb::{self, watch_revocations_response::Item};
+use portcullis::{
+    domain::token::ResumeToken,
+    pb::{self, watch_revocations_response::Item},
+};
 use prost::Message as _;
 use tonic::Status;
 
@@ -27,6 +30,9 @@ struct Inner {
     /// Whether all of that revision was told: a bookmark says so.
     is_whole: bool,
     token: String,
+    /// The revision behind which the token goes on: where an event was cut between two of its items, the one
+    /// before it, since the event is told anew.
+    behind: i64,
     moves: usize,
     wrong: Vec<String>,
 }
@@ -78,7 +84,7 @@ impl Told {
         at: usize,
         is_done: impl Fn(&Inner) -> bool,
     ) -> Result<(), Status> {
-        let resume_token = self.inner.lock().expect("lock").token.clone();
+        let resume_token = self.inner.lock().expect("lock").resume();
         let request = pb::WatchRevocationsRequest { resume_token, ..Default::default() };
         let mut stream = fleet.clients[at].stream("KeyService/WatchRevocations", &request).await?;
         while let Some(bytes) = stream.message().await? {
@@ -113,6 +119,15 @@ impl Told {
 }
 
 impl Inner {
+    /// With this token; what it tells anew was not told.
+    fn resume(&mut self) -> String {
+        if self.behind < self.at {
+            self.items.retain(|(revision, _)| *revision <= self.behind);
+            self.at = self.behind;
+        }
+        self.token.clone()
+    }
+
     fn take(&mut self, response: pb::WatchRevocationsResponse) {
         match response.item {
             Some(Item::Revocation(revocation)) => {
@@ -135,11 +150,14 @@ impl Inner {
             None => self.wrong.push("an item without content".to_owned()),
         }
         self.token = response.resume_token;
+        self.behind = ResumeToken::read(&self.token).map_or(self.at, |token| token.position.revision.number());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use portcullis::domain::{event::Position, id::Revision, token::FilterPrint};
+
     use super::*;
 
     fn item(revision: i64, key: &str) -> pb::WatchRevocationsResponse {
@@ -164,5 +182,23 @@ mod tests {
         assert_eq!(wrong(vec![item(3, "a"), item(2, "b")]), 1, "late");
         assert_eq!(wrong(vec![bookmark(2), item(2, "a")]), 1, "all of it had been told");
         assert_eq!(wrong(vec![item(3, "a"), bookmark(2)]), 1, "a bookmark that goes back");
+    }
+
+    #[test]
+    fn an_event_that_was_cut_is_told_anew_and_a_whole_one_is_not() {
+        let token = |revision| {
+            let position = Position { revision: Revision::new(revision), event_id: uuid::Uuid::from_u128(9) };
+            ResumeToken::new(uuid::Uuid::from_u128(7), position, FilterPrint::of(&[])).encode()
+        };
+        let wrong = |behind| {
+            let mut inner = Inner::default();
+            inner.take(pb::WatchRevocationsResponse { resume_token: token(behind), ..item(2, "a") });
+            inner.resume();
+            inner.take(item(2, "a"));
+            inner.take(item(2, "b"));
+            (inner.wrong.len(), inner.items.len())
+        };
+        assert_eq!(wrong(1), (0, 2), "between its items");
+        assert_eq!(wrong(2).0, 1, "behind the last of them");
     }
 }
