@@ -57,8 +57,8 @@ pub enum NotRecovered {
     #[error("this database was not restored, or somebody has answered for it already: there is nothing to confirm")]
     NothingToConfirm,
     #[error(
-        "say what is known of the revocations since revision {holds}: --revocations FILE, an archive of \
-         KeyService/WatchRevocations; or --accept-loss, and they are lost"
+        "say what is known of the revocations since revision {holds}: --revocations FILE, what \
+         `portcullis key watch --bookmarks --json` printed; or --accept-loss, and they are lost"
     )]
     Nothing { holds: Revision },
     #[error(

@@ -13,7 +13,7 @@ use crate::{
 
 /// Say which revocations a restored database lost, so that it is answered from again
 ///
-/// What an archive of KeyService/WatchRevocations holds is done again before anything is answered: what was
+/// What an archive of `portcullis key watch --bookmarks --json` holds is done again before anything is answered: what was
 /// revoked is revoked, and what was disabled, expired or narrowed is disabled, for somebody to look at. What became
 /// of accounts is in no archive: where something may have, their list is shown, and --accept-accounts takes them as
 /// the backup has them. A server on SQLite must be stopped; on PostgreSQL replicas may run, and answer a second later.

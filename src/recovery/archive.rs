@@ -7,7 +7,7 @@ use crate::domain::{
     token::ResumeToken,
 };
 
-/// What watchers were told, as `portcullis call KeyService/WatchRevocations` prints it: a JSON object a line.
+/// What watchers were told, as `portcullis key watch --bookmarks --json` prints it: a JSON object a line.
 #[derive(Debug, Clone, Default)]
 pub struct Archive {
     /// Of which history; none of an empty one.
@@ -21,7 +21,7 @@ pub(super) struct Part {
     pub(super) after: Revision,
     pub(super) last: Revision,
     pub(super) told: Vec<Told>,
-    /// Which events stood at the revisions that it names, in their order.
+    /// Which events stood at the revisions that it names, in their order, each once: there is a bookmark each second.
     pub(super) places: Vec<Position>,
 }
 
@@ -46,7 +46,7 @@ pub(super) enum What {
 /// Why a file is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "line {line}: {why}; an archive is what `portcullis call KeyService/WatchRevocations` prints, a JSON object a line"
+    "line {line}: {why}; an archive is what `portcullis key watch --bookmarks --json` prints, a JSON object a line"
 )]
 pub struct ArchiveRefused {
     pub line: usize,
@@ -150,7 +150,8 @@ impl Archive {
             Some(part) if !begins && part.last <= next.last => {
                 part.last = next.last;
                 part.told.extend(next.told);
-                part.places.extend(next.places);
+                let last = part.places.last().copied();
+                part.places.extend(next.places.into_iter().filter(|place| last != Some(*place)));
             }
             _ => self.parts.push(next),
         }

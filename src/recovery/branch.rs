@@ -1,6 +1,8 @@
 //! Two restores of one history give its numbers out twice: what an archive holds must be of the branch that the
 //! backup goes on with.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 use super::{NotRecovered, archive::Part};
@@ -25,6 +27,7 @@ impl Branch {
 
     /// The parts that are of it.
     pub(super) async fn own<'a>(&self, store: &Store, parts: &'a [Part]) -> Result<Vec<&'a Part>, NotRecovered> {
+        let newest = Newest::of(parts);
         let mut own = Vec::new();
         for part in parts {
             // Up to its last place that the backup holds they are one history, or are not.
@@ -33,7 +36,7 @@ impl Branch {
                 Some(place) => store.resume(*place).await? == Resume::Forked,
                 None => false,
             };
-            if !(forked || self.gave_up(part) || is_overwritten(part, parts)) || !guard::on(Guard::RestoredBranch) {
+            if !(forked || self.gave_up(part) || newest.overwrote(part)) || !guard::on(Guard::RestoredBranch) {
                 own.push(part);
             }
         }
@@ -52,18 +55,82 @@ impl Branch {
 /// Apart from this, ids of one history are in the order of its revisions: a clock may be set back a little.
 const SET_BACK: u64 = 5_000;
 
-/// Whether another part holds, at one of its revisions or before it, what was written later: the numbers were
-/// given out once more, by a restore to before them.
-fn is_overwritten(part: &Part, parts: &[Part]) -> bool {
-    let others = || parts.iter().flat_map(|part| &part.places);
-    part.places.iter().any(|place| {
-        let Some(time) = millis(place.event_id) else { return false };
-        let later = |other: &Position| millis(other.event_id).is_some_and(|other| other > time + SET_BACK);
-        others().any(|other| other.revision <= place.revision && later(other))
-    })
+/// By revision, the newest time at which one up to it was written, in whatever part.
+struct Newest(BTreeMap<Revision, u64>);
+
+impl Newest {
+    fn of(parts: &[Part]) -> Self {
+        let mut newest = BTreeMap::new();
+        for (place, time) in parts.iter().flat_map(|part| &part.places).filter_map(written) {
+            let known = newest.entry(place).or_default();
+            *known = time.max(*known);
+        }
+        let mut up_to_here = 0;
+        for time in newest.values_mut() {
+            up_to_here = up_to_here.max(*time);
+            *time = up_to_here;
+        }
+        Self(newest)
+    }
+
+    /// Whether, at a revision of this part or before it, something was written later: the numbers were given out
+    /// once more, by a restore to before them.
+    fn overwrote(&self, part: &Part) -> bool {
+        let mut places = part.places.iter().filter_map(written);
+        places.any(|(revision, time)| self.0.get(&revision).is_some_and(|newest| *newest > time + SET_BACK))
+    }
+}
+
+fn written(place: &Position) -> Option<(Revision, u64)> {
+    Some((place.revision, millis(place.event_id)?))
 }
 
 /// Of a UUID of version 7; of others nothing is known.
 fn millis(id: Uuid) -> Option<u64> {
     (id.get_version_num() == 7).then(|| id.as_u64_pair().0 >> 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn place((revision, seconds): (i64, u64)) -> Position {
+        let millis = uuid::Builder::from_unix_timestamp_millis(seconds * 1000, &[0; 10]);
+        Position { revision: Revision::new(revision), event_id: millis.into_uuid() }
+    }
+
+    fn part(places: &[(i64, u64)]) -> Part {
+        let (after, last) = Default::default();
+        Part { after, last, told: Vec::new(), places: places.iter().copied().map(place).collect() }
+    }
+
+    #[test]
+    fn a_number_that_was_given_out_again_later_is_of_a_branch_that_was_given_up() {
+        let [first, second] = [part(&[(21, 100), (30, 130)]), part(&[(24, 200), (40, 210)])];
+        let newest = Newest::of(&[first.clone(), second.clone()]);
+        assert_eq!([newest.overwrote(&first), newest.overwrote(&second)], [true, false]);
+        let whole = Newest::of(std::slice::from_ref(&first));
+        assert!(!whole.overwrote(&first));
+        let back = part(&[(21, 100), (22, 96)]);
+        assert!(!Newest::of(std::slice::from_ref(&back)).overwrote(&back), "a clock that was set back a little");
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_later_at_or_before_a_revision_is_found(
+            parts in prop::collection::vec(prop::collection::vec((0..20i64, 0..40u64), 0..8), 1..4),
+        ) {
+            let later = |of: &[(i64, u64)]| {
+                let all = || parts.iter().flatten();
+                of.iter().any(|(at, time)| all().any(|(other, later)| other <= at && *later > time + SET_BACK / 1000))
+            };
+            let read: Vec<_> = parts.iter().map(|places| part(places)).collect();
+            let newest = Newest::of(&read);
+            for (places, part) in parts.iter().zip(&read) {
+                prop_assert_eq!(newest.overwrote(part), later(places));
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 use std::{num::NonZeroU64, process::ExitCode, time::Duration};
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use prost::Message as _;
 use tonic::{Code, Status};
 
@@ -37,8 +37,9 @@ pub(super) struct Watch {
     apps: Vec<String>,
 
     /// Go on behind the item that this resume_token came with [default: from now]
-    #[arg(long, value_name = "TOKEN", default_value = "", hide_default_value = true)]
-    resume: String,
+    // An empty one would begin anew, and what was told meanwhile would be missed.
+    #[arg(long, value_name = "TOKEN", value_parser = NonEmptyStringValueParser::new())]
+    resume: Option<String>,
 
     /// Print bookmarks too: all up to their revision is told
     #[arg(long)]
@@ -60,7 +61,10 @@ impl Watch {
         let look = self.printed.look()?;
         let (printed, service) = (self.printed, self.service);
         let mut follow = Follow {
-            request: pb::WatchRevocationsRequest { application_ids: self.apps, resume_token: self.resume },
+            request: pb::WatchRevocationsRequest {
+                application_ids: self.apps,
+                resume_token: self.resume.unwrap_or_default(),
+            },
             bookmarks: self.bookmarks,
             left: self.max_messages.map(NonZeroU64::get),
             failed: 0,
