@@ -1,7 +1,7 @@
 use super::{Finding, clock::clock};
 use crate::{
     notify::vault::{NotOpened, Vault},
-    store::{FileLook, Inside, Look, OpenError},
+    store::{FileLook, Inside, Look, OpenError, Standbys},
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -119,11 +119,10 @@ fn durability(look: &Look, strict: bool) -> Option<Finding> {
         Some(weakness) => {
             Finding::warn(OF, weakness.to_string(), "what this service promises about revocations does not hold")
         }
-        None if standbys.none_is_there() => Finding::fail(
-            OF,
-            "nothing can be committed: none of the names in synchronous_standby_names is connected",
-            "look at application_name in the standbys' primary_conninfo",
-        ),
+        None if standbys.none_is_there() => {
+            let (said, advice) = Standbys::NOBODY.split_once("; ").unwrap_or_default();
+            Finding::fail(OF, said, advice)
+        }
         None if standbys.hang_on_one() => {
             let said =
                 format!("commits wait for one of {} standbys: when the last one stops, they wait", standbys.waited_for);

@@ -7,18 +7,17 @@ use std::{
 };
 
 use super::Replica;
-use crate::store::{Standbys, Store, Weakness};
+use crate::store::{Error, Standbys, Store, Weakness};
 
 /// What is in the way of every sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Hindrance {
     #[error("no answer rests on a database that may lose what it acknowledges: {0}")]
     Weak(Weakness),
-    #[error(
-        "the database commits nothing: none of the names in synchronous_standby_names is connected; look at \
-         application_name in the standbys' primary_conninfo"
-    )]
+    #[error("{}", Standbys::NOBODY)]
     NoStandby,
+    #[error("{}", Error::Unconfirmed)]
+    Unconfirmed,
 }
 
 /// For a look while commits hang: it needs none.
@@ -69,7 +68,7 @@ impl Replica {
                 tracing::info!("the database loses nothing that it acknowledges any more: answering again");
             }
             Some(Hindrance::NoStandby) => tracing::info!("the database commits again: answering again"),
-            None => {}
+            Some(Hindrance::Unconfirmed) | None => {}
         }
     }
 

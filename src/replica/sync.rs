@@ -135,6 +135,7 @@ impl SyncLoop {
             }
             Stopped::Store(error @ Error::Unconfirmed) => {
                 self.replica.shared.lease.void();
+                self.replica.hindered_by(Some(Hindrance::Unconfirmed));
                 if !self.replica.shared.unconfirmed.swap(true, Ordering::AcqRel) {
                     tracing::error!(%error, "nothing is answered: {error}");
                 }
@@ -149,6 +150,7 @@ impl SyncLoop {
             }
             Stopped::Store(error) if is_passing(&error) => {
                 tracing::warn!(%error, "sync failed, the lease runs out unless one succeeds");
+                self.replica.hindered_by(None); // whatever it was, it is this now
                 self.store.let_go_of_the_file().await;
                 Ok(RETRY)
             }

@@ -25,6 +25,7 @@ async fn postgres_a_marked_database_is_answered_from_again_when_somebody_has_sai
         let answer = server.try_verify(&made.secret).await;
         assert_eq!(refusal(answer), (Code::Unavailable, "RESTORE_UNCONFIRMED".to_owned()));
     }
+    assert!(server.setup.probe.ready().expect_err("not ready").contains("confirm-restore"), "and why");
     let request =
         pb::CreateKeyRequest { application_id: server.app.clone(), name: "k".to_owned(), ..Default::default() };
     let refused = server.signed::<_, pb::CreateKeyResponse>(&server.admin, "KeyService/CreateKey", &request).await;
