@@ -52,19 +52,38 @@ pub struct NotifyArgs {
     smtp_url: Option<SmtpUrl>,
 
     /// Who the mails are from
-    #[arg(long, env = "PORTCULLIS_SMTP_FROM", value_name = "ADDRESS", help_heading = "Webhooks and e-mail")]
+    #[arg(
+        long,
+        env = "PORTCULLIS_SMTP_FROM",
+        value_name = "ADDRESS",
+        requires = "smtp_url",
+        help_heading = "Webhooks and e-mail"
+    )]
     smtp_from: Option<mail::Sender>,
 
     /// A file with the password of the mail server's user; or set PORTCULLIS_SMTP_PASSWORD
-    #[arg(long, env = "PORTCULLIS_SMTP_PASSWORD_FILE", value_name = "FILE", help_heading = "Webhooks and e-mail")]
+    #[arg(
+        long,
+        env = "PORTCULLIS_SMTP_PASSWORD_FILE",
+        value_name = "FILE",
+        requires = "smtp_url",
+        conflicts_with = "smtp_password",
+        help_heading = "Webhooks and e-mail"
+    )]
     smtp_password_file: Option<PathBuf>,
 
     // For the environment: on the command line everybody on the machine would see it.
-    #[arg(long, env = "PORTCULLIS_SMTP_PASSWORD", hide = true, hide_env_values = true)]
+    #[arg(long, env = "PORTCULLIS_SMTP_PASSWORD", requires = "smtp_url", hide = true, hide_env_values = true)]
     smtp_password: Option<SecretString>,
 
     /// Certificates, PEM, that the mail server is believed by, besides the system's
-    #[arg(long, env = "PORTCULLIS_SMTP_CA", value_name = "FILE", help_heading = "Webhooks and e-mail")]
+    #[arg(
+        long,
+        env = "PORTCULLIS_SMTP_CA",
+        value_name = "FILE",
+        requires = "smtp_url",
+        help_heading = "Webhooks and e-mail"
+    )]
     smtp_ca: Option<PathBuf>,
 }
 

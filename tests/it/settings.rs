@@ -169,6 +169,13 @@ fn what_does_not_go_together_and_what_files_do_not_hold_is_said_at_once_and_with
          \x20 empty.pem holds no certificate in PEM\n"
     );
 
+    // What nothing would be done with.
+    for setting in ["smtp-from=a@example.com", "smtp-password-file=word", "smtp-ca=ca.pem", "smtp-password=word"] {
+        let said = checkout.run(&["serve", "--database-url=sqlite://none.db", &format!("--{setting}")]).refused(2);
+        let (name, _) = setting.split_once('=').expect("a value");
+        assert!(said.contains(&format!("{name} (--{name}): needs --smtp-url")), "{said}");
+    }
+
     // What is right by itself, and names what is not there.
     let names = [
         "--database-url=sqlite://none.db",
