@@ -1,6 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinHandle},
+};
 
 use super::{ServeError, said};
 use crate::{admin::Probe, grpc::ListenRefused, jobs, limits::Budgets, meters, replica::Stopped, store::Store};
@@ -38,34 +41,17 @@ impl Tasks {
             () = said(told) => None,
             ended = &mut self.sync => Some(match ended {
                 Ok(Err(stopped)) => ServeError::Stopped(stopped),
-                Ok(Ok(())) => ServeError::Lost("the sync loop ended".to_owned()),
-                Err(error) => ServeError::Lost(error.to_string()),
+                ended => lost("the sync loop", ended.map(drop)),
             }),
             ended = &mut self.server => Some(match ended {
                 Ok(Err(refused)) => ServeError::Listen(refused),
-                Ok(Ok(())) => ServeError::Lost("the server ended".to_owned()),
-                Err(error) => ServeError::Lost(error.to_string()),
+                ended => lost("the server", ended.map(drop)),
             }),
-            ended = &mut self.flush => Some(match ended {
-                Ok(()) => ServeError::Lost("the loop that adds usage ended".to_owned()),
-                Err(error) => ServeError::Lost(error.to_string()),
-            }),
-            ended = &mut self.look => Some(match ended {
-                Ok(()) => ServeError::Lost("the loop that looks for what is unlike before ended".to_owned()),
-                Err(error) => ServeError::Lost(error.to_string()),
-            }),
-            ended = &mut self.teller => Some(match ended {
-                Ok(()) => ServeError::Lost("the loop that asks for chunks of limits ended".to_owned()),
-                Err(error) => ServeError::Lost(error.to_string()),
-            }),
-            ended = &mut self.courier => Some(match ended {
-                Ok(()) => ServeError::Lost("the courier ended".to_owned()),
-                Err(error) => ServeError::Lost(error.to_string()),
-            }),
-            ended = &mut self.cleaning => Some(match ended {
-                Ok(()) => ServeError::Lost("housekeeping ended".to_owned()),
-                Err(error) => ServeError::Lost(error.to_string()),
-            }),
+            ended = &mut self.flush => Some(lost("the loop that adds usage", ended)),
+            ended = &mut self.look => Some(lost("the loop that looks for what is unlike before", ended)),
+            ended = &mut self.teller => Some(lost("the loop that asks for chunks of limits", ended)),
+            ended = &mut self.courier => Some(lost("the courier", ended)),
+            ended = &mut self.cleaning => Some(lost("housekeeping", ended)),
             lost = self.jobs.lost() => Some(ServeError::Lost(lost)),
         };
         self.cleaning.abort();
@@ -121,4 +107,9 @@ impl Tasks {
             Err(_) => tracing::warn!("what was in hand of limits was not given back within {WITHIN:?}"),
         }
     }
+}
+
+/// What goes on for ever, and has ended.
+fn lost(what: &str, ended: Result<(), JoinError>) -> ServeError {
+    ServeError::Lost(ended.map_or_else(|error| format!("{what}: {error}"), |()| format!("{what} ended")))
 }

@@ -39,8 +39,8 @@ pub enum DatabaseUrlInvalid {
     )]
     Hosts,
     #[error(
-        "the PostgreSQL URL has a parameter that is not known here: {0}; there are sslmode, sslrootcert, sslcert, sslkey, \
-         host, port, dbname, user, password and options"
+        "the PostgreSQL URL has a parameter that is not known here: {0}; there are {all}",
+        all = PARAMETERS.join(", ")
     )]
     Parameter(String),
 }

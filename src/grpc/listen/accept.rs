@@ -70,7 +70,7 @@ fn tell(full: Full, address: SocketAddr, left_out: u64) {
         Full::All => "--max-connections",
         Full::Address => "--max-connections-per-address",
     };
-    tracing::warn!(%address, flag, left_out, "too many connections: closed at once, as were `left_out` since it was told last");
+    tracing::warn!(%address, flag, left_out, "too many connections: closed at once, as were `left_out` others since the last such line");
 }
 
 struct Arrival {
@@ -98,7 +98,7 @@ impl Arrival {
                 Ok((wire, shown)) => (wire, shown),
                 Err(error) => {
                     if let Some(left_out) = failed.take() {
-                        tracing::warn!(%address, %error, left_out, "a TLS handshake failed, as did `left_out` since it was told last");
+                        tracing::warn!(%address, %error, left_out, "a TLS handshake failed; so did `left_out` others since the last such line");
                     }
                     return;
                 }
