@@ -23,6 +23,8 @@ mod export;
 mod failures;
 mod headers;
 mod init;
+#[cfg(test)]
+pub(crate) mod lines;
 mod logs;
 mod metrics;
 mod outlet;

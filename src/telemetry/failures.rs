@@ -86,24 +86,10 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write, sync::Arc};
-
     use opentelemetry_sdk::error::OTelSdkError;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().expect("lines").write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::telemetry::lines::Lines;
 
     #[test]
     fn failures_are_mentioned_once_and_their_end_with_what_was_lost() {
@@ -117,7 +103,7 @@ mod tests {
                 failures.note(&result, 512);
             }
         });
-        let text = String::from_utf8(lines.0.lock().expect("lines").clone()).expect("UTF-8");
+        let text = lines.text();
         let [first, second, third] = text.lines().collect::<Vec<_>>()[..] else { panic!("three lines: {text}") };
         assert!(first.contains("WARN") && first.contains("(512 lost)") && first.contains("collector away"), "{first}");
         assert!(second.contains("INFO") && second.contains("1536 were lost"), "{second}");

@@ -14,6 +14,15 @@ pub(crate) struct Applications {
     pub(crate) kept: String,
 }
 
+/// For how long verifiers may keep a VALID of the second one.
+const KEPT: Duration = Duration::from_millis(700);
+
+impl Applications {
+    pub(crate) async fn of(fleet: &Fleet) -> Self {
+        Self { plain: fleet.application.clone(), kept: fleet.make_application(KEPT).await }
+    }
+}
+
 /// Who make and revoke, of each replica. All writers stand in one line for the head of the log: of many more
 /// each waits there, on a slow machine, for longer than the database lets it, and hardly any gets an answer.
 const AUTHORS: u64 = 4;

@@ -16,12 +16,9 @@ use crate::{
     schedule::Length,
     spenders::Spent,
     staff::Staff,
-    watchers::Told,
+    watchers,
     wish::{LEASE, LONGER, Wish},
 };
-
-/// For how long verifiers may keep a VALID of the second application.
-const KEPT: Duration = Duration::from_millis(700);
 
 /// When all is well again, everything must work within this: a debug build on a busy machine.
 const BOUND: Duration = Duration::from_secs(45);
@@ -52,17 +49,12 @@ async fn what_no_client_may_ever_see_is_not_seen_whatever_goes_wrong() {
     // The doorbell is a hint: without it everything holds, too.
     let wish = if seed.0.is_multiple_of(3) { wish.with(&["--no-doorbell"]) } else { wish };
     let fleet = Arc::new(Fleet::start(&wish).await);
-    let applications = Applications { plain: fleet.application.clone(), kept: fleet.make_application(KEPT).await };
+    let applications = Applications::of(&fleet).await;
     let length = Length::new();
     let book = Arc::new(Book::new());
     let (mut tasks, replays, spent) = (JoinSet::new(), Arc::new(Replays::default()), Arc::new(Spent::default()));
     let staff = Arc::new(Staff::default());
-    let mut watchers = Vec::new();
-    for at in 0..fleet.replicas.len() {
-        let told = Told::begin(&fleet, &book, at).await;
-        tasks.spawn(Arc::clone(&told).run(Arc::clone(&fleet), Arc::clone(&book), Dice::new(seed.0, 300 + at as u64)));
-        watchers.push(told);
-    }
+    let watchers = watchers::begin(&fleet, &book, seed.0, &mut tasks).await;
     spent.begin(&fleet, &book, seed.0, &mut tasks).await;
     clients::begin(&fleet, &book, &applications, seed.0, &mut tasks);
     for n in 0..4 {

@@ -9,15 +9,11 @@ use tokio::task::{JoinSet, block_in_place};
 use crate::{
     book::Book,
     clients::{self, Applications},
-    dice::Dice,
     fleet::Fleet,
     recovery,
-    watchers::Told,
+    watchers::{self, Told},
     wish::Wish,
 };
-
-/// For how long verifiers may keep a VALID of the second application.
-const KEPT: Duration = Duration::from_millis(700);
 
 /// What everybody must be back within, by themselves: a debug build on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
@@ -33,13 +29,9 @@ pub(crate) struct UnderLoad {
 impl UnderLoad {
     pub(crate) async fn begin(wish: &Wish) -> Self {
         let fleet = Arc::new(Fleet::start(wish).await);
-        let applications = Applications { plain: fleet.application.clone(), kept: fleet.make_application(KEPT).await };
-        let (book, mut tasks, mut watchers) = (Arc::new(Book::new()), JoinSet::new(), Vec::new());
-        for at in 0..fleet.replicas.len() {
-            let told = Told::begin(&fleet, &book, at).await;
-            tasks.spawn(Arc::clone(&told).run(Arc::clone(&fleet), Arc::clone(&book), Dice::new(1, 300 + at as u64)));
-            watchers.push(told);
-        }
+        let applications = Applications::of(&fleet).await;
+        let (book, mut tasks) = (Arc::new(Book::new()), JoinSet::new());
+        let watchers = watchers::begin(&fleet, &book, 1, &mut tasks).await;
         clients::begin(&fleet, &book, &applications, 1, &mut tasks);
         Self { fleet, book, tasks, watchers }
     }

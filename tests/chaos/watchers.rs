@@ -11,6 +11,7 @@ use portcullis::{
     pb::{self, watch_revocations_response::Item},
 };
 use prost::Message as _;
+use tokio::task::JoinSet;
 use tonic::Status;
 
 use crate::{book::Book, dice::Dice, fleet::Fleet};
@@ -37,9 +38,20 @@ struct Inner {
     wrong: Vec<String>,
 }
 
+/// One at each replica first, and then wherever it comes to.
+pub(crate) async fn begin(fleet: &Arc<Fleet>, book: &Arc<Book>, seed: u64, tasks: &mut JoinSet<()>) -> Vec<Arc<Told>> {
+    let mut watchers = Vec::new();
+    for at in 0..fleet.replicas.len() {
+        let told = Told::begin(fleet, book, at).await;
+        tasks.spawn(Arc::clone(&told).run(Arc::clone(fleet), Arc::clone(book), Dice::new(seed, 300 + at as u64)));
+        watchers.push(told);
+    }
+    watchers
+}
+
 impl Told {
     /// Opens the first stream before anything is revoked.
-    pub(crate) async fn begin(fleet: &Fleet, book: &Book, at: usize) -> Arc<Self> {
+    async fn begin(fleet: &Fleet, book: &Book, at: usize) -> Arc<Self> {
         let told = Arc::new(Self::default());
         for _ in 0..100 {
             // Its first item is a bookmark.
@@ -52,7 +64,7 @@ impl Told {
     }
 
     /// Goes on until the book is closed, and after some moments always at another replica.
-    pub(crate) async fn run(self: Arc<Self>, fleet: Arc<Fleet>, book: Arc<Book>, mut dice: Dice) {
+    async fn run(self: Arc<Self>, fleet: Arc<Fleet>, book: Arc<Book>, mut dice: Dice) {
         while !book.is_over() {
             let (at, until) = (dice.below(fleet.replicas.len()), tokio::time::Instant::now() + dice.millis(200, 4000));
             let moved = tokio::time::timeout_at(until, self.follow(&fleet, &book, at, |_| book.is_over())).await;

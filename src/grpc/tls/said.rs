@@ -74,12 +74,8 @@ fn stage(left: i64) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::Write,
-        sync::{Arc, Mutex},
-    };
-
     use super::*;
+    use crate::telemetry::lines::Lines;
 
     const DAY: i64 = 86_400;
 
@@ -100,27 +96,13 @@ mod tests {
         assert_eq!(stages, expected);
     }
 
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().expect("lines").write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     /// What is logged meanwhile.
     fn logged(work: impl FnOnce()) -> Vec<String> {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).without_time().with_writer(move || writer.clone());
         tracing::subscriber::with_default(subscriber.finish(), work);
-        let text = String::from_utf8(lines.0.lock().expect("lines").clone()).expect("UTF-8");
-        text.lines().map(|line| line.trim().to_owned()).collect()
+        lines.text().lines().map(|line| line.trim().to_owned()).collect()
     }
 
     #[test]

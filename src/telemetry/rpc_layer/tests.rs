@@ -3,9 +3,7 @@
 use std::{
     convert::Infallible,
     future::pending,
-    io::Write,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
@@ -16,6 +14,7 @@ use tower::service_fn;
 
 use super::super::{MethodKind, MetricInterval, RequestId, RequestIdLayer, Sent, Settings, subscriber};
 use super::*;
+use crate::telemetry::lines::Lines;
 
 const CREATE: &str = "/portcullis.v1.KeyService/CreateKey";
 const GET: &str = "/portcullis.v1.KeyService/GetKey";
@@ -55,24 +54,7 @@ fn in_trailers(code: &'static str) -> Answer {
     Response::new(Empty::new().with_trailers(async { Some(Ok(trailers)) }).boxed_unsync())
 }
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("lines").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 impl Lines {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("lines").clone()).expect("UTF-8")
-    }
-
     fn json(&self) -> Vec<Value> {
         self.text().lines().map(|line| serde_json::from_str(line).expect("one JSON object a line")).collect()
     }

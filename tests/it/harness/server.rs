@@ -110,16 +110,22 @@ impl Server {
 
     /// Moves the clock on and waits until the replica has seen it.
     pub(crate) async fn advance(&self, by: Duration) {
-        let (replica, mut proofs) = (self.running.replica(), self.running.replica().proofs());
+        let mut proofs = self.running.replica().proofs();
         self.setup.clock.advance(by);
         let now = self.now();
+        self.ring_until(async { drop(proofs.wait_for(|proof| proof.time >= now).await.expect("a living replica")) })
+            .await;
+    }
+
+    /// Without a database that is never, and is not waited for for long.
+    async fn ring_until(&self, done: impl Future<Output = ()>) {
+        tokio::pin!(done);
         let until = tokio::time::Instant::now() + LONG_ENOUGH;
-        // Without a database nobody sees it.
         while tokio::time::Instant::now() < until {
             tokio::select! {
-                seen = proofs.wait_for(|proof| proof.time >= now) => return drop(seen.expect("a living replica")),
-                // Rings for it. On a clock that stands still again, it waits its whole time.
-                () = replica.sync_pass() => {}
+                () = &mut done => return,
+                // Waits its whole time on a clock that stands still.
+                () = self.running.replica().sync_pass() => {}
             }
         }
     }
@@ -141,15 +147,8 @@ impl Server {
 
     /// Rings, and waits for a turn of the sync loop.
     pub(crate) async fn turn(&self) {
-        let (replica, mut proofs) = (self.running.replica(), self.running.replica().proofs());
-        let until = tokio::time::Instant::now() + LONG_ENOUGH;
-        while tokio::time::Instant::now() < until {
-            tokio::select! {
-                turned = proofs.changed() => return turned.expect("a living replica"),
-                // Rings for it, and waits its whole time on a clock that stands still.
-                () = replica.sync_pass() => {}
-            }
-        }
+        let mut proofs = self.running.replica().proofs();
+        self.ring_until(async { proofs.changed().await.expect("a living replica") }).await;
     }
 
     /// How often the sync loop has turned.
