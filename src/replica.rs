@@ -18,7 +18,10 @@ mod sync;
 mod time;
 
 use std::{
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -81,6 +84,8 @@ impl Default for Pace {
 /// What the last sync proved.
 #[derive(Debug, Clone, Copy)]
 pub struct Proof {
+    /// Its number among the syncs of this replica, in the order in which they began.
+    turn: u64,
     /// The clock since boot, before the sync was sent.
     pub(crate) asked_at: Duration,
     /// What this replica had applied and said so, durably.
@@ -115,6 +120,8 @@ struct Shared {
     bell: Notify,
     pace: Pace,
     proof: watch::Sender<Proof>,
+    /// How many syncs have begun.
+    turns: AtomicU64,
     /// Whether the database was restored, and nobody has answered for what it lost.
     unconfirmed: AtomicBool,
     /// Why no sync succeeds, where that is known.
@@ -162,6 +169,7 @@ impl Replica {
         }
         let tail = Arc::new(Tail::new(loaded.position));
         let proof = Proof {
+            turn: 0,
             asked_at: Duration::ZERO,
             acked: loaded.position,
             acked_by_all: Revision::default(),
@@ -179,6 +187,7 @@ impl Replica {
             bell: Notify::new(),
             pace,
             proof: watch::Sender::new(proof),
+            turns: AtomicU64::new(0),
             unconfirmed: AtomicBool::new(false),
             hindrance: Mutex::default(),
             kept_until: told_before,
@@ -218,10 +227,10 @@ impl Replica {
     /// soon as a sync that began after this call has found that there is no such revision.
     pub async fn reach(&self, index: &Index, revision: Revision, until: Instant) -> Result<(), Refusal> {
         let mut proofs = self.proofs();
-        let begun = self.shared.clock.boottime();
+        let begun = self.turns_begun();
         let reached_or_not = async {
             // However many ask for what is not there: the loop turns for them so often at most.
-            let since = begun.saturating_sub(proofs.borrow().asked_at);
+            let since = self.boottime().saturating_sub(proofs.borrow().asked_at);
             tokio::time::sleep(REACH_EVERY.saturating_sub(since)).await;
             self.shared.bell.notify_one();
             while index.applied() < revision {
@@ -230,7 +239,7 @@ impl Replica {
                 }
                 let proof = *proofs.borrow_and_update();
                 let is_all = proof.complete.revision == index.applied();
-                if proof.asked_at >= begun && is_all {
+                if proof.turn > begun && is_all {
                     return;
                 }
             }
@@ -241,12 +250,17 @@ impl Replica {
         if applied >= revision { Ok(()) } else { Err(Refusal::RevisionNotReached { applied }) }
     }
 
+    /// Whichever has a greater number began after this: clocks may stand still.
+    fn turns_begun(&self) -> u64 {
+        self.shared.turns.load(Ordering::Acquire)
+    }
+
     /// Waits for one sync that begins after this call, for a short time.
     pub async fn sync_pass(&self) {
-        let begun = self.shared.clock.boottime();
+        let begun = self.turns_begun();
         let mut proof = self.shared.proof.subscribe();
         self.shared.bell.notify_one();
-        let passed = async { proof.wait_for(|proof| proof.asked_at > begun).await.map(drop) };
+        let passed = async { proof.wait_for(|proof| proof.turn > begun).await.map(drop) };
         let _ = tokio::time::timeout(2 * self.shared.pace.every, passed).await;
     }
 

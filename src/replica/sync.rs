@@ -185,6 +185,7 @@ impl SyncLoop {
     async fn turn(&mut self) -> Result<bool, Stopped> {
         let shared = Arc::clone(&self.replica.shared);
         // Before sending: the answer is as old as the question.
+        let turn = shared.turns.fetch_add(1, Ordering::AcqRel) + 1;
         let asked_at = shared.clock.boottime();
         // With what is said to be applied: where nothing is cached they are the same.
         self.turn.edge = self.edge.at(asked_at);
@@ -215,6 +216,7 @@ impl SyncLoop {
         }
         let longest_lease = members.iter().map(|member| member.lease).max().unwrap_or_default().max(shared.pace.lease);
         shared.proof.send_replace(Proof {
+            turn,
             asked_at,
             acked,
             acked_by_all: members.iter().map(|member| member.acked).min().unwrap_or_default(),

@@ -80,8 +80,6 @@ async fn an_answer_rests_on_min_revision_or_a_later_one() {
 
 /// A key that the replica need not have applied yet.
 pub(crate) async fn create_unconfirmed(server: &Server) -> pb::CreateKeyResponse {
-    // On a clock that stands still a turn that is under way would seem to have begun behind it.
-    server.at_rest().await;
     server.key_with(|request| request.wait = pb::RevokeWait::None.into()).await
 }
 

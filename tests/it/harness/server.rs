@@ -123,8 +123,8 @@ impl Server {
         let until = tokio::time::Instant::now() + LONG_ENOUGH;
         while tokio::time::Instant::now() < until {
             tokio::select! {
+                biased; // who rings once more has another turn
                 () = &mut done => return,
-                // Waits its whole time on a clock that stands still.
                 () = self.running.replica().sync_pass() => {}
             }
         }
