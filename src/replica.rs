@@ -11,6 +11,7 @@ mod edge;
 mod fork;
 mod fresh;
 mod hindrance;
+mod join;
 mod lease;
 mod members;
 mod run;
@@ -32,16 +33,15 @@ use tokio::{
 
 pub use barrier::{Patience, Wait};
 pub use hindrance::Hindrance;
+pub use join::Joined;
 pub use sync::{Stopped, SyncLoop};
 
 use crate::{
     clock::Clock,
-    domain::{application::Application, event::Position, id::Revision, refusal::Refusal, time::Timestamp},
+    domain::{event::Position, id::Revision, refusal::Refusal, time::Timestamp},
     index::Index,
-    store::{Error, Incarnation, LOG_PAGE, Newcomer, Store, Turn},
-    tail::Tail,
+    store::Incarnation,
 };
-use edge::Edge;
 use lease::Lease;
 use time::DatabaseTime;
 
@@ -136,75 +136,6 @@ const REACH_EVERY: Duration = Duration::from_millis(20);
 const BRIEFLY: Duration = Duration::from_secs(2);
 
 impl Replica {
-    /// Loads the index, registers, and answers with what keeps it fresh. Nothing is fresh
-    /// before the loop's first turn.
-    pub async fn join(store: &Store, clock: &Clock, pace: Pace) -> Result<Joined, Stopped> {
-        let index = Arc::new(Index::default());
-        let left = store.left_behind().await?;
-        let loaded = store.load(|keys| index.load_keys(keys)).await?;
-        // Whoever had the database before handed out its last answer before now, and inside its
-        // lease. What verifiers may still do with it is for this replica to wait for.
-        let (now, begun) = (loaded.time, clock.boottime());
-        let cached_until = |application: &Application| match application.may_be_cached_for(now).min(left.lease) {
-            Duration::ZERO => Duration::ZERO,
-            ttl => begun + by_any_clock(ttl),
-        };
-        let told_before = loaded.applications.iter().map(cached_until).max().unwrap_or_default();
-        let mut edge = Edge::new(loaded.position.revision, told_before);
-        index.load(loaded.position.revision, loaded.applications, loaded.accounts, cached_until)?;
-        let newcomer = Newcomer { loaded: loaded.position, edge: edge.at(begun), lease: pace.lease };
-        let id = match store.join(newcomer).await {
-            Err(error @ Error::Unanswered(_)) => {
-                return Err(Hindrance::of(store).await.map_or(error.into(), Stopped::Hindered));
-            }
-            joined => joined?,
-        };
-        if left.may_answer {
-            // Its row is gone: it ends at its next sync. Until then it may answer, inside its lease.
-            let over = clock.boottime() + by_any_clock(left.lease);
-            tracing::warn!(wait = ?by_any_clock(left.lease), "the database is on a network and was not closed: who had it before may still answer");
-            while clock.boottime() < over {
-                tokio::time::sleep(REACH_EVERY).await;
-            }
-        }
-        let tail = Arc::new(Tail::new(loaded.position));
-        let proof = Proof {
-            turn: 0,
-            asked_at: Duration::ZERO,
-            acked: loaded.position,
-            acked_by_all: Revision::default(),
-            edge_by_all: Revision::default(),
-            longest_lease: pace.lease,
-            incarnation: Incarnation::default(),
-            settled: false,
-            complete: loaded.position,
-            time: loaded.time,
-        };
-        let shared = Arc::new(Shared {
-            clock: clock.clone(),
-            lease: Lease::default(),
-            time: DatabaseTime::new(loaded.time, loaded.time_at),
-            bell: Notify::new(),
-            pace,
-            proof: watch::Sender::new(proof),
-            turns: AtomicU64::new(0),
-            unconfirmed: AtomicBool::new(false),
-            hindrance: Mutex::default(),
-            kept_until: told_before,
-        });
-        let replica = Self { shared };
-        let turn = Turn {
-            replica: id,
-            applied: loaded.position,
-            edge: Revision::default(),
-            page: LOG_PAGE,
-            strict: pace.strict,
-            outlasting: None,
-        };
-        let sync = SyncLoop::new(store.clone(), replica.clone(), Arc::clone(&index), Arc::clone(&tail), edge, turn);
-        Ok(Joined { id, replica, index, tail, sync, log_id: loaded.log_id })
-    }
-
     /// Whether an answer from the index may be given now.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
@@ -288,17 +219,4 @@ impl Replica {
 #[must_use]
 pub fn by_any_clock(duration: Duration) -> Duration {
     duration.mul_f64(1.05)
-}
-
-/// A replica that has joined.
-#[derive(Debug)]
-pub struct Joined {
-    /// Of its row, until it is taken out and joins anew.
-    pub id: uuid::Uuid,
-    pub replica: Replica,
-    pub index: Arc<Index>,
-    pub tail: Arc<Tail>,
-    pub sync: SyncLoop,
-    /// The name of the history.
-    pub log_id: uuid::Uuid,
 }
