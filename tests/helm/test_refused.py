@@ -115,8 +115,13 @@ class Refused(unittest.TestCase):
         ]:
             extra = {"extraEnv": [{"name": name, "value": value}]}
             self.refused_twice(merged(SHARED, extra), f"extraEnv gives {name} a secret as its value", "secretKeyRef")
-        url = {"smtp": {"url": "smtp://a:b@c:587", "from": "a@b.c"}}
-        self.refused_twice(merged(BASE, url), "smtp.url holds a password", "smtp.secretName")
+        for url in ("smtp://a:b@c:587", "smtps://a:b/c@d"):
+            mail = {"smtp": {"url": url, "from": "a@b.c"}}
+            self.refused_twice(merged(BASE, mail), "smtp.url holds a password", "smtp.secretName")
+        for endpoint in ("http://a:b@c:4317", "https://b@c", "http://a:b/c@d:4317"):
+            for base in (BASE, SHARED):
+                text = ("otlpEndpoint holds a user or a password", "otlpHeaders.secretName")
+                self.refused_twice(merged(base, {"otlpEndpoint": endpoint}), *text)
 
     def test_mail_that_is_half_set(self):
         self.refused_twice(merged(BASE, {"smtp": {"url": "smtp://c:587"}}), "smtp.from is empty")

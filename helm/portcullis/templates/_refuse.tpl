@@ -63,7 +63,7 @@ What the schema cannot say, or not in words that help. All of it holds with `--s
 {{- fail "tls.secretName is empty: name a Secret with tls.crt and tls.key, the server refuses plaintext beyond loopback" -}}
 {{- end -}}
 {{- if .Values.smtp.url -}}
-  {{- if regexMatch "^smtps?://[^/@]*:[^/]*@" .Values.smtp.url -}}
+  {{- if regexMatch "://[^@]*:[^@]*@" .Values.smtp.url -}}
   {{- fail "smtp.url holds a password: put it into a Secret, and name that in smtp.secretName" -}}
   {{- end -}}
   {{- if not .Values.smtp.from -}}
@@ -71,6 +71,9 @@ What the schema cannot say, or not in words that help. All of it holds with `--s
   {{- end -}}
 {{- else if .Values.smtp.secretName -}}
   {{- fail "smtp.secretName is set and smtp.url is empty: say which mail server the password is for" -}}
+{{- end -}}
+{{- if contains "@" (default "" .Values.otlpEndpoint) -}}
+{{- fail "otlpEndpoint holds a user or a password: put what the collector asks for into a Secret, and name that in otlpHeaders.secretName" -}}
 {{- end -}}
 {{- if and .Values.otlpHeaders.secretName (not .Values.otlpEndpoint) -}}
 {{- fail "otlpHeaders.secretName is set and otlpEndpoint is empty: say which collector asks for them" -}}
