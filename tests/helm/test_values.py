@@ -94,6 +94,19 @@ class Values(unittest.TestCase):
             ],
         )
 
+    def test_files_that_extra_settings_name_are_mounted_wherever_those_settings_are(self):
+        named = {"name": "PORTCULLIS_CONFIG", "value": "/etc/portcullis/config/portcullis.toml"}
+        mount = {"name": "settings", "mountPath": "/etc/portcullis/config", "readOnly": True}
+        volume = {"name": "settings", "configMap": {"name": "settings"}}
+        change = {"extraEnv": [named], "extraVolumes": [volume], "extraVolumeMounts": [mount]}
+        for base in (merged(BASE, {"bootstrap": {"enabled": True}}), SHARED):
+            objects = render(merged(base, change))
+            for spec in chart.pods(objects):
+                self.assertIn(volume, spec["volumes"])
+            for container in containers(objects):
+                self.assertIn(named, container["env"])
+                self.assertIn(mount, container["volumeMounts"], container["name"])
+
     def test_long_names_leave_room_for_what_kubernetes_and_the_chart_put_behind(self):
         release = "r" * 53  # helm's own limit
         name = render(BASE, release=release).workload()["metadata"]["name"]
