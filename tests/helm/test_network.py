@@ -47,8 +47,23 @@ class Network(unittest.TestCase):
         collector = {"otlpEndpoint": "http://c:4317", "networkPolicy": {"collector": {"to": HERE}}}
         self.assertEqual(out(BASE, collector), dns | {("TCP", 4317)})
         self.assertEqual(out(BASE, {"secretsKey": {"secretName": "k"}}), dns | {("TCP", 443)})
-        mail = {"smtp": {"url": "smtps://h:465", "from": "a@b.c"}, "networkPolicy": {"smtp": {"to": HERE, "port": 465}}}
+        mail = {"smtp": {"url": "smtps://h:465", "from": "a@b.c"}, "networkPolicy": {"smtp": {"to": HERE}}}
         self.assertEqual(out(BASE, mail), dns | {("TCP", 465)})
+
+    def test_the_ports_that_are_open_are_those_that_are_called_unless_a_service_translates(self):
+        for url, name, port in [
+            ("http://c:4318", "collector", 4318),
+            ("http://c", "collector", 80),
+            ("https://u.example.com/", "collector", 443),
+            ("smtp://u@mail.example.com", "smtp", 587),
+            ("smtps://u@[2001:db8::25]", "smtp", 465),
+            ("smtp://u@mail.example.com:2525/", "smtp", 2525),
+        ]:
+            called = {"otlpEndpoint": url} if name == "collector" else {"smtp": {"url": url, "from": "a@b.c"}}
+            for change, expected in [({"to": HERE}, port), ({"to": HERE, "port": 9}, 9)]:
+                values = merged(merged(BASE, CLOSED), merged(called, {"networkPolicy": {name: change}}))
+                policy = render(values).one("NetworkPolicy")
+                self.assertIn(("TCP", expected), rules(policy, "egress", "to"), url)
 
     def test_webhooks_get_out_to_public_addresses_alone(self):
         policy = render(merged(merged(BASE, CLOSED), {"secretsKey": {"secretName": "k"}})).one("NetworkPolicy")

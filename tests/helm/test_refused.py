@@ -2,7 +2,7 @@
 
 import unittest
 
-from chart import BASE, SHARED, copy_of_the_chart, merged, template
+from chart import BASE, SHARED, copy_of_the_chart, merged, pods, render, template
 
 PEER = [{"podSelector": {}}]
 
@@ -30,6 +30,10 @@ class Refused(unittest.TestCase):
 
     def test_an_embedded_database_with_a_url(self):
         self.refused_twice(merged(BASE, {"database": {"secretName": "x"}}), "set database.engine to postgresql")
+
+    def test_an_embedded_database_with_what_only_a_server_has(self):
+        self.refused_twice(merged(BASE, {"migration": {"secretName": "owner"}}), "migration.secretName is set", "sqlite")
+        self.refused_twice(merged(BASE, {"database": {"caSecretName": "ca"}}), "database.caSecretName is set", "sqlite")
 
     def test_a_database_whose_url_no_secret_names(self):
         self.refused_twice(merged(SHARED, {"database": {"secretName": ""}}), "database.secretName is empty: name a Secret")
@@ -105,6 +109,21 @@ class Refused(unittest.TestCase):
             ),
         ]:
             self.refused_twice(merged(merged(base, open_to), change), expected)
+
+    def test_a_network_that_is_open_at_another_port_than_is_called(self):
+        outside, service = [{"ipBlock": {"cidr": "192.0.2.25/32"}}], PEER
+        for change, called, name, port in [
+            ({"smtp": {"url": "smtp://h:2525", "from": "a@b.c"}}, 2525, "smtp", 587),
+            ({"smtp": {"url": "smtps://h", "from": "a@b.c"}}, 465, "smtp", 587),
+            ({"otlpEndpoint": "http://[2001:db8::1]:4318"}, 4318, "collector", 4317),
+            ({"otlpEndpoint": "https://c/"}, 443, "collector", 4317),
+        ]:
+            policy = {"enabled": True, "clients": PEER, name: {"to": outside, "port": port}}
+            values = merged(merged(BASE, change), {"networkPolicy": policy})
+            self.refused_twice(values, f"networkPolicy.{name}.port is {port}", f"leads to port {called}")
+            policy[name]["to"] = service
+            done = template(merged(values, {"networkPolicy": policy}))
+            self.assertEqual(done.returncode, 0, "a Service may have another port than its pods: " + done.stderr)
 
     def test_secrets_as_values(self):
         for name, value in [
@@ -192,6 +211,26 @@ class Refused(unittest.TestCase):
             self.refused_twice(merged(BASE, extra), f"extraEnv sets {name}, which the chart sets itself: use {instead}")
         self.refused(merged(BASE, {"extraEnv": [{"name": "1X", "value": "x"}]}), "/extraEnv/0/name")
         self.refused(merged(BASE, {"extraEnv": [{"name": "A"}]}), "/extraEnv/0")
+
+    def test_extra_environment_names_nothing_twice(self):
+        extra = [{"name": "RUST_BACKTRACE", "value": value} for value in ("0", "1")]
+        self.refused_twice(merged(SHARED, {"extraEnv": extra}), "extraEnv names RUST_BACKTRACE twice")
+
+    def test_extra_volumes_have_names_of_their_own(self):
+        everything = {
+            "tls": {"clientCa": {"secretName": "x"}},
+            "secretsKey": {"secretName": "x"},
+        }
+        own = {"data"}  # a claim
+        for base in (BASE, merged(SHARED, {"database": {"caSecretName": "x"}})):
+            for spec in pods(render(merged(base, everything))):
+                own |= {volume["name"] for volume in spec["volumes"]}
+        self.assertGreaterEqual(len(own), 6)
+        for name in own:
+            extra = {"extraVolumes": [{"name": name, "emptyDir": {}}]}
+            self.refused_twice(merged(BASE, extra), f"extraVolumes names {name}, as the chart names a volume of its own")
+        extra = {"extraVolumes": [{"name": "mine", "emptyDir": {}}] * 2}
+        self.refused_twice(merged(BASE, extra), "extraVolumes names mine twice")
 
     def test_a_cluster_that_is_too_old(self):
         self.refused(SHARED, "kubeVersion", flags=["--kube-version", "1.29.0"])

@@ -88,3 +88,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 {{- end -}}
 {{- end -}}
+
+{{/* The port that a URL leads to: what stands at its end, or what its scheme means. */}}
+{{- define "portcullis.portOf" -}}
+{{- $named := regexFind ":[0-9]+/?$" . | trimAll ":/" -}}
+{{- default (index (dict "http" "80" "https" "443" "smtp" "587" "smtps" "465") (regexFind "^[a-z]+" .)) $named -}}
+{{- end -}}

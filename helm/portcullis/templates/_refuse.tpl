@@ -4,6 +4,7 @@ What the schema cannot say, or not in words that help. All of it holds with `--s
 {{- define "portcullis.refuse" -}}
 {{- include "portcullis.refuseProfile" . -}}
 {{- include "portcullis.refuseSecrets" . -}}
+{{- include "portcullis.refuseVolumes" . -}}
 {{- include "portcullis.refuseClientCertificates" . -}}
 {{- include "portcullis.refuseNetwork" . -}}
 {{- end -}}
@@ -19,6 +20,11 @@ What the schema cannot say, or not in words that help. All of it holds with `--s
   {{- end -}}
   {{- if .Values.database.secretName -}}
   {{- fail "database.secretName is set and database.engine is sqlite, which has no URL: set database.engine to postgresql" -}}
+  {{- end -}}
+  {{- range $name, $secret := dict "database.caSecretName" .Values.database.caSecretName "migration.secretName" .Values.migration.secretName -}}
+    {{- if $secret -}}
+    {{- fail (printf "%s is set and database.engine is sqlite, which has no server: leave it out, or set database.engine to postgresql" $name) -}}
+    {{- end -}}
   {{- end -}}
 {{- else if eq .Values.database.engine "postgresql" -}}
   {{- $grace = add $grace (int .Values.preStopSeconds) | int -}}
@@ -79,6 +85,7 @@ What the schema cannot say, or not in words that help. All of it holds with `--s
 {{- fail "otlpHeaders.secretName is set and otlpEndpoint is empty: say which collector asks for them" -}}
 {{- end -}}
 {{- $own := fromYaml (include "portcullis.ownSettings" .) -}}
+{{- include "portcullis.refuseTwice" (list "extraEnv" .Values.extraEnv) -}}
 {{- range .Values.extraEnv -}}
   {{- if hasKey $own .name -}}
   {{- fail (printf "extraEnv sets %s, which the chart sets itself: use %s" .name (index $own .name)) -}}
@@ -89,6 +96,28 @@ What the schema cannot say, or not in words that help. All of it holds with `--s
   {{- if and .value (or (regexMatch "(PASSWORD|HEADERS)$" .name) (regexMatch "://[^/@\\s]*:[^/\\s]+@|PRIVATE KEY" .value)) -}}
   {{- fail (printf "extraEnv gives %s a secret as its value: put it into a Secret, and name that in valueFrom.secretKeyRef" .name) -}}
   {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "portcullis.refuseVolumes" -}}
+{{- include "portcullis.refuseTwice" (list "extraVolumes" .Values.extraVolumes) -}}
+{{- range .Values.extraVolumes -}}
+  {{- /* All of them, in use or not: what is switched on later must not break what has been there. */ -}}
+  {{- if has .name (list "client-ca" "data" "database-ca" "secrets-key" "tls" "tmp") -}}
+  {{- fail (printf "extraVolumes names %s, as the chart names a volume of its own: choose another name" .name) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Kubernetes takes the last of two variables, and neither of two volumes. */}}
+{{- define "portcullis.refuseTwice" -}}
+{{- $seen := dict -}}
+{{- $value := first . -}}
+{{- range last . -}}
+  {{- if hasKey $seen .name -}}
+  {{- fail (printf "%s names %s twice: leave one of them out" $value .name) -}}
+  {{- end -}}
+  {{- $_ := set $seen .name true -}}
 {{- end -}}
 {{- end -}}
 
@@ -153,6 +182,19 @@ PORTCULLIS_TLS_REQUIRE_CLIENT_CERT: tls.requireClientCert
   (list "smtp" (not (empty .Values.smtp.url)) "the mail server could not be reached") -}}
   {{- if and (index $on 1) (not (index $policy (index $on 0) "to")) -}}
   {{- fail (printf "networkPolicy.%s.to is empty: %s; name where it is" (index $on 0) (index $on 2)) -}}
+  {{- end -}}
+{{- end -}}
+{{- range $name, $url := dict "collector" .Values.otlpEndpoint "smtp" .Values.smtp.url -}}
+  {{- if $url -}}
+  {{- $port := index $policy $name "port" | int -}}
+  {{- $called := include "portcullis.portOf" $url | int -}}
+  {{- $translated := false -}}
+  {{- range index $policy $name "to" -}}
+    {{- $translated = or $translated (not .ipBlock) -}}
+  {{- end -}}
+  {{- if and $port (ne $port $called) (not $translated) -}}
+  {{- fail (printf "networkPolicy.%s.port is %d, and %s leads to port %d: leave the first out, or make them the same; only a Service in front of pods could translate" $name $port (ternary "smtp.url" "otlpEndpoint" (eq $name "smtp")) $called) -}}
+  {{- end -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}
