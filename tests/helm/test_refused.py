@@ -7,6 +7,13 @@ from chart import BASE, SHARED, copy_of_the_chart, merged, pods, render, templat
 PEER = [{"podSelector": {}}]
 
 
+def at(path, value):
+    """Values with this one at its dotted path."""
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return value
+
+
 class Refused(unittest.TestCase):
     def refused(self, values, *expected, **kwargs):
         flags = kwargs.pop("flags", ())
@@ -193,6 +200,46 @@ class Refused(unittest.TestCase):
             ({"podAnnotations": {"a": 1}}, "/podAnnotations/a"),
         ]:
             self.refused(merged(BASE, change), field)
+
+    def test_names_that_kubernetes_does_not_take(self):
+        names = ("Upper", "under_score", "-dash", "dash-", "dots..twice", "white space", "x" * 254)
+        paths = [
+            "database.secretName", "database.caSecretName", "tls.secretName", "tls.clientCa.secretName",
+            "tls.clientCa.configMapName", "secretsKey.secretName", "smtp.secretName", "migration.secretName",
+            "migration.serviceAccount.name", "otlpHeaders.secretName", "serviceAccount.name",
+            "persistence.storageClassName", "priorityClassName",
+        ]  # fmt: skip
+        for path in paths:
+            for name in names if path == "tls.secretName" else names[:1]:
+                self.refused(merged(BASE, at(path, name)), "/" + path.replace(".", "/"))
+        self.refused(merged(BASE, {"imagePullSecrets": [{"name": "Upper"}]}), "/imagePullSecrets/0/name")
+        for path in ("nameOverride", "fullnameOverride"):
+            for name in (*names, "a.b"):
+                self.refused(merged(BASE, at(path, name)), f"/{path}")
+        self.refused(merged(BASE, {"extraVolumes": [{"name": "a.b", "emptyDir": {}}]}), "/extraVolumes/0/name")
+
+    def test_a_release_whose_name_no_service_may_have(self):
+        self.refused(BASE, "1st-portcullis", "fullnameOverride", release="1st")
+        self.refused(BASE, "1st-portcullis", "fullnameOverride", release="1st", flags=["--skip-schema-validation"])
+
+    def test_images_that_are_no_repositories(self):
+        for repository in ("portcullis:1.2.3", "a b", " portcullis", "Portcullis", "x@sha256:" + "0" * 64, "https://x/y", "x/"):
+            self.refused(merged(BASE, {"image": {"repository": repository}}), "/image/repository")
+
+    def test_quantities_that_kubernetes_does_not_read(self):
+        for kind, key, value in [
+            ("requests", "cpu", "1 core"), ("requests", "cpu", "100M "), ("requests", "cpu", "-1"),
+            ("requests", "memory", "128MB"), ("limits", "memory", "512mb"), ("limits", "memory", -1),
+            ("limits", "memory", "512m"), ("limits", "ephemeral-storage", "1gi"),
+        ]:  # fmt: skip
+            change = {kind: {key: value}}
+            self.refused(merged(BASE, {"resources": change}), f"/resources/{kind}/{key}")
+            self.refused(merged(SHARED, {"migration": {"resources": change}}), f"/migration/resources/{kind}/{key}")
+
+    def test_networks_that_are_none(self):
+        for cidr in ("10.0.0.1", "10.0.0.0/33", "256.0.0.0/8", "010.0.0.0/8", "2001:db8::/129", "collector", "::1", " 10.0.0.0/8"):
+            for block in ({"cidr": cidr}, {"cidr": "10.0.0.0/8", "except": [cidr]}, {"cidr": "10.0.0.0/8", "but": []}):
+                self.refused(merged(BASE, {"networkPolicy": {"clients": [{"ipBlock": block}]}}), "/networkPolicy/clients/0/ipBlock")
 
     def test_extra_environment_may_not_shadow_what_the_chart_sets(self):
         for name, instead in [

@@ -1,14 +1,15 @@
 {{/* 52 characters: a StatefulSet's pods carry a label made of its name and an 11-character hash, and a label ends at 63. So do the
-names of Services, of which one is longer by nine. */}}
+names of Services, of which one is longer by nine, and in which no dot may be, as in that of a release. */}}
 {{- define "portcullis.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
 {{- else -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
-{{- if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- $release := replace "." "-" .Release.Name -}}
+{{- if contains $name $release -}}
+{{- $release | trunc 52 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- printf "%s-%s" $release $name | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -2,11 +2,19 @@
 What the schema cannot say, or not in words that help. All of it holds with `--skip-schema-validation` too.
 */}}
 {{- define "portcullis.refuse" -}}
+{{- include "portcullis.refuseName" . -}}
 {{- include "portcullis.refuseProfile" . -}}
 {{- include "portcullis.refuseSecrets" . -}}
 {{- include "portcullis.refuseVolumes" . -}}
 {{- include "portcullis.refuseClientCertificates" . -}}
 {{- include "portcullis.refuseNetwork" . -}}
+{{- end -}}
+
+{{- define "portcullis.refuseName" -}}
+{{- $name := include "portcullis.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([a-z0-9-]*[a-z0-9])?$" $name) -}}
+{{- fail (printf "the objects would be named %s, and a Service's name begins with a letter and is of a-z, 0-9 and -: set fullnameOverride" $name) -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "portcullis.refuseProfile" -}}
