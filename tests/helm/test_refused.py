@@ -67,11 +67,13 @@ class Refused(unittest.TestCase):
         self.refused({}, "tls.secretName is empty")
 
     def test_a_stop_that_would_cut_the_drain_short(self):
-        for change, least in [({"terminationGracePeriodSeconds": 14}, 15), ({"drainSeconds": 26}, 31)]:
-            text = f"set it to {least} or more, 5 above drainSeconds"
-            self.refused_twice(merged(BASE, change), "terminationGracePeriodSeconds", text)
-        for change, least in [({"drainSeconds": 21}, 31), ({"preStopSeconds": 16}, 31)]:
+        for change, least in [({"terminationGracePeriodSeconds": 24}, 25), ({"drainSeconds": 16}, 31)]:
+            text = f"set it to {least} or more, 15 above drainSeconds"
+            self.refused_twice(merged(BASE, change), "terminationGracePeriodSeconds", text, "a database that hangs")
+        for change, least in [({"drainSeconds": 11}, 31), ({"preStopSeconds": 6}, 31)]:
             self.refused_twice(merged(SHARED, change), f"set it to {least} or more", "preStopSeconds")
+        for base, most in [(BASE, {"terminationGracePeriodSeconds": 25}), (SHARED, {"terminationGracePeriodSeconds": 30})]:
+            self.assertEqual(template(merged(base, most)).returncode, 0)
 
     def test_a_first_admin_where_there_is_no_volume_for_it(self):
         self.refused_twice(merged(SHARED, {"bootstrap": {"enabled": True}}), "bootstrap.enabled: no pod of this profile")

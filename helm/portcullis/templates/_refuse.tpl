@@ -18,7 +18,8 @@ What the schema cannot say, or not in words that help. All of it holds with `--s
 {{- end -}}
 
 {{- define "portcullis.refuseProfile" -}}
-{{- $grace := add (int .Values.drainSeconds) 5 | int -}}
+{{- /* What follows the drain waits in turn for a database that hangs: notices under way, counts, limits, its own row. */ -}}
+{{- $grace := add (int .Values.drainSeconds) 15 | int -}}
 {{- if eq .Values.database.engine "sqlite" -}}
   {{- if ne (int .Values.replicaCount) 1 -}}
   {{- fail (printf "replicaCount is %v: the embedded database has one writer, set it to 1, or database.engine to postgresql" .Values.replicaCount) -}}
@@ -57,7 +58,7 @@ What the schema cannot say, or not in words that help. All of it holds with `--s
   {{- fail (printf "database.engine is %v: set it to sqlite or postgresql" .Values.database.engine) -}}
 {{- end -}}
 {{- if lt (int .Values.terminationGracePeriodSeconds) $grace -}}
-{{- fail (printf "terminationGracePeriodSeconds is %v: set it to %v or more, 5 above drainSeconds (and preStopSeconds, with postgresql), or the server is killed while it drains" .Values.terminationGracePeriodSeconds $grace) -}}
+{{- fail (printf "terminationGracePeriodSeconds is %v: set it to %v or more, 15 above drainSeconds (and preStopSeconds, with postgresql), or the server is killed while it drains, or while it gives up on a database that hangs" .Values.terminationGracePeriodSeconds $grace) -}}
 {{- end -}}
 {{- if and .Values.serviceMonitor.enabled (not .Values.admin.enabled) -}}
 {{- fail "serviceMonitor.enabled: without admin.enabled there is no port to scrape" -}}
