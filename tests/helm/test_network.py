@@ -1,9 +1,10 @@
 """Who may talk with the pods, and what watches them."""
 
 import json
+import re
 import unittest
 
-from chart import ALERTS, BASE, CHART, SHARED, copy_of_the_chart, flag, merged, profile, render, server
+from chart import ALERTS, BASE, CHART, ROOT, SHARED, copy_of_the_chart, flag, merged, profile, render, server
 
 HERE = [{"podSelector": {"matchLabels": {"app": "gateway"}}}]
 CLOSED = {"networkPolicy": {"enabled": True, "clients": HERE, "database": {"to": HERE}}}
@@ -133,7 +134,16 @@ class Watched(unittest.TestCase):
                 objects = render(merged(SHARED, {name: {"enabled": True}}))
                 self.assertEqual(len(objects.all(kind)), 1)
 
-    def test_mail_needs_no_password_in_a_value(self):
+    def test_who_asks_how_keys_are_answered_for_does_not_count_probes_of_health(self):
+        asked = "".join(path.read_text() for path in (CHART / "files" / "dashboard.json", ROOT / "docs" / "monitoring.md"))
+        patterns = set(re.findall(r'rpc_method=~\\?"([^"\\]*VerifyKey(?:[^"\\]|\\\|)*)', asked))
+        self.assertTrue(patterns)
+        for pattern in patterns:
+            whole = re.compile(pattern.replace("\\|", "|"))
+            self.assertTrue(whole.fullmatch("portcullis.v1.KeyService/VerifyKey"), pattern)
+            self.assertTrue(whole.fullmatch("envoy.service.auth.v3.Authorization/Check"), pattern)
+            self.assertFalse(whole.fullmatch("grpc.health.v1.Health/Check"), pattern)
+
         container = server(render(profile(CHART / "ci" / "postgresql-production-values.yaml")))
         names = {item["name"]: item for item in container["env"]}
         self.assertEqual(names["PORTCULLIS_SMTP_FROM"]["value"], "keys@example.com")
