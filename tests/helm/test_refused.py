@@ -67,10 +67,10 @@ class Refused(unittest.TestCase):
         self.refused({}, "tls.secretName is empty")
 
     def test_a_stop_that_would_cut_the_drain_short(self):
-        for change, least in [({"terminationGracePeriodSeconds": 24}, 25), ({"drainSeconds": 16}, 31)]:
+        for change, least in [({"terminationGracePeriodSeconds": 24}, 25), ({"drainSeconds": 31}, 46)]:
             text = f"set it to {least} or more, 15 above drainSeconds"
             self.refused_twice(merged(BASE, change), "terminationGracePeriodSeconds", text, "a database that hangs")
-        for change, least in [({"drainSeconds": 11}, 31), ({"preStopSeconds": 6}, 31)]:
+        for change, least in [({"drainSeconds": 26}, 46), ({"preStopSeconds": 21}, 46)]:
             self.refused_twice(merged(SHARED, change), f"set it to {least} or more", "preStopSeconds")
         for base, most in [(BASE, {"terminationGracePeriodSeconds": 25}), (SHARED, {"terminationGracePeriodSeconds": 30})]:
             self.assertEqual(template(merged(base, most)).returncode, 0)
