@@ -1,32 +1,12 @@
 """What must be refused, with a message that names the field and says what to do."""
 
-import unittest
-
-from chart import BASE, SHARED, copy_of_the_chart, merged, pods, render, template
+from chart import BASE, SHARED, containers, copy_of_the_chart, env, merged, pods, render, server, template
+from refusals import Refusals
 
 PEER = [{"podSelector": {}}]
 
 
-def at(path, value):
-    """Values with this one at its dotted path."""
-    for key in reversed(path.split(".")):
-        value = {key: value}
-    return value
-
-
-class Refused(unittest.TestCase):
-    def refused(self, values, *expected, **kwargs):
-        flags = kwargs.pop("flags", ())
-        done = template(values, *flags, **kwargs)
-        self.assertNotEqual(done.returncode, 0, f"helm accepted {values}")
-        for text in expected:
-            self.assertIn(text, done.stderr)
-
-    def refused_twice(self, values, *expected):
-        """Also by who skips the schema."""
-        self.refused(values, *expected)
-        self.refused(values, *expected, flags=["--skip-schema-validation"])
-
+class Refused(Refusals):
     def test_an_embedded_database_with_more_or_fewer_than_one_replica(self):
         for count in (0, 2, 3):
             expected = f"replicaCount is {count}: the embedded database has one writer, set it to 1"
@@ -83,9 +63,6 @@ class Refused(unittest.TestCase):
         self.refused_twice(merged(SHARED, no_cpu), "resources.requests.cpu is missing")
         crossed = {"autoscaling": {"enabled": True, "minReplicas": 5, "maxReplicas": 4}}
         self.refused_twice(merged(SHARED, crossed), "autoscaling.minReplicas is 5, and maxReplicas only 4")
-
-    def test_a_budget_that_holds_up_every_drain(self):
-        self.refused(merged(SHARED, {"podDisruptionBudget": {"maxUnavailable": 0}}), "/podDisruptionBudget/maxUnavailable")
 
     def test_scraping_without_a_port(self):
         monitor = {"serviceMonitor": {"enabled": True}}
@@ -167,81 +144,9 @@ class Refused(unittest.TestCase):
         both = {"tls": {"clientCa": {"secretName": "clients", "configMapName": "clients"}}}
         self.refused_twice(merged(BASE, both), "tls.clientCa names a Secret and a ConfigMap")
 
-    def test_unknown_keys_at_every_depth(self):
-        for change, name in [
-            ({"replicas": 2}, "replicas"),
-            ({"image": {"name": "x"}}, "name"),
-            ({"tls": {"enabled": False}}, "enabled"),
-            ({"secretsKey": {"value": "x"}}, "value"),
-            ({"smtp": {"password": "x"}}, "password"),
-            ({"probes": {"readiness": {"path": "/"}}}, "path"),
-            ({"persistence": {"enabled": False}}, "enabled"),
-            ({"networkPolicy": {"clients": [{"pod": {}}]}}, "pod"),
-        ]:
-            self.refused(merged(BASE, change), f"'{name}' not allowed")
-
-    def test_values_of_a_wrong_shape(self):
-        for change, field in [
-            ({"image": {"digest": "sha256:abc"}}, "/image/digest"),
-            ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy"),
-            ({"replicaCount": "2"}, "/replicaCount"),
-            ({"otlpEndpoint": "collector:4317"}, "/otlpEndpoint"),
-            ({"service": {"port": 70000}}, "/service/port"),
-            ({"service": {"type": "ExternalName"}}, "/service/type"),
-            ({"admin": {"port": 80}}, "/admin/port"),
-            ({"spread": {"nodes": "soft"}}, "/spread/nodes"),
-            ({"autoscaling": {"maxReplicas": 500}}, "/autoscaling/maxReplicas"),
-            ({"migration": {"activeDeadlineSeconds": 1}}, "/migration/activeDeadlineSeconds"),
-            ({"persistence": {"accessMode": "ReadWriteMany"}}, "/persistence/accessMode"),
-            ({"persistence": {"size": "1GB"}}, "/persistence/size"),
-            ({"drainSeconds": 0}, "/drainSeconds"),
-            ({"maxConnections": 0}, "/maxConnections"),
-            ({"logFormat": "xml"}, "/logFormat"),
-            ({"smtp": {"url": "http://c"}}, "/smtp/url"),
-            ({"resources": {"requests": {"cpu": None, "memory": None}}}, "/resources/requests"),
-            ({"podAnnotations": {"a": 1}}, "/podAnnotations/a"),
-        ]:
-            self.refused(merged(BASE, change), field)
-
-    def test_names_that_kubernetes_does_not_take(self):
-        names = ("Upper", "under_score", "-dash", "dash-", "dots..twice", "white space", "x" * 254)
-        paths = [
-            "database.secretName", "database.caSecretName", "tls.secretName", "tls.clientCa.secretName",
-            "tls.clientCa.configMapName", "secretsKey.secretName", "smtp.secretName", "migration.secretName",
-            "migration.serviceAccount.name", "otlpHeaders.secretName", "serviceAccount.name",
-            "persistence.storageClassName", "priorityClassName",
-        ]  # fmt: skip
-        for path in paths:
-            for name in names if path == "tls.secretName" else names[:1]:
-                self.refused(merged(BASE, at(path, name)), "/" + path.replace(".", "/"))
-        self.refused(merged(BASE, {"imagePullSecrets": [{"name": "Upper"}]}), "/imagePullSecrets/0/name")
-        for path in ("nameOverride", "fullnameOverride"):
-            for name in (*names, "a.b"):
-                self.refused(merged(BASE, at(path, name)), f"/{path}")
-        self.refused(merged(BASE, {"extraVolumes": [{"name": "a.b", "emptyDir": {}}]}), "/extraVolumes/0/name")
-
     def test_a_release_whose_name_no_service_may_have(self):
         self.refused(BASE, "1st-portcullis", "fullnameOverride", release="1st")
         self.refused(BASE, "1st-portcullis", "fullnameOverride", release="1st", flags=["--skip-schema-validation"])
-
-    def test_images_that_are_no_repositories(self):
-        for repository in ("portcullis:1.2.3", "a b", " portcullis", "Portcullis", "x@sha256:" + "0" * 64, "https://x/y", "x/"):
-            self.refused(merged(BASE, {"image": {"repository": repository}}), "/image/repository")
-
-    def test_quantities_that_kubernetes_does_not_read(self):
-        for kind, key, value in [
-            ("requests", "cpu", "1 core"), ("requests", "cpu", "100M "), ("requests", "cpu", "-1"),
-            ("requests", "memory", "128MB"), ("limits", "memory", "512mb"), ("limits", "memory", -1),
-            ("limits", "memory", "512m"), ("limits", "ephemeral-storage", "1gi"),
-        ]:  # fmt: skip
-            change = {kind: {key: value}}
-            self.refused(merged(BASE, {"resources": change}), f"/resources/{kind}/{key}")
-            self.refused(merged(SHARED, {"migration": {"resources": change}}), f"/migration/resources/{kind}/{key}")
-
-    def test_networks_that_are_none(self):
-        for cidr in ("10.0.0.1", "10.0.0.0/33", "256.0.0.0/8", "010.0.0.0/8", "2001:db8::/129", "collector", "::1", " 10.0.0.0/8"):
-            for block in ({"cidr": cidr}, {"cidr": "10.0.0.0/8", "except": [cidr]}, {"cidr": "10.0.0.0/8", "but": []}):
-                self.refused(merged(BASE, {"networkPolicy": {"clients": [{"ipBlock": block}]}}), "/networkPolicy/clients/0/ipBlock")
 
     def test_extra_environment_may_not_shadow_what_the_chart_sets(self):
         for name, instead in [
@@ -260,6 +165,27 @@ class Refused(unittest.TestCase):
             self.refused_twice(merged(BASE, extra), f"extraEnv sets {name}, which the chart sets itself: use {instead}")
         self.refused(merged(BASE, {"extraEnv": [{"name": "1X", "value": "x"}]}), "/extraEnv/0/name")
         self.refused(merged(BASE, {"extraEnv": [{"name": "A"}]}), "/extraEnv/0")
+
+    def test_extra_environment_may_set_nothing_that_any_profile_sets(self):
+        on = {
+            "admin": {"enabled": True},
+            "bootstrap": {"enabled": True},
+            "otlpEndpoint": "http://c:4317",
+            "otlpHeaders": {"secretName": "x"},
+            "secretsKey": {"secretName": "x"},
+            "smtp": {"url": "smtp://u@h", "from": "a@b.c", "secretName": "x"},
+            "tls": {"clientCa": {"secretName": "x"}, "requireClientCert": True},
+        }
+        own = set()
+        for base, change in [(BASE, on), (SHARED, on | {"bootstrap": {"enabled": False}})]:
+            objects = render(merged(base, change))
+            own |= {name for container in containers(objects) for name in env(container)}
+            flags = [argument for argument in server(objects)["args"] if argument.startswith("--")]
+            own |= {"PORTCULLIS_" + flag.strip("-").replace("-", "_").upper() for flag in flags}
+        self.assertGreater(len(own), 15)
+        for name in own:
+            extra = {"extraEnv": [{"name": name, "value": "x"}]}
+            self.refused(merged(BASE, extra), f"extraEnv sets {name}, which the chart sets itself")
 
     def test_extra_environment_names_nothing_twice(self):
         extra = [{"name": "RUST_BACKTRACE", "value": value} for value in ("0", "1")]
