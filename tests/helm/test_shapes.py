@@ -69,7 +69,8 @@ class Shapes(Refusals):
         self.refused(merged(BASE, {"extraVolumes": [{"name": "a.b", "emptyDir": {}}]}), "/extraVolumes/0/name")
 
     def test_images_that_are_no_repositories(self):
-        for repository in ("portcullis:1.2.3", "a b", " portcullis", "Portcullis", "x@sha256:" + "0" * 64, "https://x/y", "x/"):
+        digest = "x@sha256:" + "0" * 64
+        for repository in ("portcullis:1.2.3", "a b", " portcullis", "Portcullis", digest, "https://x/y", "x/"):
             self.refused(merged(BASE, {"image": {"repository": repository}}), "/image/repository")
 
     def test_quantities_that_kubernetes_does_not_read(self):
@@ -83,6 +84,11 @@ class Shapes(Refusals):
             self.refused(merged(SHARED, {"migration": {"resources": change}}), f"/migration/resources/{kind}/{key}")
 
     def test_networks_that_are_none(self):
-        for cidr in ("10.0.0.1", "10.0.0.0/33", "256.0.0.0/8", "010.0.0.0/8", "2001:db8::/129", "collector", "::1", " 10.0.0.0/8"):
-            for block in ({"cidr": cidr}, {"cidr": "10.0.0.0/8", "except": [cidr]}, {"cidr": "10.0.0.0/8", "but": []}):
-                self.refused(merged(BASE, {"networkPolicy": {"clients": [{"ipBlock": block}]}}), "/networkPolicy/clients/0/ipBlock")
+        def refused(block):
+            change = {"networkPolicy": {"clients": [{"ipBlock": block}]}}
+            self.refused(merged(BASE, change), "/networkPolicy/clients/0/ipBlock")
+
+        for cidr in ("10.0.0.1", "10.0.0.0/33", "256.0.0.0/8", "010.0.0.0/8", "2001:db8::/129", "collector", "::1", " ::/0"):
+            refused({"cidr": cidr})
+            refused({"cidr": "10.0.0.0/8", "except": [cidr]})
+        refused({"cidr": "10.0.0.0/8", "but": []})
