@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use clap::Command;
 
-use super::Wrong;
+use super::{Wrong, variables_that_are_set};
 
 const OURS: &str = "PORTCULLIS_";
 /// Letters apart. Others may have variables of such names too: Kubernetes sets PORTCULLIS_PORT where a service is
@@ -13,7 +13,7 @@ const NEAR: usize = 2;
 pub(super) fn misspelt(root: &Command) -> Vec<Wrong> {
     let mut known = BTreeSet::new();
     variables(root, &mut known);
-    names().filter_map(|name| Some(because(&name, nearest(&name, &known)?))).collect()
+    variables_that_are_set().filter_map(|name| Some(because(&name, nearest(&name, &known)?))).collect()
 }
 
 fn variables(command: &Command, known: &mut BTreeSet<String>) {
@@ -32,11 +32,6 @@ fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a String> {
 fn because(name: &str, near: &str) -> Wrong {
     let why = format!("there is no such variable; did you mean {near}?");
     Wrong { setting: name.to_owned(), value: None, from: "the environment".to_owned(), why }
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the room that reads the environment")]
-fn names() -> impl Iterator<Item = String> {
-    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())
 }
 
 #[cfg(test)]
