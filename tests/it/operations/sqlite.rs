@@ -1,5 +1,6 @@
 //! Backup and restore of a file.
 
+mod archive_file;
 mod archives;
 
 use std::{
