@@ -79,7 +79,9 @@ fn of_reason(reason: ErrorReason) -> Option<&'static str> {
         R::SecretsKeyMissing => "its operator starts the server with --secrets-key-file",
         R::TooManyWebhooks => "delete one first: `portcullis call WebhookService/DeleteWebhook`",
         R::EtagMismatch => "somebody changed it meanwhile: look at it again, and repeat with its etag of now",
-        R::ResumeTokenExpired | R::HistoryForked => "drop what was cached, and watch without --resume",
+        R::ResumeTokenExpired | R::HistoryForked => {
+            "drop what was cached, and watch from now: without --resume, or with another --archive"
+        }
         R::RateLimited => "wait as long as it says, and call less often",
         R::SlowConsumer => "read faster, and go on with the last resume_token: --resume TOKEN",
         R::MessageTooLarge => "ask for less at once",
