@@ -205,6 +205,7 @@ fn what_does_not_go_together_and_what_files_do_not_hold_is_said_at_once_and_with
     let found = checkout.run(&[&["check"], &names[..]].concat());
     assert_eq!(found.code, Some(2));
     for what in ["none.pem", "none.key", "empty.pem", "none.txt", "none.word", "none.db"] {
-        assert!(found.out.contains(what), "{what}: {}", found.out);
+        assert_eq!(found.out.matches(what).count(), 1, "{what} is told once: {}", found.out);
     }
+    assert_eq!(found.out.matches("portcullis migrate").count(), 1, "so is what to do: {}", found.out);
 }
