@@ -159,7 +159,8 @@ fn what_does_not_go_together_and_what_files_do_not_hold_is_said_at_once_and_with
     assert_eq!(
         said,
         "error: 8 settings are wrong:\n\
-         \x20 database-url (--database-url or PORTCULLIS_DATABASE_URL): must be set\n\
+         \x20 database-url (--database-url or PORTCULLIS_DATABASE_URL): must be set, for example to \
+         sqlite:///var/lib/portcullis/portcullis.db, or to postgres://USER:PASSWORD@HOST/DATABASE\n\
          \x20 lease = \"1h\" (a.toml:1): must be 2s to 1m\n\
          \x20 tls-cert (--tls-cert): needs --tls-key\n\
          \x20 tls-require-client-cert (--tls-require-client-cert): needs --tls-client-ca\n\
