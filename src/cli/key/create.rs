@@ -11,7 +11,7 @@ use crate::{
         args::block_on,
         failure::Failure,
         out::Out,
-        people::{AppArgs, Environment, KeyKind, Printed, Repeat, Retry, ServiceArgs, Span, Wait, span},
+        people::{AppArgs, Environment, KeyKind, Printed, Repeat, Retry, ServiceArgs, Span, Wait, ttl},
     },
     pb::{self, create_key_request::Expiration},
 };
@@ -41,7 +41,7 @@ pub(super) struct Create {
     environment: Option<Environment>,
 
     /// How long it is good: 12h, 90d
-    #[arg(long, value_name = "DURATION", value_parser = span, conflicts_with = "expires")]
+    #[arg(long, value_name = "DURATION", value_parser = ttl, conflicts_with = "expires")]
     ttl: Option<Span>,
 
     #[command(flatten)]
