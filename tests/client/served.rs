@@ -123,6 +123,15 @@ fn health_is_asked_without_credentials_and_answered_by_the_exit_code() {
     assert_eq!((unknown.code, unknown.out.as_str()), (Some(1), ""));
     assert!(unknown.err.starts_with("error: NOT_FOUND"), "{}", unknown.err);
 
+    // Where the file says; but for a flag, for which no file is read. Without both there is a place to look at.
+    let caller = Caller::new(Some(server.endpoint()));
+    assert_eq!(run(&mut caller.command(&["health"])).out, "SERVING\n");
+    let flag = ["health", "--endpoint", &server.endpoint(), "--credentials", "/no/such/file"];
+    assert_eq!(run(&mut portcullis(&flag)).out, "SERVING\n");
+    let here = run(&mut portcullis(&["health", "--timeout", "2s"]));
+    assert!(here.code == Some(0) || here.code == Some(1), "it was tried: {here:?}");
+    assert!(!here.err.contains("cannot connect") || here.err.contains("to http://127.0.0.1:50051:"), "{here:?}");
+
     let mut command = portcullis(&["call", "Health/Check", "--endpoint", &server.endpoint()]);
     assert_eq!(run(&mut command).out, "{\n  \"status\": \"SERVING\"\n}\n");
 }
