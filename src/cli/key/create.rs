@@ -10,7 +10,7 @@ use crate::{
     cli::{
         args::block_on,
         failure::Failure,
-        out::Out,
+        out::{Out, note},
         people::{AppArgs, Environment, KeyKind, Printed, Repeat, Retry, ServiceArgs, Span, Wait, ttl},
     },
     pb::{self, create_key_request::Expiration},
@@ -101,7 +101,20 @@ impl Create {
             let pb::CreateKeyResponse { key, secret, .. } = answer.message;
             Ok(Made { key: key.unwrap_or_default(), secret, json })
         })?;
+        let hint = made.key.permissions.is_empty().then(|| without_permissions(&made.key));
         secret.show(made, &printed, &mut out)?;
+        if let Some(hint) = hint {
+            note(&hint);
+        }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Who may grant everything and names nothing makes such a key: full access is not handed on unasked.
+fn without_permissions(key: &pb::Key) -> String {
+    let pb::Key { key_id, application_id, .. } = key;
+    format!(
+        "hint: the key has no permissions: a VerifyKey with required_permissions answers PERMISSION_MISSING; give it some by \
+         `portcullis key update {key_id} --app {application_id} --permission tasks:read`, as many as it needs"
+    )
 }
