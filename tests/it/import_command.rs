@@ -208,3 +208,36 @@ fn a_server_that_goes_away_and_comes_back_is_waited_for() {
     );
     assert_eq!(process.ended().code, Some(0));
 }
+
+#[test]
+fn keys_that_come_without_permissions_are_counted_and_those_that_inherit_some_are_not() {
+    const HINT: &str =
+        "hint: keys without permissions: 2; a VerifyKey with required_permissions answers PERMISSION_MISSING";
+    let checkout = Checkout::new();
+    let dev = Dev::start(&checkout);
+    write(&checkout, "k.csv", &csv(0..3).replacen(",tasks:read,", ",,", 2));
+    let dry = import(&dev, &checkout, "k.csv", &["--dry-run"]);
+    assert!(dry.err.starts_with(HINT) && dry.err.contains("before they are imported"), "{dry:?}");
+    let done = import(&dev, &checkout, "k.csv", &["--json"]);
+    assert!(done.err.starts_with(HINT) && done.err.lines().count() == 1, "{}", done.err);
+    assert!(done.err.contains("`portcullis key update KEY --permission"), "{}", done.err);
+    assert_eq!(json(&done.out)["imported"], 3);
+    let verdict_on = |number: usize, required: &str| {
+        let request = format!(r#"{{"secret": "{}", "required_permissions": [{required}]}}"#, text(number));
+        field(&dev.call(&checkout, "KeyService/VerifyKey", &request), "verdict")
+    };
+    assert_eq!(verdict_on(0, ""), "VERDICT_VALID", "as the hint says, only where something is required");
+    assert_eq!(verdict_on(0, r#""tasks:read""#), "VERDICT_PERMISSION_MISSING");
+    assert_eq!(verdict_on(2, r#""tasks:read""#), "VERDICT_VALID");
+
+    let out = checkout.file("importer.json").display().to_string();
+    let create = ["account", "create", "--name", "importer", "--role", "editor", "--app", &dev.app, "--out", &out];
+    let create = [&create[..], &["--grantable", "tasks:*"]].concat();
+    run(dev.caller(&checkout, &mut checkout.portcullis(&create))).good();
+    write(&checkout, "k.csv", &csv(3..4).replace(",tasks:read,", ",,"));
+    let mut by_app = checkout.portcullis(&["import", "k.csv"]);
+    dev.caller(&checkout, &mut by_app).env("PORTCULLIS_APP", &dev.app).env("PORTCULLIS_CREDENTIALS", &out);
+    let done = run(&mut by_app);
+    assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{}", done.out);
+    assert_eq!(verdict_on(3, r#""tasks:read""#), "VERDICT_VALID");
+}
