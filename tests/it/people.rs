@@ -132,6 +132,21 @@ fn a_list_of_keys_at_terminals_of_several_widths_and_in_a_pipe() {
 }
 
 #[test]
+fn a_secret_that_could_not_be_written_is_said_to_be_lost_with_how_to_revoke_its_key() {
+    let shop = Shop::open();
+    for more in [&["--secret-only"][..], &["--json"], &[]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
+        let create = [&["key", "create", "--name", "lost"], more].concat();
+        let ended = shop.command(&create).stdout(full).output().expect("started");
+        let told = String::from_utf8(ended.stderr).expect("UTF-8");
+        assert_eq!(ended.status.code(), Some(1), "{told}");
+        let revoke = told.split("`portcullis ").nth(1).and_then(|rest| rest.split('`').next()).expect("a command");
+        assert!(revoke.starts_with("key revoke key_"), "{told}");
+        shop.piped(&revoke.split(' ').collect::<Vec<_>>()).good();
+    }
+}
+
+#[test]
 fn a_key_from_its_making_to_its_end() {
     let shop = Shop::open();
     let mut shown = String::new();
