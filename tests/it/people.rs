@@ -268,6 +268,9 @@ fn accounts_and_applications_and_what_the_audit_log_says_of_them() {
     shown += &format!("--- account create\n{}", made.good());
     let taken = shop.piped(&create).refused(2);
     assert!(taken.contains("is not overwritten"), "{taken}");
+    let nowhere = [&create[..create.len() - 1], &["none/gateway.json"]].concat();
+    let said = shop.piped(&nowhere).refused(2);
+    assert!(said.contains("nothing can be written to the folder none: No such file"), "{said}");
     let account = shop.json(&["audit", "list", "--method", "ServiceAccountService/CreateServiceAccount"]);
     let account = account["resource_id"].as_str().expect("an id");
 
