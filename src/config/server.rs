@@ -172,7 +172,7 @@ pub struct ServeArgs {
     #[arg(long, env = "PORTCULLIS_ADMIN_LISTEN", value_name = "ADDR", help_heading = "Listening")]
     pub admin_listen: Option<SocketAddr>,
 
-    /// How long calls and streams may take to end when the server is told to stop, an hour at most. Give it 5s
+    /// How long calls and streams may take to end when the server is told to stop, an hour at most. Give it 15s
     /// more before it is killed (terminationGracePeriodSeconds, TimeoutStopSec)
     #[arg(long, env = "PORTCULLIS_DRAIN", value_name = "DURATION", default_value = "10s", value_parser = drain)]
     pub drain: Duration,
