@@ -128,7 +128,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if duration.is_zero() => Err("must be more than 0".to_owned()),
         Ok(duration) => Ok(duration),
-        Err(e) => Err(format!("{e}; write it as 30s, 5m or 1h")),
+        Err(_) => Err("write it with its unit, as 30s, 5m or 1h".to_owned()),
     }
 }
 

@@ -59,7 +59,7 @@ impl Check {
         found.extend(self.settings_file());
         found.extend(self.listening(&clock).await);
         found.push(check::open_files(open_files::most(), self.listen.listen().ceilings.connections));
-        found.extend(self.notify.private_files().map(|(name, path)| check::private_file(name, path)));
+        found.extend(self.notify.private_files().filter_map(|(name, path)| check::private_file(name, path)));
         let vault = self.notify.secrets_key_file().map_or(Some(Vault::default()), |path| Vault::open_file(path).ok());
         match self.database.url() {
             Ok(url) => {
@@ -86,7 +86,7 @@ impl Check {
         const OF: &str = "settings file";
         let path = self.database.settings_file()?;
         let secrets = secrets_in(&<Cli as CommandFactory>::command(), path);
-        Some(match check::private_file(OF, path) {
+        Some(match check::private_file(OF, path)? {
             Finding { level: Level::Warn, .. } if secrets.is_empty() => {
                 Finding::ok(OF, format!("others may read {}, and there is no secret in it", path.display()))
             }
@@ -105,7 +105,7 @@ impl Check {
         const OF: &str = "listening";
         let listen = self.listen.listen();
         let address = listen.address;
-        let key = listen.tls.as_ref().map(|tls| check::private_file("private key", &tls.key));
+        let key = listen.tls.as_ref().and_then(|tls| check::private_file("private key", &tls.key));
         let found = match listen.look(clock).await {
             Ok(Some(end_time)) => check::certificate(end_time, clock.now()),
             Ok(None) if address.ip().is_loopback() => {

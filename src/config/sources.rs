@@ -16,6 +16,7 @@ use std::{
 
 use clap::{Arg, Command, builder::Resettable};
 
+use super::database::EXAMPLES;
 use file::{Entry, FileSettings};
 use value::refuse;
 
@@ -176,7 +177,8 @@ fn is_switched_off(arg: &Arg, values: &[OsString]) -> bool {
 
 fn missing(arg: &Arg) -> Option<Wrong> {
     let from = || format!("{} or {}", long(arg), arg.get_env().unwrap_or_default().to_string_lossy());
-    arg.is_required_set().then(|| because(arg, None, from(), "must be set".to_owned()))
+    let example = if arg.get_id() == "database_url" { EXAMPLES } else { "" };
+    arg.is_required_set().then(|| because(arg, None, from(), format!("must be set{example}")))
 }
 
 fn because(arg: &Arg, value: Option<String>, from: String, why: String) -> Wrong {
