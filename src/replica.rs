@@ -7,6 +7,7 @@
 //! stopped answering. With one member it is the same loop.
 
 mod barrier;
+mod durability;
 mod edge;
 mod fork;
 mod fresh;
