@@ -74,11 +74,11 @@ impl SyncLoop {
     /// cannot serve any more, and says why. The lease is void afterwards.
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send) -> Result<(), Stopped> {
         tokio::pin!(stop);
-        let doorbell = self.replica.clone();
+        let shared = Arc::clone(&self.replica.shared);
         let store = self.store.clone();
         let listening = tokio::spawn(async move {
-            if doorbell.shared.pace.doorbell && doorbell.shared.pace.listen {
-                store.listen(|| doorbell.shared.bell.notify_one()).await;
+            if shared.pace.doorbell {
+                store.listen(|| shared.bell.notify_one()).await;
             }
         });
         let ended = loop {

@@ -1,7 +1,10 @@
 //! The program itself, traced to the collector.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -15,6 +18,7 @@ pub(crate) struct Dev {
     pub(crate) endpoint: String,
     pub(crate) application: String,
     folder: tempfile::TempDir,
+    log: tempfile::NamedTempFile,
 }
 
 impl Dev {
@@ -24,13 +28,14 @@ impl Dev {
 
     pub(crate) fn start_with(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("folder");
+        let log = tempfile::NamedTempFile::new().expect("file");
         let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(["dev", "--listen", "127.0.0.1:0", "--otlp-sample-ratio", "1"])
             .arg("--data-dir")
             .arg(folder.path())
             .args(flags)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log.reopen().expect("file"))
             .spawn()
             .expect("started");
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok);
@@ -42,7 +47,12 @@ impl Dev {
         let (endpoint, application) = (find("listening on "), find("demo, "));
         // Its output must be read on, or it would stop at a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, endpoint, application, folder }
+        Self { child, endpoint, application, folder, log }
+    }
+
+    /// Where it answers `/metrics`.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        admin_address(self.log.path()).expect("it said so before it said that it listens")
     }
 
     pub(crate) fn admin(&self) -> Credentials {
@@ -64,6 +74,13 @@ impl Dev {
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill").success());
         assert!(self.child.wait().expect("ended").success());
     }
+}
+
+/// What a log says of where `/metrics` is answered, once it does.
+pub(crate) fn admin_address(log: &Path) -> Option<SocketAddr> {
+    let log = fs::read_to_string(log).expect("a log");
+    let line = log.lines().find(|line| line.contains("answering /metrics"))?;
+    line.split("address=").nth(1)?.split_whitespace().next()?.parse().ok()
 }
 
 #[test]

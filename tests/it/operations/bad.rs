@@ -13,7 +13,7 @@ use portcullis::{
 };
 
 use super::sqlite::portcullis;
-use crate::harness::{Data, Deployment, Rows, program::Ended};
+use crate::harness::{Data, Deployment, Rows, program::Ended, until};
 
 #[tokio::test]
 async fn sqlite_a_migration_that_fails_leaves_nothing_half_way() {
@@ -131,9 +131,7 @@ async fn sigterm_under_load_ends_an_open_stream_with_a_bookmark_and_up_to_it_not
     let out = File::create(&path).expect("a file");
     let mut watcher = watcher.stdin(Stdio::null()).stdout(out).stderr(Stdio::null()).spawn().expect("it starts");
     let watched = || fs::read_to_string(&path).expect("what it was told");
-    while !watched().contains("bookmark") {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("the stream begins with a bookmark", async || watched().contains("bookmark")).await;
     let mut load = tokio::task::JoinSet::new();
     for _ in 0..4 {
         let (caller, application) = (std::sync::Arc::clone(&caller), application.clone());
@@ -146,12 +144,10 @@ async fn sigterm_under_load_ends_an_open_stream_with_a_bookmark_and_up_to_it_not
             revoked
         });
     }
-    while watched().matches("\"revocation\"").count() < 20 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("20 revocations are told", async || watched().matches("\"revocation\"").count() >= 20).await;
     assert_eq!(process.terminate().await.code(), Some(0));
     let acknowledged: Vec<i64> = load.join_all().await.into_iter().flatten().collect();
-    watcher.wait().expect("the stream has ended");
+    until("the stream ends", async || watcher.try_wait().expect("wait").is_some()).await;
     let lines: Vec<serde_json::Value> =
         watched().lines().map(|line| serde_json::from_str(line).expect("whole lines")).collect();
     let revision = |value: &serde_json::Value| value["revision"].as_str().and_then(|text| text.parse::<i64>().ok());
