@@ -22,7 +22,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, value_parser};
 
 use super::{
-    args::{CredentialsArgs, EndpointArgs, TlsArgs, block_on},
+    args::{ConnectionArgs, block_on},
     failure::Failure,
     out::Out,
 };
@@ -83,20 +83,14 @@ pub(super) struct Import {
     concurrency: u8,
 
     #[command(flatten)]
-    credentials: CredentialsArgs,
-
-    #[command(flatten)]
-    endpoint: EndpointArgs,
-
-    #[command(flatten)]
-    tls: TlsArgs,
+    connection: ConnectionArgs,
 }
 
 impl Import {
     pub(super) fn run(self, mut out: Out) -> Result<ExitCode, Failure> {
         let source = Source::new(self.file, self.format, &self.hash_column, &self.ignore)?;
-        let credentials = self.credentials.read()?;
-        let endpoint = self.endpoint.or_of(Some(&credentials))?;
+        let credentials = self.connection.credentials.read()?;
+        let endpoint = self.connection.endpoint.or_of(Some(&credentials))?;
         let (rows, problems) = source.check()?;
         if !problems.is_empty() {
             if self.json {
@@ -111,7 +105,7 @@ impl Import {
         let way = Way { application_id: self.app, dry_run: self.dry_run, concurrency: self.concurrency.into(), rows };
         let path = source.path().to_owned();
         let mut sent = block_on(async {
-            let client = Client::new(self.tls.connect(&endpoint).await?, Some(credentials));
+            let client = Client::new(self.connection.tls.connect(&endpoint).await?, Some(credentials));
             send::send(client, source, way).await
         })?;
         out.line(&if self.json { sent.json() } else { sent.summary() })?;
