@@ -6,9 +6,13 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use portcullis::client::Credentials;
+use tokio::time::timeout;
+use tonic::transport::Endpoint;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::collector::Collector;
 
@@ -18,7 +22,7 @@ pub(crate) struct Dev {
     pub(crate) endpoint: String,
     pub(crate) application: String,
     folder: tempfile::TempDir,
-    log: tempfile::NamedTempFile,
+    log: Option<tempfile::NamedTempFile>,
 }
 
 impl Dev {
@@ -27,15 +31,21 @@ impl Dev {
     }
 
     pub(crate) fn start_with(flags: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("folder");
         let log = tempfile::NamedTempFile::new().expect("file");
+        let mut dev = Self::start_logging_to(log.reopen().expect("file").into(), flags);
+        dev.log = Some(log);
+        dev
+    }
+
+    fn start_logging_to(log: Stdio, flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("folder");
         let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(["dev", "--listen", "127.0.0.1:0", "--otlp-sample-ratio", "1"])
             .arg("--data-dir")
             .arg(folder.path())
             .args(flags)
             .stdout(Stdio::piped())
-            .stderr(log.reopen().expect("file"))
+            .stderr(log)
             .spawn()
             .expect("started");
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok);
@@ -47,12 +57,19 @@ impl Dev {
         let (endpoint, application) = (find("listening on "), find("demo, "));
         // Its output must be read on, or it would stop at a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, endpoint, application, folder, log }
+        Self { child, endpoint, application, folder, log: None }
     }
 
     /// Where it answers `/metrics`.
     pub(crate) fn admin_address(&self) -> SocketAddr {
-        admin_address(self.log.path()).expect("it said so before it said that it listens")
+        let (log, begun) = (self.log.as_ref().expect("a log that is kept"), Instant::now());
+        loop {
+            if let Some(address) = admin_address(log.path()) {
+                return address;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "it never says where");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     pub(crate) fn admin(&self) -> Credentials {
@@ -73,6 +90,14 @@ impl Dev {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill").success());
         assert!(self.child.wait().expect("ended").success());
+    }
+}
+
+impl Drop for Dev {
+    /// It may have failed in its test.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -102,4 +127,18 @@ fn a_collector_sees_the_calls_of_the_program_and_no_secret() {
     }
     let all = format!("{:?}", spans.iter().map(|exported| &exported.span).collect::<Vec<_>>());
     assert!(!all.contains(&secret[20..40]), "no secret leaves the process");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_reads_the_log_no_more_holds_up_no_call_and_not_the_end() {
+    // Of a pipe that is full, who writes waits for ever.
+    let dev = Dev::start_logging_to(Stdio::piped(), &["--log", "trace"]);
+    let channel = Endpoint::from_shared(dev.endpoint.clone()).expect("an address").connect_lazy();
+    let mut health = HealthClient::new(channel);
+    for call in 0..2_000 {
+        let answer = timeout(Duration::from_secs(20), health.check(HealthCheckRequest::default())).await;
+        answer.unwrap_or_else(|_| panic!("call {call} waits for the log")).expect("up");
+    }
+    let end = tokio::task::spawn_blocking(|| dev.stop());
+    timeout(Duration::from_secs(60), end).await.expect("it waits for the log").expect("ended");
 }
