@@ -137,14 +137,14 @@ async fn what_anybody_may_send_is_of_4_kib_at_the_most() {
     const LIMIT: usize = 4096;
     let server = Server::start().await;
     let too_large = (Code::ResourceExhausted, "MESSAGE_TOO_LARGE".to_owned());
+    let watched = async |service| HealthClient::new(server.channel()).watch(HealthCheckRequest { service }).await;
     assert_eq!(health(&server, &name(LIMIT)).await.expect_err("unknown").code(), Code::NotFound);
-    assert_eq!(next(&mut watch(&server, &name(LIMIT)).await).await, ServingStatus::ServiceUnknown);
+    assert_eq!(watched(name(LIMIT)).await.expect_err("unknown").code(), Code::NotFound);
     for size in [LIMIT + 1, 16 * LIMIT] {
         let refused = health(&server, &name(size)).await.expect_err("too large");
         assert_eq!(refused.get_error_details().error_info().expect("info").metadata["limit_bytes"], "4096");
         assert_eq!(refusal::<()>(Err(refused)), too_large);
-        let request = HealthCheckRequest { service: name(size) };
-        assert_eq!(refusal(HealthClient::new(server.channel()).watch(request).await), too_large);
+        assert_eq!(refusal(watched(name(size)).await), too_large);
     }
     for version in VERSIONS {
         let of = |size| MessageRequest::FileContainingSymbol(name(size));
