@@ -14,6 +14,7 @@ mod health;
 mod key_service;
 mod listen;
 mod proof;
+mod reflection;
 mod server;
 mod service_account_service;
 mod services;

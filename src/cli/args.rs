@@ -80,6 +80,19 @@ impl TlsArgs {
     }
 }
 
+/// Who calls, and whom.
+#[derive(Debug, Args)]
+pub(super) struct ConnectionArgs {
+    #[command(flatten)]
+    pub(super) credentials: CredentialsArgs,
+
+    #[command(flatten)]
+    pub(super) endpoint: EndpointArgs,
+
+    #[command(flatten)]
+    pub(super) tls: TlsArgs,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct RequestArgs {
     /// KeyService/CreateKey, or the full name portcullis.v1.KeyService/CreateKey

@@ -6,7 +6,7 @@ use tonic::Status;
 use tonic_types::StatusExt as _;
 
 use super::{
-    args::{CredentialsArgs, EndpointArgs, RequestArgs, TlsArgs, block_on, duration},
+    args::{ConnectionArgs, RequestArgs, block_on, duration},
     failure::{Failure, Refused},
     out::Out,
 };
@@ -30,13 +30,7 @@ pub(super) struct Call {
     request: RequestArgs,
 
     #[command(flatten)]
-    credentials: CredentialsArgs,
-
-    #[command(flatten)]
-    endpoint: EndpointArgs,
-
-    #[command(flatten)]
-    tls: TlsArgs,
+    connection: ConnectionArgs,
 
     /// Sign the request also where a token would do
     #[arg(long)]
@@ -62,15 +56,15 @@ impl Call {
         }
         let proof = if self.signed { Proof::SignedRequest } else { Proof::AsNeeded };
         let credentials = if proof.needs_credentials(&method) {
-            Some(self.credentials.read()?)
-        } else if self.endpoint.is_given() {
+            Some(self.connection.credentials.read()?)
+        } else if self.connection.endpoint.is_given() {
             None
         } else {
-            self.credentials.read_if_named()?
+            self.connection.credentials.read_if_named()?
         };
-        let endpoint = self.endpoint.or_of(credentials.as_ref())?;
+        let endpoint = self.connection.endpoint.or_of(credentials.as_ref())?;
         block_on(async {
-            let channel = self.tls.connect(&endpoint).await?;
+            let channel = self.connection.tls.connect(&endpoint).await?;
             let client = Client::new(channel, credentials);
             if method.streams_answers() {
                 let ended = follow(&client, &method, message, proof, self.max_messages, &mut out);

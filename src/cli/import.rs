@@ -23,7 +23,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, value_parser};
 
 use super::{
-    args::{CredentialsArgs, EndpointArgs, TlsArgs, block_on},
+    args::{ConnectionArgs, block_on},
     failure::Failure,
     out::{Out, note},
     people::AppArgs,
@@ -84,20 +84,14 @@ pub(super) struct Import {
     concurrency: u8,
 
     #[command(flatten)]
-    credentials: CredentialsArgs,
-
-    #[command(flatten)]
-    endpoint: EndpointArgs,
-
-    #[command(flatten)]
-    tls: TlsArgs,
+    connection: ConnectionArgs,
 }
 
 impl Import {
     pub(super) fn run(self, mut out: Out) -> Result<ExitCode, Failure> {
         let source = Source::new(self.file, self.format, &self.hash_column, &self.ignore)?;
-        let credentials = self.credentials.read()?;
-        let endpoint = self.endpoint.or_of(Some(&credentials))?;
+        let credentials = self.connection.credentials.read()?;
+        let endpoint = self.connection.endpoint.or_of(Some(&credentials))?;
         let application_id = self.app.id()?;
         let Checked { rows, unpermitted, problems } = source.check()?;
         if !problems.is_empty() {
@@ -113,7 +107,7 @@ impl Import {
         let way = Way { application_id, dry_run: self.dry_run, concurrency: self.concurrency.into(), rows };
         let path = source.path().to_owned();
         let (mut sent, hint) = block_on(async {
-            let client = Client::new(self.tls.connect(&endpoint).await?, Some(credentials));
+            let client = Client::new(self.connection.tls.connect(&endpoint).await?, Some(credentials));
             let hint = unpermitted::hint(&client, unpermitted, self.dry_run).await;
             Ok((send::send(client, source, way).await?, hint))
         })?;

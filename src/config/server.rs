@@ -200,7 +200,7 @@ impl ServeArgs {
     #[must_use]
     pub fn pace(&self) -> Pace {
         let strict = self.durability == Durability::Strict;
-        Pace { lease: self.lease, listen: !self.no_doorbell, strict, ..Pace::default() }
+        Pace { lease: self.lease, doorbell: !self.no_doorbell, strict, ..Pace::default() }
     }
 
     #[must_use]

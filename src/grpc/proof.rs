@@ -6,7 +6,7 @@ use tonic::body::Body;
 use super::{
     convert::subject::subject,
     errors::body_invalid,
-    frame::{self, Frame, MAX_MESSAGE},
+    frame::{self, Frame, MAX_MESSAGE, MAX_OPEN},
     gate::{Deadline, deadline},
     listen::{OpenCall, Peer, Underway},
 };
@@ -21,11 +21,11 @@ use crate::{
 pub(super) async fn let_in(request: &mut Request<Body>) -> Result<Option<OpenCall>, Refusal> {
     let peer = request.extensions().get::<Peer>().cloned();
     let place = peer.as_ref().map(|peer| peer.open_call().ok_or(Refusal::Overloaded)).transpose()?;
-    // Of reflection, whose calls are streams both ways, tonic bounds each message.
+    // Calls of reflection are streams both ways: see `reflection`.
     if is_health(request.uri().path()) {
         let body = std::mem::take(request.body_mut());
         // It waits in its own place: those that others take on the way would refuse probes.
-        *request.body_mut() = Frame::collect(body, MAX_MESSAGE, None, body_invalid).await?.into_body();
+        *request.body_mut() = Frame::collect(body, MAX_OPEN, None, body_invalid).await?.into_body();
     }
     Ok(place)
 }

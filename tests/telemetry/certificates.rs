@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -10,7 +9,7 @@ use std::{
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 
-use super::scrape::get;
+use super::{binary::admin_address, scrape::get};
 
 const NAME: &str = "portcullis_tls_certificate_not_after_seconds";
 /// 2100-01-01, 2101-01-01 and 2102-01-01, at midnight.
@@ -20,17 +19,17 @@ const ENDS: [(i32, i64); 3] = [(2100, 4_102_444_800), (2101, 4_133_980_800), (21
 pub(crate) fn shown() -> String {
     let folder = tempfile::tempdir().expect("folder");
     write_certificates(folder.path());
+    let log = tempfile::NamedTempFile::new().expect("file");
     let portcullis = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         command.args(arguments).args(["--database-url", "sqlite://keys.db"]).current_dir(folder.path());
-        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started")
+        command.stdout(Stdio::null()).stderr(log.reopen().expect("file")).spawn().expect("started")
     };
     assert!(portcullis(&["migrate"]).wait().expect("ended").success());
-    let admin = TcpListener::bind("127.0.0.1:0").expect("port").local_addr().expect("address");
-    let (port, listen) = (admin.to_string(), ["serve", "--listen", "127.0.0.1:0", "--admin-listen"]);
+    let listen = ["serve", "--log", "info", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
     let tls = ["--tls-cert", "server.pem", "--tls-key", "server.key", "--tls-client-ca", "ca.pem"];
-    let mut server = portcullis(&[&listen[..], &[&port], &tls].concat());
-    let text = until_shown(admin, &mut server);
+    let mut server = portcullis(&[&listen[..], &tls].concat());
+    let text = until_shown(log.path(), &mut server);
     server.kill().expect("killed");
     server.wait().expect("ended");
     text.lines().filter(|line| line.contains(NAME)).map(|line| format!("{line}\n")).collect()
@@ -52,11 +51,11 @@ fn write_certificates(folder: &Path) {
     fs::write(folder.join("ca.pem"), made(2, authority).0 + &made(1, authority).0).expect("write");
 }
 
-fn until_shown(admin: SocketAddr, server: &mut Child) -> String {
+fn until_shown(log: &Path, server: &mut Child) -> String {
     let begun = Instant::now();
     loop {
         assert!(server.try_wait().expect("wait").is_none(), "it has ended");
-        let text = TcpStream::connect(admin).map_or_else(|_| String::new(), |_| get(admin, "/metrics").1);
+        let text = admin_address(log).map_or_else(String::new, |admin| get(admin, "/metrics").1);
         if text.contains(NAME) {
             return text;
         }

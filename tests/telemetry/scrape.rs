@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     sync::OnceLock,
     time::{Duration, Instant},
 };
@@ -37,9 +37,9 @@ const LABELS: [&str; 16] = [
 pub(crate) fn scraped() -> &'static str {
     static TEXT: OnceLock<String> = OnceLock::new();
     TEXT.get_or_init(|| {
-        let port = TcpListener::bind("127.0.0.1:0").expect("port").local_addr().expect("address");
-        let admin = port.to_string();
-        let dev = Dev::start_with(&["--admin-listen", &admin, "--webhook-http", "--webhook-allow", "127.0.0.0/8"]);
+        let admin = ["--log", "info", "--admin-listen", "127.0.0.1:0"];
+        let dev = Dev::start_with(&[&admin[..], &["--webhook-http", "--webhook-allow", "127.0.0.0/8"]].concat());
+        let port = dev.admin_address();
         happen(&dev);
         let text = told_of_webhooks(port);
         assert_eq!(get(port, "/readyz"), (200, "ready\n".to_owned()));
