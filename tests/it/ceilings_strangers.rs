@@ -78,7 +78,7 @@ impl Stranger {
     }
 
     /// Its stream ends with its connection.
-    async fn is_cut(mut self) {
+    async fn is_cut(&mut self) {
         let end = timeout(SOON, async { while let Some(Ok(_)) = self.stream.data().await {} });
         end.await.expect("its stream ends");
         assert!(!self.is_there().await, "it is let in no more");
