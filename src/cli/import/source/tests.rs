@@ -66,12 +66,25 @@ fn a_header_that_does_not_fit_ends_it() {
 }
 
 #[test]
+fn the_text_of_a_key_is_not_repeated_where_the_names_of_columns_are_missing() {
+    let told = read("k.csv", format!("sk_live_{},a\n", "S".repeat(49)).as_bytes()).expect_err("no header");
+    assert!(told.contains("57 characters") && !told.contains("SSS"), "{told}");
+}
+
+#[test]
 fn a_quote_that_is_missing_does_not_take_the_rest_of_the_file_into_memory() {
     let mut text = "name,secret_sha256\n\"a,".to_owned();
     while text.len() < 6 * 1024 * 1024 {
         let _ = writeln!(text, "b,{}", hash(1));
     }
     assert!(read("k.csv", text.as_bytes()).expect_err("too long").contains("is a quote or a bracket missing"));
+}
+
+#[test]
+fn a_quote_that_is_never_closed_takes_no_row_for_the_text_of_a_cell() {
+    let text = format!("secret_sha256,name,description\n{},a,\"open\n{},b,c\n", hash(1), hash(2));
+    let told = read("k.csv", text.as_bytes()).expect_err("refused");
+    assert!(told.contains("line 2: a quote is opened and never closed"), "{told}");
 }
 
 #[test]
