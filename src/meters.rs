@@ -27,7 +27,7 @@ pub use calls::Calls;
 pub use counter::Counter;
 pub use gauge::{Gauge, Gauges, Held, Since, States, UpDown};
 pub use histogram::{Histogram, bounds};
-pub use labels::{Asked, Certificate, Channel, LeftOut, Level, Outcome, Signal, Waited, Weak};
+pub use labels::{Asked, Certificate, Channel, LeftOut, Level, Outcome, Signal, TooMany, Waited, Weak};
 pub use pairs::Pairs;
 pub use prometheus::{CONTENT_TYPE, prometheus, prometheus_name};
 pub use reading::{About, Kind, Labels, Point, PointLabels, Reading, Value};
@@ -52,9 +52,13 @@ pub static REFUSED_CALLS: Pairs = Pairs::new(
     ),
     ["rpc.method", "error.type"],
 );
-pub static CONNECTIONS_REFUSED: Counter<1> = Counter::new(
-    About::count("portcullis.refused_connections", "{connection}", "Connections that were closed at once, as too many"),
-    Labels::NONE,
+pub static CONNECTIONS_REFUSED: Counter<3> = Counter::new(
+    About::count(
+        "portcullis.refused_connections",
+        "{connection}",
+        "Connections that were closed as too many: at once, or to make room for another",
+    ),
+    TooMany::LABELS,
 );
 pub static CERTIFICATE_ENDS: Gauges<2> = Gauges::new(
     About::gauge(

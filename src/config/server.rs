@@ -55,8 +55,9 @@ pub struct ListenArgs {
     #[arg(long, env = "PORTCULLIS_NO_REFLECTION", help_heading = "Listening")]
     no_reflection: bool,
 
-    /// Connections at once; further ones are closed as they come. The soft limit of open files is raised
-    /// to the hard one, which must be 256 above this
+    /// Connections at once. Beyond them the oldest of which no call has proven who makes it is closed for one
+    /// that comes, or that one if there is none. The soft limit of open files is raised to the hard one, which
+    /// must be 256 above this
     #[arg(long, env = "PORTCULLIS_MAX_CONNECTIONS", value_name = "N", default_value_t = Ceilings::default().connections, value_parser = count(1), help_heading = "Limits")]
     max_connections: usize,
 

@@ -68,11 +68,16 @@ pub(super) async fn prove(
         Shown::Token(_) | Shown::Certificate(_) => Frame::collect(body, MAX_MESSAGE, peer, body_invalid).await?,
     };
     let under_way = peer.map(|peer| peer.call().ok_or(Refusal::Overloaded)).transpose()?;
-    let (caller, act) = match proof {
-        Shown::Signed(headers) => auth.by_signature(call, &headers, frame.message()).await?,
-        Shown::Token(token) => (auth.by_token(call, token).await?, None),
-        Shown::Certificate(certificate) => (auth.by_certificate(call, certificate).await?, None),
+    let proven = match proof {
+        Shown::Signed(headers) => auth.by_signature(call, &headers, frame.message()).await,
+        Shown::Token(token) => auth.by_token(call, token).await.map(|caller| (caller, None)),
+        Shown::Certificate(certificate) => auth.by_certificate(call, certificate).await.map(|caller| (caller, None)),
     };
+    // Who lacks a role is somebody all the same.
+    if let (Some(peer), Ok(_) | Err(Refusal::RoleMissing(_))) = (peer, &proven) {
+        peer.prove();
+    }
+    let (caller, act) = proven?;
     *request.body_mut() = frame.into_body();
     request.extensions_mut().insert(caller);
     if let Some(act) = &act {

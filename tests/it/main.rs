@@ -21,6 +21,7 @@ mod bench;
 mod body;
 mod canary;
 mod ceilings;
+mod ceilings_strangers;
 mod clients;
 mod concurrency;
 mod consistency;
