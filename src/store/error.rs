@@ -1,6 +1,6 @@
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
-use super::said::said;
+use super::said::{is_unfit, said};
 use crate::{
     domain::{id::Revision, refusal::Refusal},
     entropy::NoEntropy,
@@ -10,7 +10,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It does not answer, or refuses; nothing was written.
-    #[error("the database does not answer: {}", said(.0))]
+    #[error("the database {}: {}", if is_unfit(.0) { "refuses" } else { "does not answer" }, said(.0))]
     Unavailable(DbErr),
     /// It was asked, and did not answer for so long: what was to be written may have been.
     #[error("the database has not answered for {0:?}")]
@@ -93,6 +93,7 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         tracing::error!(%error, "store: {error}");
         match error {
+            Error::Unavailable(error) if is_unfit(&error) => Self::StoreUnfit,
             Error::Unavailable(_)
             | Error::Weak(_)
             | Error::NewerEvents
