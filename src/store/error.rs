@@ -144,6 +144,10 @@ pub enum OpenError {
     Migration(DbErr),
     #[error("this role may not change the schema ({0}): run `portcullis migrate` as the owner of the schema")]
     NotOwner(String),
+    #[error("{}", OpenError::ANOTHERS)]
+    Anothers,
+    #[error("{}; {}", .0, .0.advice())]
+    Unfit(super::Unfit),
     #[error("{path} is read-only here, and a server writes: check its owner, its mode and how it is mounted")]
     ReadOnly { path: String },
     #[error("{}", said(.0))]
@@ -158,4 +162,6 @@ impl OpenError {
     /// What to do where no schema is seen.
     pub const MAKE_OR_GRANT: &str =
         "run `portcullis migrate` as the owner of the database, or let this role use what it has made";
+    pub const ANOTHERS: &str =
+        "the table of migrations here (seaql_migrations) is another program's: give Portcullis a database of its own";
 }
