@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     fmt::Write as _,
     io::{self, Write as _},
     process::ExitCode,
@@ -9,7 +10,10 @@ use tonic_types::StatusExt as _;
 
 #[cfg(feature = "client")]
 use super::hint::unreachable;
-use super::{clean::clean, hint::hint};
+use super::{
+    clean::clean,
+    hint::{hint, lost},
+};
 #[cfg(feature = "server")]
 use crate::config::SettingsWrong;
 
@@ -89,7 +93,7 @@ impl Failure {
 /// A status and its google.rpc details: the code and message, then one thing a line, and what to
 /// do next.
 fn describe(status: &Status, flag: impl Fn(&str) -> Option<&'static str>, note: Option<&str>) -> String {
-    let mut text = format!("error: {}: {}\n", code_name(status), clean(status.message()));
+    let mut text = format!("error: {}: {}\n", code_name(status), clean(&said(status)));
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {}: {}", clean(name), clean(value));
     };
@@ -116,10 +120,30 @@ fn describe(status: &Status, flag: impl Fn(&str) -> Option<&'static str>, note: 
     if let Some(id) = details.request_info().map(|info| info.request_id.as_str()).or_else(in_metadata) {
         line("request id", id);
     }
-    for next in hint(status).into_iter().chain(note) {
+    let next = if cause(status).is_some() { Some(lost(status.code())) } else { hint(status) };
+    for next in next.into_iter().chain(note) {
         let _ = writeln!(text, "hint: {}", clean(next));
     }
     text
+}
+
+/// What a status says; where it is of the way to the server, what happened there.
+pub(super) fn said(status: &Status) -> Cow<'_, str> {
+    match cause(status) {
+        Some(cause) if !status.message().contains(&cause) => Cow::Owned(format!("the connection ended: {cause}")),
+        _ => Cow::Borrowed(status.message()),
+    }
+}
+
+#[cfg(feature = "client")]
+fn cause(status: &Status) -> Option<String> {
+    crate::client::cause(status)
+}
+
+/// Without a client there is no way that could end.
+#[cfg(not(feature = "client"))]
+fn cause(_: &Status) -> Option<String> {
+    None
 }
 
 /// `PERMISSION_DENIED`, as the documentation spells it; tonic has `PermissionDenied`.

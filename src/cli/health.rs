@@ -9,7 +9,7 @@ use super::{
     failure::Failure,
     out::Out,
 };
-use crate::client::Endpoint;
+use crate::client::{Endpoint, told};
 
 /// Ask the service whether it serves
 ///
@@ -44,10 +44,14 @@ impl Health {
     }
 
     async fn ask(self) -> Result<ServingStatus, Failure> {
-        let mut health = HealthClient::new(self.tls.connect(&self.endpoint).await?);
+        let channel = self.tls.connect(&self.endpoint).await?;
+        let mut health = HealthClient::new(channel.clone());
         let request = Request::new(HealthCheckRequest { service: self.service });
         let answer = tokio::time::timeout(self.timeout, health.check(request)).await;
-        let late = |_| Status::deadline_exceeded(format!("no answer within {:?}", self.timeout));
-        Ok(answer.map_err(late).flatten().map_err(Failure::Status)?.into_inner().status())
+        match answer {
+            Ok(Ok(answer)) => Ok(answer.into_inner().status()),
+            Ok(Err(status)) => Err(told(&channel, status).await.into()),
+            Err(_) => Err(Failure::Status(Status::deadline_exceeded(format!("no answer within {:?}", self.timeout)))),
+        }
     }
 }

@@ -71,7 +71,7 @@ fn python_with_a_mapped_certificate_verifies_without_a_token_and_with_another_do
 }
 
 /// Starts it, and waits until `health` finds it well.
-fn until_it_serves(checkout: &Checkout, serve: &mut Command, health: &[&str]) -> Process {
+pub(crate) fn until_it_serves(checkout: &Checkout, serve: &mut Command, health: &[&str]) -> Process {
     let served = Process::start(serve);
     let serves = (0..600).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(100));

@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use crate::{
     cli::{
         args::block_on,
-        failure::{Failure, Refused},
+        failure::{Failure, Refused, said},
         flags::flag,
         out::{Out, note},
         people::{Look, Printed, ServiceArgs, Session, line},
@@ -105,7 +105,7 @@ impl Follow {
                     if self.failed >= ATTEMPTS {
                         return Err(refused(status));
                     }
-                    note(&format!("the stream broke off ({}); going on where it was", status.message()));
+                    note(&format!("the stream broke off ({}); going on where it was", said(&status)));
                 }
                 Err(Ended::Call(CallFailed::Status(status))) => return Err(refused(status)),
                 Err(Ended::Call(failed)) => return Err(failed.into()),
