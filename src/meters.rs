@@ -27,7 +27,7 @@ pub use calls::Calls;
 pub use counter::Counter;
 pub use gauge::{Gauge, Gauges, Held, Since, States, UpDown};
 pub use histogram::{Histogram, bounds};
-pub use labels::{Asked, Certificate, Channel, Level, Outcome, Signal, Waited, Weak};
+pub use labels::{Asked, Certificate, Channel, LeftOut, Level, Outcome, Signal, Waited, Weak};
 pub use pairs::Pairs;
 pub use prometheus::{CONTENT_TYPE, prometheus, prometheus_name};
 pub use reading::{About, Kind, Labels, Point, PointLabels, Reading, Value};
@@ -198,13 +198,13 @@ pub static LOG_LINES: Counter<5> = Counter::new(
     About::count("portcullis.log.lines", "{line}", "Log lines that were written, by level"),
     Level::LABELS,
 );
-pub static LOG_LEFT_OUT: Counter<1> = Counter::new(
+pub static LOG_LEFT_OUT: Counter<2> = Counter::new(
     About::count(
         "portcullis.log.left_out",
         "{line}",
-        "Lines about failed calls that were left out because there were too many",
+        "Log lines that were left out: of failed calls because there were too many, or because nobody read the log",
     ),
-    Labels::NONE,
+    LeftOut::LABELS,
 );
 pub static NOT_SENT: Counter<3> = Counter::new(
     About::count(

@@ -29,6 +29,7 @@ mod logs;
 mod metrics;
 mod outlet;
 mod push;
+mod queue;
 mod request_id;
 mod rpc_layer;
 mod sampler;

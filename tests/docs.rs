@@ -10,9 +10,6 @@ use std::{
 
 use regex::Regex;
 
-/// Made with the book, and so not in the repository: `examples/book`.
-const GENERATED: [&str; 2] = ["docs/api.md", "docs/command-line.md"];
-
 fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -35,9 +32,12 @@ fn files(folder: &str, ending: &str) -> BTreeSet<String> {
     found
 }
 
+/// Pages that do not lie in `docs`.
+const OUTSIDE: [&str; 4] = ["README.md", "CHANGELOG.md", "SECURITY.md", "helm/portcullis/README.md"];
+
 /// What is written for users: path and text.
 static PAGES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
-    let paths = files("docs", ".md").into_iter().chain(["README.md", "helm/portcullis/README.md"].map(str::to_owned));
+    let paths = files("docs", ".md").into_iter().chain(OUTSIDE.map(str::to_owned));
     paths.map(|path| (path.clone(), read(&path))).collect()
 });
 
@@ -110,14 +110,15 @@ fn target(page: &str, link: &str) -> (String, Option<String>) {
 }
 
 #[test]
-fn every_link_leads_to_a_file_and_every_anchor_to_a_heading() {
+fn every_link_leads_to_a_file_of_the_repository_and_every_anchor_to_a_heading() {
     let mut dead = Vec::new();
     let mut looked_at = 0;
     for (page, text) in PAGES.iter() {
         for link in links(text) {
             let (path, anchor) = target(page, &link);
             looked_at += 1;
-            let leads = GENERATED.contains(&path.as_str()) || source(&path).exists();
+            // Also what is made with the book: on the pages of a repository it is not there.
+            let leads = source(&path).exists();
             let heads =
                 anchor.is_none_or(|anchor| PAGES.get(&path).is_some_and(|text| anchors(text).contains(&anchor)));
             if !(leads && heads) {
@@ -134,11 +135,30 @@ fn every_page_is_in_the_summary_once_and_all_that_the_summary_names_is_there() {
     let summary = "docs/SUMMARY.md";
     let mut named: Vec<_> = links(&PAGES[summary]).iter().map(|link| target(summary, link).0).collect();
     named.sort();
-    let mut pages: Vec<_> = PAGES.keys().filter(|page| *page != summary).cloned().collect();
-    pages.extend(GENERATED.map(str::to_owned));
-    pages.push("CHANGELOG.md".to_owned());
-    pages.sort();
+    let pages: Vec<_> = PAGES.keys().filter(|page| *page != summary).cloned().collect();
     assert_eq!(named, pages, "left: what docs/SUMMARY.md names; right: what there is; add the line that is missing");
+}
+
+/// The links of a text, each with what it is called.
+fn labelled(text: &str) -> Vec<(String, String)> {
+    static LINK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\[([^\]]+)\]\(([^)\s#]+)\)").expect("regex"));
+    LINK.captures_iter(text).map(|found| (found[1].to_owned(), found[2].to_owned())).collect()
+}
+
+#[test]
+fn pages_are_called_by_their_titles_in_the_summary_and_in_the_list_of_the_readme() {
+    let (_, list) = PAGES["README.md"].split_once("\n| Page | For |\n").expect("the list");
+    let list: Vec<_> = list.lines().take_while(|line| line.starts_with('|')).collect();
+    let (list, mut called) = (list.join("\n"), 0);
+    for (page, text) in [("docs/SUMMARY.md", &PAGES["docs/SUMMARY.md"]), ("README.md", &list)] {
+        for (label, link) in labelled(text) {
+            let (path, _) = target(page, &link);
+            let title = PAGES[&path].lines().next().and_then(|line| line.strip_prefix("# ")).expect("a title");
+            assert_eq!(label, title, "{page}: {link}");
+            called += 1;
+        }
+    }
+    assert!(called > 50, "{called}");
 }
 
 /// Whether `block` of `page` is run, or says that it is not.
@@ -223,5 +243,5 @@ fn anchors_are_those_of_the_headings() {
 #[test]
 fn the_readme_is_short() {
     let lines = PAGES["README.md"].lines().count();
-    assert!(lines <= 250, "{lines} lines: what a stranger does not need in the first five minutes belongs into docs/");
+    assert!(lines <= 212, "{lines} lines: what a stranger does not need in the first five minutes belongs into docs/");
 }

@@ -67,7 +67,7 @@ Paste this into another terminal:
 
 {path}  export PORTCULLIS_CREDENTIALS={file}
   export PORTCULLIS_ENDPOINT={url}
-  app={application}
+  export PORTCULLIS_APP={application}
 {COMMANDS}
 Ctrl-C stops the server and keeps the data. This is its own watch:"
         ))
@@ -77,7 +77,7 @@ Ctrl-C stops the server and keeps the data. This is its own watch:"
 /// No word of the comments is more than a word to a shell that takes none when it is typed at.
 const COMMANDS: &str = r#"
   # make a key, whose secret is shown once
-  made=$(portcullis call KeyService/CreateKey -d '{"application_id": "'$app'", "name": "first", "permissions": ["tasks:read"]}')
+  made=$(portcullis call KeyService/CreateKey -d '{"application_id": "'$PORTCULLIS_APP'", "name": "first", "permissions": ["tasks:read"]}')
   printf '%s\n' "$made"
   key=$(printf '%s\n' "$made" | sed -n 's/.*"key_id": "\(.*\)".*/\1/p')
   secret=$(printf '%s\n' "$made" | sed -n 's/.*"secret": "\(.*\)".*/\1/p')
@@ -89,7 +89,7 @@ const COMMANDS: &str = r#"
   place=$(portcullis call KeyService/WatchRevocations --max-messages 1 | sed 's/.*"resume_token":"\(.*\)".*/\1/')
 
   # take the key back: when this returns, nobody answers VALID any more
-  portcullis call KeyService/RevokeKey -d '{"application_id": "'$app'", "key_id": "'$key'", "reason": "REVOKE_REASON_COMPROMISED"}'
+  portcullis call KeyService/RevokeKey -d '{"application_id": "'$PORTCULLIS_APP'", "key_id": "'$key'", "reason": "REVOKE_REASON_COMPROMISED"}'
   portcullis call KeyService/VerifyKey -d '{"secret": "'$secret'"}'
 
   # watch on from the place: nothing was missed

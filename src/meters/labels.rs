@@ -78,3 +78,11 @@ pub(super) const VERDICTS: Labels = Labels {
         "quota_exceeded",
     ],
 };
+labels! {
+    /// Why a log line is not there.
+    LeftOut, "portcullis.cause":
+    /// Of one kind, in a second.
+    Many = "too_many",
+    /// Whoever reads the log does not.
+    Unread = "unread",
+}

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::meters;
+use crate::meters::{self, LeftOut};
 
 /// Lines a second.
 pub(super) const LIMIT: u64 = 50;
@@ -51,7 +51,7 @@ impl Budget {
         });
         if granted.is_err() {
             self.left_out.fetch_add(1, Relaxed);
-            meters::LOG_LEFT_OUT.count(0);
+            meters::LOG_LEFT_OUT.count(LeftOut::Many as usize);
             return None;
         }
         Some(self.left_out.swap(0, Relaxed))

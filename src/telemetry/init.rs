@@ -1,6 +1,9 @@
 //! From settings to a subscriber.
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
 
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use tracing::{
@@ -16,7 +19,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::{LOG_CONTEXT, LogFormat, RPC_TARGET, Sampler, Settings, export::Pipeline, logs};
+use super::{LOG_CONTEXT, LogFormat, RPC_TARGET, Sampler, Settings, export::Pipeline, logs, queue::Queue};
 use crate::meters;
 
 /// Why telemetry could not start.
@@ -26,9 +29,14 @@ pub enum InitError {
     Exporter(String),
     #[error("the exporter's thread cannot be started: {0}")]
     Runtime(#[source] io::Error),
+    #[error("the thread that writes log lines cannot be started: {0}")]
+    Log(#[source] io::Error),
     #[error("telemetry was started before in this process")]
     AlreadyStarted,
 }
+
+/// How long the end waits for whoever reads the log.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Keeps the exporter running. Dropping it does as [`Guard::shutdown`].
 #[derive(Debug)]
@@ -36,6 +44,7 @@ pub enum InitError {
 pub struct Guard {
     sampler: Sampler,
     pipeline: Option<Pipeline>,
+    log: Option<Queue>,
 }
 
 impl Guard {
@@ -44,8 +53,9 @@ impl Guard {
         self.sampler
     }
 
-    /// Sends the traces, lines and counts that wait, and ends. Blocks the thread for 3 seconds at most; does
-    /// nothing without an endpoint. Comes last, after the server has drained.
+    /// Sends the traces, lines and counts that wait, writes the log lines that do, and ends. Blocks the thread for
+    /// 3 seconds at most where there is an endpoint, and for one where nobody reads the log. Comes last, after the
+    /// server has drained.
     pub fn shutdown(self) {
         drop(self);
     }
@@ -56,13 +66,18 @@ impl Drop for Guard {
         if let Some(pipeline) = self.pipeline.take() {
             pipeline.stop();
         }
+        if let Some(log) = self.log.take() {
+            log.flush(LAST_LINES);
+        }
     }
 }
 
 /// Starts logs (to standard error) and, with an endpoint, what is sent there, for the whole process.
 /// Needs no runtime. The first thing that `main` does: what is logged before is lost.
 pub fn init(settings: &Settings) -> Result<Guard, InitError> {
-    let (subscriber, guard) = subscriber(settings, io::stderr, io::stderr().is_terminal())?;
+    let log = Queue::before(io::stderr()).map_err(InitError::Log)?;
+    let (subscriber, mut guard) = subscriber(settings, log.clone(), io::stderr().is_terminal())?;
+    guard.log = Some(log);
     set_global_default(subscriber).map_err(|_| InitError::AlreadyStarted)?;
     Ok(guard)
 }
@@ -99,7 +114,7 @@ where
     let logged = log.to_filter().and(not_exported.with_max_level_hint(LevelFilter::TRACE));
     let lines = lines(*log_format, writer, terminal).and_then(Counted).with_filter(logged);
     let subscriber = Registry::default().with(traces).with(sent).with(lines);
-    Ok((subscriber, Guard { sampler, pipeline }))
+    Ok((subscriber, Guard { sampler, pipeline, log: None }))
 }
 
 /// Counts the lines that are written.

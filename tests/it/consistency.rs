@@ -116,6 +116,7 @@ async fn who_waits_for_a_revision_hears_before_its_deadline_and_holds_up_nobody(
     let made = create_unconfirmed(&server).await;
     verify_from(&server, &made.secret, made.revision).await.expect("verify");
     let key = made.key.expect("key");
+    server.at_rest().await;
     let revoked = revoke(&server, &key, pb::RevokeWait::None).await.expect("revoke");
     // Somebody else has the database: no sync gets through.
     let lock = WriteLock::take(&server).await;

@@ -1,8 +1,9 @@
 //! What README.md and docs/install.md tell a newcomer to type is typed: their blocks
 //! ```sh run-by=tests/it/install.rs word for word and in order, in a clean folder with a clean
 //! home. Where a network namespace can be had, not even a port is another; elsewhere ports are.
-//! Only cargo is stood for: a build takes minutes, so the program under test is put where cargo
-//! would have put it. A command line of cargo that the stand-in does not know fails.
+//! Only what takes minutes or a network is stood for: the program under test is put where cargo
+//! would have put it, and pip finds what it is to install there already. A command line of cargo
+//! that the stand-in does not know fails.
 
 use std::{
     fmt::Write as _,
@@ -34,6 +35,8 @@ struct Newcomer {
     home: tempfile::TempDir,
     path: String,
     network: Network,
+    /// What is set before anything is typed, so that nothing is fetched.
+    offline: Vec<(&'static str, String)>,
 }
 
 /// In a namespace the network is that of the newcomer alone.
@@ -68,7 +71,14 @@ impl Newcomer {
         let folders = [bin].into_iter().chain(tools.iter().filter_map(|tool| tool.parent()).map(Path::to_owned));
         let folders: Vec<_> = folders.map(|folder| folder.display().to_string()).collect();
         let path = format!("{}:{}", folders.join(":"), std::env::var("PATH").expect("PATH"));
-        Self { folder, home, path, network: Network::new() }
+        Self { folder, home, path, network: Network::new(), offline: Vec::new() }
+    }
+
+    /// With the packages of this Python, which pip then need not fetch. What is not among them it cannot have.
+    fn with_packages_of(mut self, python: &Path) -> Self {
+        let folder = run(Command::new(python).args(["-c", "import site; print(site.getsitepackages()[0])"])).good();
+        self.offline = vec![("PYTHONPATH", folder.trim().to_owned()), ("PIP_NO_INDEX", "1".to_owned())];
+        self
     }
 
     /// Types all of it. What does not work, or prints something else, is told.
@@ -132,6 +142,7 @@ impl Newcomer {
             ("COLUMNS", "100".to_owned()),
             ("TZ", "UTC".to_owned()),
         ];
+        variables.extend(self.offline.iter().cloned());
         if let Network::Shared { port } = self.network {
             variables.push(("PORTCULLIS_LISTEN", format!("127.0.0.1:{port}")));
         }
@@ -176,7 +187,8 @@ fn the_readme_works_word_for_word() {
     let (Some(grpcurl), Some(python)) = (grpcurl, python) else { return };
     let steps = steps_run_by(THIS, &page("README.md"));
     assert!(steps.len() >= 8, "{}", steps.len());
-    Newcomer::new(&[grpcurl, python]).types(&steps).unwrap_or_else(|wrong| panic!("README.md: {wrong}"));
+    let newcomer = Newcomer::new(&[grpcurl, python.clone()]).with_packages_of(&python);
+    newcomer.types(&steps).unwrap_or_else(|wrong| panic!("README.md: {wrong}"));
 }
 
 #[test]

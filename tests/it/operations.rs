@@ -3,6 +3,7 @@
 mod bad;
 mod check;
 mod clocks;
+mod example;
 mod restored;
 mod sqlite;
 mod standbys;

@@ -1,6 +1,7 @@
-//! TLS by programs: clients of others that show a certificate, and what is sent to a server by habit.
+//! TLS by programs: clients of others that show a certificate, and what is sent to a server by habit. What docs/tls.md
+//! says to type for a client certificate, its blocks ```sh run-by=tests/it/tls_programs.rs, is typed.
 
-use std::process::Command;
+use std::{fs, path::Path, process::Command};
 
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
@@ -11,6 +12,7 @@ use crate::{
     harness::{
         dev::{Dev, field},
         program::{Checkout, Process, free_port, run, tool},
+        session::{Step, steps_run_by},
     },
     tls::Deployment,
 };
@@ -70,6 +72,47 @@ fn python_with_a_mapped_certificate_verifies_without_a_token_and_with_another_do
     );
 }
 
+#[test]
+fn a_certificate_that_is_made_as_the_page_says_is_the_account_that_the_page_gives_its_name() {
+    let Some(grpcurl) = tool("PORTCULLIS_TEST_GRPCURL") else { return };
+    let page = fs::read_to_string(source("docs/tls.md")).expect("docs/tls.md");
+    let steps = steps_run_by("tests/it/tls_programs.rs", &page);
+    let [made, named, called] = &steps[..] else { panic!("{} blocks", steps.len()) };
+    let mut deployment = Deployment::start();
+    let app = field(
+        &deployment.call("ApplicationService/CreateApplication", r#"{"application": {"name": "shop"}}"#),
+        "application_id",
+    );
+    let key = json!({"application_id": app, "name": "key"});
+    let secret = field(&deployment.call("KeyService/CreateKey", &key.to_string()), "secret");
+    let path = format!(
+        "{}:{}:{}",
+        deployment.checkout.file("target/release").display(),
+        grpcurl.parent().unwrap_or(Path::new("")).display(),
+        std::env::var("PATH").expect("PATH")
+    );
+    let types = |deployment: &Deployment, step: &Step| {
+        let here = step.command.replace("portcullis.example.com:50051", &format!("localhost:{}", deployment.port));
+        let mut shell = deployment.checkout.command("sh");
+        shell.args(["-euc", &here]).envs([("PATH", path.as_str()), ("PORTCULLIS_CREDENTIALS", "admin.json")]);
+        let printed =
+            run(shell.envs([("PORTCULLIS_CA_CERT", "ca.pem"), ("PORTCULLIS_APP", &app), ("secret", &secret)]));
+        assert!(step.output.as_ref().is_none_or(|shown| *shown == printed.out), "{}: {printed:?}", step.command);
+        printed.good();
+    };
+    types(&deployment, made);
+
+    // The server of these tests takes the authorities of clients from this file.
+    deployment.stop();
+    let [own, clients] = ["ca.pem", "clients-ca.pem"]
+        .map(|name| fs::read_to_string(deployment.checkout.file(name)).expect("certificates"));
+    fs::write(deployment.checkout.file("ca.pem"), own + &clients).expect("write");
+    deployment.serve();
+    types(&deployment, named);
+    types(&deployment, called);
+    assert!(made.output.is_some() && called.output.is_some(), "what is shown is compared");
+}
+
 /// Starts it, and waits until `health` finds it well.
 pub(crate) fn until_it_serves(checkout: &Checkout, serve: &mut Command, health: &[&str]) -> Process {
     let served = Process::start(serve);
@@ -115,8 +158,8 @@ fn an_end_that_is_near_is_logged_at_the_start() {
     let mut params = CertificateParams::new(["localhost".to_owned()]).expect("name");
     params.not_after = time::OffsetDateTime::now_utc() + time::Duration::days(20);
     let certificate = params.self_signed(&key).expect("certificate").pem();
-    std::fs::write(checkout.file("server.pem"), certificate).expect("write");
-    std::fs::write(checkout.file("server.key"), key.serialize_pem()).expect("write");
+    fs::write(checkout.file("server.pem"), certificate).expect("write");
+    fs::write(checkout.file("server.key"), key.serialize_pem()).expect("write");
     checkout.run(&["migrate", DATABASE]).good();
     let port = free_port();
     let listen = format!("127.0.0.1:{port}");

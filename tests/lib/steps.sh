@@ -135,6 +135,7 @@ step_book() {
     return 1
   fi
   # What was made rather than written: a method of each service, and flags of the program.
+  grep -q 'href="api.html' "$book/callers.html"
   grep -q 'id="revokekey"' "$book/api.html"
   grep -q 'PORTCULLIS_LEASE' "$book/command-line.html"
 }

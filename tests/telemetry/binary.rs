@@ -3,9 +3,13 @@
 use std::{
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use portcullis::client::Credentials;
+use tokio::time::timeout;
+use tonic::transport::Endpoint;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::collector::Collector;
 
@@ -23,6 +27,10 @@ impl Dev {
     }
 
     pub(crate) fn start_with(flags: &[&str]) -> Self {
+        Self::start_logging_to(Stdio::null(), flags)
+    }
+
+    fn start_logging_to(log: Stdio, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(["dev", "--listen", "127.0.0.1:0", "--otlp-sample-ratio", "1"])
@@ -30,7 +38,7 @@ impl Dev {
             .arg(folder.path())
             .args(flags)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .expect("started");
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok);
@@ -85,4 +93,18 @@ fn a_collector_sees_the_calls_of_the_program_and_no_secret() {
     }
     let all = format!("{:?}", spans.iter().map(|exported| &exported.span).collect::<Vec<_>>());
     assert!(!all.contains(&secret[20..40]), "no secret leaves the process");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_reads_the_log_no_more_holds_up_no_call_and_not_the_end() {
+    // Of a pipe that is full, who writes waits for ever.
+    let dev = Dev::start_logging_to(Stdio::piped(), &["--log", "trace"]);
+    let channel = Endpoint::from_shared(dev.endpoint.clone()).expect("an address").connect_lazy();
+    let mut health = HealthClient::new(channel);
+    for call in 0..2_000 {
+        let answer = timeout(Duration::from_secs(20), health.check(HealthCheckRequest::default())).await;
+        answer.unwrap_or_else(|_| panic!("call {call} waits for the log")).expect("up");
+    }
+    let end = tokio::task::spawn_blocking(|| dev.stop());
+    timeout(Duration::from_secs(60), end).await.expect("it waits for the log").expect("ended");
 }

@@ -14,9 +14,10 @@ use super::{binary::Dev, certificates, refused::Wire};
 
 /// Labels that there may be. Each has few values, and none is of a caller's choice: no key, no application, no
 /// account, no address. Think of that before you add one.
-const LABELS: [&str; 15] = [
+const LABELS: [&str; 16] = [
     "error_type",
     "le",
+    "portcullis_cause",
     "portcullis_certificate",
     "portcullis_channel",
     "portcullis_job",

@@ -1,6 +1,7 @@
 mod csv;
 mod json;
 mod metered;
+mod quotes;
 
 use std::{
     collections::HashMap,
@@ -16,6 +17,7 @@ use super::{
 };
 use crate::pb;
 use metered::Metered;
+use quotes::Quotes;
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -99,7 +101,7 @@ impl Source {
         let mark = if begin.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         reader.consume(mark);
         match self.format {
-            Format::Csv => csv::rows(reader, &meter, &self.names, each),
+            Format::Csv => csv::rows(Quotes::new(reader), &meter, &self.names, each),
             Format::Json => json::rows(reader, &meter, &self.names, each),
         }
     }

@@ -31,7 +31,11 @@ impl Dev {
         let mut command = checkout.portcullis(&["dev"]);
         let mut process = Process::start(command.env("PORTCULLIS_LISTEN", address).envs(settings.iter().copied()));
         let said = process.until(|line| line.ends_with("This is its own watch:"));
-        let app = said.iter().find_map(|line| line.trim().strip_prefix("app=")).expect("the application").to_owned();
+        let app = said
+            .iter()
+            .find_map(|line| line.trim().strip_prefix("export PORTCULLIS_APP="))
+            .expect("the application")
+            .to_owned();
         Self { process, said, address: address.to_owned(), app }
     }
 

@@ -156,17 +156,22 @@ impl Server {
         Rows::of(self).await.number("SELECT beat FROM replica").await
     }
 
-    /// Waits until no turn is under way: the one that says what was applied may still be. Answers how
-    /// many there were.
+    /// Lets the sync loop turn until nothing is left to be said, and no ring is left that it has not heard: it
+    /// turns no more by itself. Answers how often it has turned.
     pub(crate) async fn at_rest(&self) -> i64 {
-        let mut before = self.turns().await;
-        loop {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            match self.turns().await {
-                same if same == before => return same,
-                more => before = more,
+        let proofs = self.running.replica().proofs();
+        let rest = async {
+            // A turn that finds nothing new is not followed by another; only a ring that came meanwhile is.
+            let (mut applied, mut passes) = (None, 0);
+            while passes < 3 {
+                self.running.replica().sync_pass().await;
+                let complete = Some(proofs.borrow().complete);
+                passes = if applied == complete { passes + 1 } else { 1 };
+                applied = complete;
             }
-        }
+        };
+        tokio::time::timeout(Duration::from_secs(30), rest).await.expect("a loop that comes to rest");
+        self.turns().await
     }
 
     pub(crate) async fn signed<Q: Message, A: Message + Default>(

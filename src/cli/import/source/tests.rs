@@ -75,6 +75,13 @@ fn a_quote_that_is_missing_does_not_take_the_rest_of_the_file_into_memory() {
 }
 
 #[test]
+fn a_quote_that_is_never_closed_takes_no_row_for_the_text_of_a_cell() {
+    let text = format!("secret_sha256,name,description\n{},a,\"open\n{},b,c\n", hash(1), hash(2));
+    let told = read("k.csv", text.as_bytes()).expect_err("refused");
+    assert!(told.contains("line 2: a quote is opened and never closed"), "{told}");
+}
+
+#[test]
 fn json_reads_as_an_array_and_by_lines() {
     let object =
         |number: u64| format!(r#"{{"secret_sha256": "{}", "name": "k{number}", "ignored": [1]}}"#, hash(number));
