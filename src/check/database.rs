@@ -80,7 +80,10 @@ fn of_file(file: &FileLook, url: &str) -> Vec<Finding> {
             "look at its owner, its mode and how it is mounted",
         ));
     }
-    found.push(if file.is_in_use {
+    found.push(if file.has_other_names {
+        let said = format!("{url} has another name beside this one (a hard link), and a server would not start");
+        Finding::fail("lock", said, "remove the other name, or copy the file with `portcullis backup`")
+    } else if file.is_in_use {
         Finding::ok("lock", "a server has it open; another one could not start")
     } else {
         Finding::ok("lock", "nobody has it open")

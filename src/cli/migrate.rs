@@ -25,7 +25,7 @@ impl Migrate {
         let url = self.database.url().map_err(Failure::usage)?;
         let applied = block_on(async { Store::migrate(&url).await.map_err(Failure::failed) })?;
         out.line(&match applied {
-            0 => "the schema is up to date".to_owned(),
+            0 => "there is nothing to migrate".to_owned(),
             1 => "1 migration applied".to_owned(),
             more => format!("{more} migrations applied"),
         })?;

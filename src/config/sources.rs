@@ -3,6 +3,7 @@
 //! wrong is said at once.
 
 mod file;
+mod misspelt;
 mod together;
 mod value;
 
@@ -99,7 +100,7 @@ pub fn with_settings(root: &Command, arguments: Vec<OsString>) -> Result<Vec<OsS
         return Ok(arguments);
     };
     let Some(given) = given(command, arguments.get(2..).unwrap_or_default()) else { return Ok(arguments) };
-    let mut wrong = Vec::new();
+    let mut wrong = misspelt::misspelt(root);
     let file = read_file(root, &given, &mut wrong);
     // What is in a file that does not read is not missing.
     let all_is_known = wrong.iter().all(|wrong| wrong.setting != CONFIG);

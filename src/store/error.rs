@@ -116,6 +116,11 @@ impl From<Error> for Refusal {
 pub enum OpenError {
     #[error("{path} is in use by another portcullis; stop that one first ({lock} is its lock)")]
     InUse { path: String, lock: String },
+    #[error(
+        "{0} has another name beside this one (a hard link): a server that is started by that one would not know of \
+         this one; remove the other name, or copy the file with `portcullis backup`"
+    )]
+    Linked(String),
     #[error("{path}: {error}")]
     Io { path: String, error: std::io::Error },
     #[error("{url}: {error}{}", .error.and_advice())]

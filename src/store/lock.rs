@@ -1,5 +1,6 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -21,6 +22,7 @@ impl FileLock {
         let io = |error| OpenError::Io { path: path.display().to_string(), error };
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io)?;
         match file.try_lock() {
+            Ok(()) if has_other_names(database) => Err(OpenError::Linked(database.display().to_string())),
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => {
                 Err(OpenError::InUse { path: database.display().to_string(), lock: path.display().to_string() })
@@ -37,6 +39,12 @@ impl FileLock {
         name.push(".lock");
         OpenOptions::new().write(true).open(PathBuf::from(name)).is_ok_and(|file| file.try_lock().is_err())
     }
+}
+
+/// Whether a second server could come by another name, which has another lock beside it, and another log of
+/// SQLite's. The file itself cannot be locked besides: closing it would drop the locks that SQLite has on it.
+pub(super) fn has_other_names(database: &Path) -> bool {
+    database.metadata().is_ok_and(|file| file.nlink() > 1)
 }
 
 /// Two names of one file are one lock, also where the file is still to be made.

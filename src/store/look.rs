@@ -13,7 +13,7 @@ use super::{
     DatabaseUrl, Error, OpenError, Restored, Standbys, Store, Weakness, accounts,
     connect::{BUSY, look_at_postgres},
     entity::{log_head, webhook},
-    lock::FileLock,
+    lock::{FileLock, has_other_names},
     restored, server,
     url::Place,
 };
@@ -59,6 +59,8 @@ pub struct FileLook {
     pub is_writable: bool,
     /// Whether a server has it open.
     pub is_in_use: bool,
+    /// Whether there are hard links to it, by which a second server could come.
+    pub has_other_names: bool,
     pub bytes: u64,
     /// On its file system, for who is not root.
     pub free: u64,
@@ -154,6 +156,7 @@ fn look_at_file(path: &Path) -> Result<FileLook, OpenError> {
     Ok(FileLook {
         is_writable: rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok(),
         is_in_use: FileLock::is_taken(path),
+        has_other_names: has_other_names(path),
         bytes: path.metadata().map_err(io)?.len(),
         free: space.f_bavail.saturating_mul(space.f_frsize),
         is_networked: super::connect::is_networked(path),

@@ -132,6 +132,21 @@ fn a_list_of_keys_at_terminals_of_several_widths_and_in_a_pipe() {
 }
 
 #[test]
+fn a_secret_that_could_not_be_written_is_said_to_be_lost_with_how_to_revoke_its_key() {
+    let shop = Shop::open();
+    for more in [&["--secret-only"][..], &["--json"], &[]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
+        let create = [&["key", "create", "--name", "lost"], more].concat();
+        let ended = shop.command(&create).stdout(full).output().expect("started");
+        let told = String::from_utf8(ended.stderr).expect("UTF-8");
+        assert_eq!(ended.status.code(), Some(1), "{told}");
+        let revoke = told.split("`portcullis ").nth(1).and_then(|rest| rest.split('`').next()).expect("a command");
+        assert!(revoke.starts_with("key revoke key_"), "{told}");
+        shop.piped(&revoke.split(' ').collect::<Vec<_>>()).good();
+    }
+}
+
+#[test]
 fn a_key_from_its_making_to_its_end() {
     let shop = Shop::open();
     let mut shown = String::new();
@@ -236,6 +251,9 @@ fn accounts_and_applications_and_what_the_audit_log_says_of_them() {
     shown += &format!("--- account create\n{}", made.good());
     let taken = shop.piped(&create).refused(2);
     assert!(taken.contains("is not overwritten"), "{taken}");
+    let nowhere = [&create[..create.len() - 1], &["none/gateway.json"]].concat();
+    let said = shop.piped(&nowhere).refused(2);
+    assert!(said.contains("nothing can be written to the folder none: No such file"), "{said}");
     let account = shop.json(&["audit", "list", "--method", "ServiceAccountService/CreateServiceAccount"]);
     let account = account["resource_id"].as_str().expect("an id");
 

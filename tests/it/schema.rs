@@ -119,6 +119,21 @@ mod sqlite {
     }
 
     #[tokio::test]
+    async fn a_file_with_a_second_name_is_opened_by_neither() {
+        let data = Data::file();
+        let path = data.path();
+        Store::migrate(&DatabaseUrl::sqlite(&path)).await.expect("migrate");
+        let other = path.with_file_name("other.db");
+        std::fs::hard_link(&path, &other).expect("a link");
+        for name in [&path, &other] {
+            let error = open(name).await.expect_err("two names");
+            assert!(matches!(error, OpenError::Linked(_)), "{error}");
+        }
+        std::fs::remove_file(&other).expect("removed");
+        drop(open(&path).await.expect("its only name"));
+    }
+
+    #[tokio::test]
     async fn what_cannot_be_opened_says_what_to_do() {
         let data = Data::file();
         let path = data.path();
@@ -137,6 +152,12 @@ mod sqlite {
         let rows = Rows::of(&data).await;
         rows.change("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29990101_000001_later', 0)").await;
         drop(open(&path).await.expect("a newer schema that still serves this program"));
+        let migrated = Store::migrate(&DatabaseUrl::sqlite(&path)).await;
+        assert_eq!(
+            migrated.expect("and needs nothing from it"),
+            0,
+            "a start migrates first, also when it has come back"
+        );
         rows.change("UPDATE log_head SET serves_from = 1000").await;
         let error = open(&path).await.expect_err("one that does not");
         assert!(matches!(error, OpenError::Newer(_)), "{error}");

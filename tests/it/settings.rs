@@ -107,6 +107,19 @@ fn a_flag_comes_before_its_variable_and_that_before_the_file_and_that_before_the
 }
 
 #[test]
+fn a_variable_that_is_misspelt_is_not_passed_over() {
+    let checkout = Checkout::new();
+    let mut serve = checkout.portcullis(&["serve", "--database-url=sqlite://none.db"]);
+    let said = run(serve.env("PORTCULLIS_MAX_WACTHES", "5").env("PORTCULLIS_SERVICE_HOST", "10.0.0.1")).refused(2);
+    assert_eq!(
+        said,
+        "error: 2 settings are wrong:\n\
+         \x20 PORTCULLIS_MAX_WACTHES (the environment): there is no such variable; did you mean PORTCULLIS_MAX_WATCHES?\n\
+         \x20 there is no database at none.db; make it with `portcullis migrate`\n"
+    );
+}
+
+#[test]
 fn a_file_of_settings_says_each_line_that_is_wrong_and_what_was_meant() {
     let checkout = Checkout::new();
     let of = |text: &str| {

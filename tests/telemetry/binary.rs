@@ -74,6 +74,14 @@ impl Dev {
     }
 }
 
+impl Drop for Dev {
+    /// It may have failed in its test.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn a_collector_sees_the_calls_of_the_program_and_no_secret() {
     let collector = Collector::start();

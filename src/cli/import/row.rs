@@ -41,6 +41,9 @@ const TEXTS: [&str; 12] = [
     "secret_text",
 ];
 
+/// A name that is longer may be the text of a key, and is not repeated.
+const NAME: usize = 24;
+
 /// One key as a file has it: its fields by name.
 pub(super) type Fields = Map<String, Value>;
 
@@ -73,6 +76,13 @@ impl Names {
             return Ok(false);
         }
         let fields = FIELDS.join(", ");
+        let long = name.chars().count();
+        if long > NAME {
+            return Err(format!(
+                "what names a field is {long} characters long, and is no field of a key ({HASH}, {fields}): does the file \
+                 begin with a key, and not with the names? To pass over a field, say --ignore and its name"
+            ));
+        }
         Err(format!("`{name}` is no field of a key ({HASH}, {fields}); to pass over it, say --ignore {name}"))
     }
 

@@ -12,12 +12,13 @@ use crate::store::{OpenError, audit::chain_backlog, entity::log_head, said};
 
 /// Applies the migrations that are pending, does what SQL cannot, and closes the connection.
 pub(in crate::store) async fn migrate(database: DatabaseConnection) -> Result<usize, OpenError> {
-    let Standing { pending, unknown, .. } = Migrator::standing(&database).await?;
-    if !unknown.is_empty() {
+    let Standing { pending, unknown, known } = Migrator::standing(&database).await?;
+    if !unknown.is_empty() && !(pending == 0 && serves(&database, known).await?) {
         return Err(OpenError::Newer(unknown.join(", ")));
     }
     if pending == 0 {
-        // A role that may not change the schema need not, where there is nothing to do.
+        // A role that may not change the schema need not, where there is nothing to do; nor need a program that has
+        // come back to a schema which lets it serve.
     } else if database.get_database_backend() == DbBackend::Sqlite {
         // All of them or none: PostgreSQL does each in a transaction of its own, and a file would be left half-way.
         let tx = database.begin().await?;
@@ -51,7 +52,16 @@ pub(super) async fn check(database: &DatabaseConnection, is_shared: bool) -> Res
     if unknown.is_empty() {
         return Ok(());
     }
-    let serves_from: Option<i64> = log_head::Entity::find()
+    if serves(database, known).await? {
+        tracing::warn!("the schema is of a newer version, which lets this one serve; bring it up to date soon");
+        return Ok(());
+    }
+    Err(OpenError::Newer(unknown.join(", ")))
+}
+
+/// Whether the schema says that a program which knows so many migrations may serve.
+async fn serves(database: &DatabaseConnection, known: usize) -> Result<bool, OpenError> {
+    let from: Option<i64> = log_head::Entity::find()
         .select_only()
         .column(log_head::Column::ServesFrom)
         .into_tuple()
@@ -59,11 +69,7 @@ pub(super) async fn check(database: &DatabaseConnection, is_shared: bool) -> Res
         .await?
         .pop();
     let known = i64::try_from(known).unwrap_or(i64::MAX);
-    if serves_from.is_some_and(|from| from <= known) {
-        tracing::warn!("the schema is of a newer version, which lets this one serve; bring it up to date soon");
-        return Ok(());
-    }
-    Err(OpenError::Newer(unknown.join(", ")))
+    Ok(from.is_some_and(|from| from <= known))
 }
 
 pub(super) fn count_statements(mut database: DatabaseConnection, statements: &Arc<AtomicU64>) -> DatabaseConnection {

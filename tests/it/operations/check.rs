@@ -78,6 +78,11 @@ async fn sqlite_a_database_is_found_as_it_is_and_nothing_is_changed() {
     assert!(table.out.lines().any(|line| line.starts_with("ok    admin ")), "{}", table.out);
     assert_eq!(all_of(folder), before, "to the byte");
 
+    let other = path.with_file_name("other.db");
+    fs::hard_link(&path, &other).expect("a link");
+    fails(&check(&url, &[]), "lock", "has another name beside this one");
+    fs::remove_file(&other).expect("removed");
+
     fails(&check(&url, &["--listen=0.0.0.0:1"]), "listening", "is not loopback");
     fails(&check("sqlite:///nowhere/none.db", &[]), "database", "there is no database at /nowhere/none.db");
     let rows = Rows::of(path.as_path()).await;

@@ -66,6 +66,12 @@ fn a_header_that_does_not_fit_ends_it() {
 }
 
 #[test]
+fn the_text_of_a_key_is_not_repeated_where_the_names_of_columns_are_missing() {
+    let told = read("k.csv", format!("sk_live_{},a\n", "S".repeat(49)).as_bytes()).expect_err("no header");
+    assert!(told.contains("57 characters") && !told.contains("SSS"), "{told}");
+}
+
+#[test]
 fn a_quote_that_is_missing_does_not_take_the_rest_of_the_file_into_memory() {
     let mut text = "name,secret_sha256\n\"a,".to_owned();
     while text.len() < 6 * 1024 * 1024 {
