@@ -27,4 +27,4 @@ mod webhook_service;
 pub use listen::{Bound, Ceilings, Listen, ListenRefused};
 pub use server::Parts;
 pub use status::{DOMAIN, reason, status};
-pub use tls::{Tls, TlsRefused};
+pub use tls::{Tls, TlsRefused, TlsRemark};

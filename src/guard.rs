@@ -45,6 +45,8 @@ pub enum Guard {
     Probes,
     /// A connection ends whose client certificate no authority vouches for any more.
     Vouched,
+    /// A changed file of authorities is taken once it was the same at two looks.
+    Settled,
     /// A batch of usage is added once.
     Usage,
     /// Nothing un-revokes a key.

@@ -64,7 +64,15 @@ pub static CERTIFICATE_ENDS: Gauges<2> = Gauges::new(
     About::gauge(
         "portcullis.tls.certificate.not_after",
         "s",
-        "When the certificate in use ends, in Unix time; of several authorities the first to end",
+        "When the certificate in use ends, in Unix time; of several authorities the next to end",
+    ),
+    Certificate::LABELS,
+);
+pub static CERTIFICATE_REFUSED: Gauges<2> = Gauges::new(
+    About::gauge(
+        "portcullis.tls.reload.failed",
+        "{certificate}",
+        "1 where the files hold something that is not taken, so that what was before stays in use",
     ),
     Certificate::LABELS,
 );
@@ -212,11 +220,12 @@ pub static NOT_SENT: Counter<3> = Counter::new(
 );
 
 /// In the order in which they are told.
-static ALL: [&dyn Instrument; 31] = [
+static ALL: [&dyn Instrument; 32] = [
     &RPC_CALLS,
     &REFUSED_CALLS,
     &CONNECTIONS_REFUSED,
     &CERTIFICATE_ENDS,
+    &CERTIFICATE_REFUSED,
     &VERDICTS_GIVEN,
     &BARRIER,
     &NOT_CONFIRMED,

@@ -127,6 +127,7 @@ impl From<CallFailed> for Failure {
             CallFailed::Status(status) => Self::Status(status),
             CallFailed::NoCredentials(_) => Self::usage(failed),
             CallFailed::Signing(_) => Self::Failed(failed.to_string()),
+            CallFailed::Ended(_) => Self::Unreachable(failed.to_string()),
         }
     }
 }

@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     fmt::Write as _,
     io::{self, Write as _},
     process::ExitCode,
@@ -9,7 +10,10 @@ use tonic_types::{FieldViolation, StatusExt as _};
 
 #[cfg(feature = "client")]
 use super::hint::unreachable;
-use super::{clean::clean, hint::hint};
+use super::{
+    clean::clean,
+    hint::{hint, lost},
+};
 #[cfg(feature = "server")]
 use crate::config::SettingsWrong;
 
@@ -91,7 +95,7 @@ impl Failure {
 fn describe(status: &Status, flag: impl Fn(&str) -> Option<&'static str>, note: Option<&str>) -> String {
     let details = status.get_error_details();
     let violations = details.bad_request().map_or(&[][..], |bad| &bad.field_violations);
-    let mut text = format!("error: {}: {}\n", code_name(status), clean(&headline(status.message(), violations)));
+    let mut text = format!("error: {}: {}\n", code_name(status), clean(&headline(&said(status), violations)));
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {}: {}", clean(name), clean(value));
     };
@@ -117,7 +121,8 @@ fn describe(status: &Status, flag: impl Fn(&str) -> Option<&'static str>, note: 
     if let Some(id) = details.request_info().map(|info| info.request_id.as_str()).or_else(in_metadata) {
         line("request id", id);
     }
-    for next in hint(status).into_iter().chain(note) {
+    let next = if cause(status).is_some() { Some(lost(status.code())) } else { hint(status) };
+    for next in next.into_iter().chain(note) {
         let _ = writeln!(text, "hint: {}", clean(next));
     }
     text
@@ -128,6 +133,25 @@ fn headline(message: &str, violations: &[FieldViolation]) -> String {
     let first = violations.first().map(|first| format!("{}: {}", first.field, first.description));
     let Some((before, _)) = first.and_then(|first| message.split_once(&first)) else { return message.to_owned() };
     format!("{before}{}", if violations.len() == 1 { "a field is refused" } else { "several fields are refused" })
+}
+
+/// What a status says; where it is of the way to the server, what happened there.
+pub(super) fn said(status: &Status) -> Cow<'_, str> {
+    match cause(status) {
+        Some(cause) if !status.message().contains(&cause) => Cow::Owned(format!("the connection ended: {cause}")),
+        _ => Cow::Borrowed(status.message()),
+    }
+}
+
+#[cfg(feature = "client")]
+fn cause(status: &Status) -> Option<String> {
+    crate::client::cause(status)
+}
+
+/// Without a client there is no way that could end.
+#[cfg(not(feature = "client"))]
+fn cause(_: &Status) -> Option<String> {
+    None
 }
 
 /// `PERMISSION_DENIED`, as the documentation spells it; tonic has `PermissionDenied`.

@@ -9,7 +9,7 @@ use super::{
     failure::Failure,
     out::Out,
 };
-use crate::client::Endpoint;
+use crate::client::{Endpoint, told};
 
 /// Ask the service whether it serves
 ///
@@ -52,11 +52,15 @@ impl Health {
 
     async fn ask(self) -> Result<ServingStatus, Failure> {
         let endpoint = endpoint(self.endpoint, &self.credentials)?;
-        let mut health = HealthClient::new(self.tls.connect(&endpoint).await?);
+        let channel = self.tls.connect(&endpoint).await?;
+        let mut health = HealthClient::new(channel.clone());
         let request = Request::new(HealthCheckRequest { service: self.service });
         let answer = tokio::time::timeout(self.timeout, health.check(request)).await;
-        let late = |_| Status::deadline_exceeded(format!("no answer within {:?}", self.timeout));
-        Ok(answer.map_err(late).flatten().map_err(Failure::Status)?.into_inner().status())
+        match answer {
+            Ok(Ok(answer)) => Ok(answer.into_inner().status()),
+            Ok(Err(status)) => Err(told(&channel, status).await.into()),
+            Err(_) => Err(Failure::Status(Status::deadline_exceeded(format!("no answer within {:?}", self.timeout)))),
+        }
     }
 }
 

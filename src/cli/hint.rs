@@ -100,10 +100,41 @@ fn of_reason(reason: ErrorReason) -> Option<&'static str> {
 /// Of a connection that could not be made.
 #[cfg(feature = "client")]
 pub(super) fn unreachable(why: &str) -> &'static str {
-    if why.contains("certificate") {
+    // The last of an authority that has the name of another.
+    const OF_CLIENTS: [&str; 6] = [
+        "UnknownCA",
+        "BadCertificate",
+        "CertificateExpired",
+        "CertificateUnknown",
+        "UnsupportedCertificate",
+        "DecryptError",
+    ];
+    if why.contains("CertificateRequired") {
+        "the server asks for a client certificate: give --client-cert FILE and --client-key FILE, or set PORTCULLIS_CLIENT_CERT \
+         and PORTCULLIS_CLIENT_KEY"
+    } else if OF_CLIENTS.iter().any(|alert| why.contains(alert)) {
+        "the server does not take the certificate of --client-cert: has it ended, and is it of an authority of the server's \
+         --tls-client-ca?"
+    } else if why.contains("it answers in TLS") {
+        "the server has TLS: its endpoint is https://, and --ca-cert the authority that signed its certificate, unless the system has it"
+    } else if why.contains("InvalidContentType") {
+        "what listens there has no TLS: on this machine its endpoint is http://, and elsewhere its operator gives it --tls-cert and \
+         --tls-key"
+    } else if why.contains("certificate") {
         "is --ca-cert the authority that signed the server's certificate, and --server-name a name that is in it?"
     } else {
         "is the server running, and is --endpoint (or PORTCULLIS_ENDPOINT, or the credentials file's) where it is?"
+    }
+}
+
+/// Of a connection that ended before the answer: what the other end may be, and what may be done there all the same.
+pub(super) fn lost(code: Code) -> &'static str {
+    match code {
+        Code::Unavailable => "is the server running, and is --endpoint (or PORTCULLIS_ENDPOINT) where it is?",
+        _ => {
+            "is --endpoint https:// where the server has TLS, and http:// where it has none? else the connection broke: what was \
+             asked may be done all the same: look, or repeat it"
+        }
     }
 }
 

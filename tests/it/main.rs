@@ -106,6 +106,7 @@ mod sweep_errors;
 mod sweep_roles;
 mod tls;
 mod tls_clients;
+mod tls_commands;
 mod tls_files;
 mod tls_programs;
 mod tls_reload;

@@ -114,7 +114,7 @@ fn a_certificate_that_is_made_as_the_page_says_is_the_account_that_the_page_give
 }
 
 /// Starts it, and waits until `health` finds it well.
-fn until_it_serves(checkout: &Checkout, serve: &mut Command, health: &[&str]) -> Process {
+pub(crate) fn until_it_serves(checkout: &Checkout, serve: &mut Command, health: &[&str]) -> Process {
     let served = Process::start(serve);
     let serves = (0..600).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(100));

@@ -16,7 +16,7 @@ pub(in crate::store) async fn migrate(database: DatabaseConnection) -> Result<us
     if is_anothers {
         return Err(OpenError::Anothers);
     }
-    if !unknown.is_empty() && !(pending == 0 && serves(&database, known).await?) {
+    if !unknown.is_empty() && (pending > 0 || !serves(&database, known).await?) {
         return Err(OpenError::Newer(unknown.join(", ")));
     }
     if pending == 0 {

@@ -5,7 +5,11 @@ use tonic::{Code, Status};
 
 use super::to::To;
 use crate::{
-    cli::{failure::Failure, out::note, people::Session},
+    cli::{
+        failure::{Failure, said},
+        out::note,
+        people::Session,
+    },
     client::CallFailed,
     pb,
 };
@@ -50,7 +54,7 @@ impl Follow {
                     if self.failed >= ATTEMPTS {
                         return Err(self.to.refused(status));
                     }
-                    note(&format!("the stream broke off ({}); going on where it was", status.message()));
+                    note(&format!("the stream broke off ({}); going on where it was", said(&status)));
                 }
                 Err(Ended::Call(CallFailed::Status(status))) => return Err(self.to.refused(status)),
                 Err(Ended::Call(failed)) => return Err(failed.into()),
