@@ -3,6 +3,9 @@ use std::{
     fmt::Write as _,
     io::{self, Write as _},
     process::ExitCode,
+    sync::mpsc::sync_channel,
+    thread,
+    time::Duration,
 };
 
 use tonic::Status;
@@ -16,6 +19,9 @@ use super::{
 };
 #[cfg(feature = "server")]
 use crate::config::SettingsWrong;
+
+/// How long whoever reads standard error may take.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -84,8 +90,10 @@ impl Failure {
             Self::Failed(why) => (format!("error: {}\n", clean(why)), 1),
             Self::ReaderGone => return ExitCode::SUCCESS,
         };
-        // Where standard error is closed, the exit code alone says it.
-        let _ = io::stderr().write_all(text.as_bytes());
+        // Where standard error is closed, or its reader is stuck, the exit code alone says it.
+        let (written, told) = sync_channel(1);
+        thread::spawn(move || written.send(io::stderr().write_all(text.as_bytes())));
+        let _ = told.recv_timeout(LAST_WORDS);
         ExitCode::from(code)
     }
 }

@@ -18,6 +18,7 @@ use tracing::Instrument as _;
 
 use super::{
     errors::with_reason,
+    listen::Peer,
     proof::{let_in, prove},
     status::{reason, reason_of, status},
     used::Holding,
@@ -86,10 +87,13 @@ where
                 Err(refusal) => return Ok(refused(&request, &refusal)),
             };
             let Some(act) = act else { return in_time(inner.call(request)).await };
-            let until = last_moment(&request);
+            let (until, peer) = (last_moment(&request), request.extensions().get::<Peer>().cloned());
             // In a task of its own: whoever goes away early leaves no refusal unnoted.
             let work = async move {
                 let response = inner.call(request).await?;
+                if let (None, Some(peer)) = (refused_with(&response), peer) {
+                    peer.prove(); // its nonce is spent
+                }
                 Ok(note_refusal(&auth, act, response, until + PATIENCE).await)
             };
             match tokio::time::timeout_at(until, tokio::spawn(work.in_current_span())).await {
@@ -114,13 +118,14 @@ fn refused(request: &Request<Body>, refusal: &Refusal) -> Response<Body> {
     status(refusal).into_http()
 }
 
+fn refused_with(response: &Response<Body>) -> Option<Status> {
+    Status::from_header_map(response.headers()).filter(|status| status.code() != tonic::Code::Ok)
+}
+
 /// A mutation that was refused on its way to the store is noted all the same, and its
 /// nonce is spent: the same bytes never get another try.
 async fn note_refusal(auth: &Authenticator, act: Act, response: Response<Body>, until: Instant) -> Response<Body> {
-    let Some(refused) = Status::from_header_map(response.headers()).filter(|status| status.code() != tonic::Code::Ok)
-    else {
-        return response;
-    };
+    let Some(refused) = refused_with(&response) else { return response };
     let reason = reason_of(&with_reason(refused)).unwrap_or("INTERNAL");
     if reason == "COMMITTED_NOT_CONFIRMED" {
         return response; // written, with its nonce and its audit row

@@ -222,6 +222,7 @@ async fn connections_that_have_proven_who_calls_are_never_given_up() {
     let stranger = let_in(&server).await;
     let forged = signed.header(SIGNATURE, &["AAAA".repeat(85) + "AQ=="]);
     assert_eq!(raw_refusal(&stranger, &forged).await.1, "SIGNATURE_INVALID");
+    assert_eq!(raw_refusal(&stranger, &signed).await.1, "NONCE_REUSED", "whoever has seen a call can repeat it");
     client(&server, 4).await.passes(&verify).await.expect("it is let in");
     assert!(stranger.send(&health("Check")).await.is_err(), "it has made room");
 }

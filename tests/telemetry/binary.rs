@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
-    net::SocketAddr,
+    io::{BufRead as _, BufReader, PipeWriter, Write as _},
+    net::{SocketAddr, TcpListener},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -141,4 +141,41 @@ async fn whoever_reads_the_log_no_more_holds_up_no_call_and_not_the_end() {
     }
     let end = tokio::task::spawn_blocking(|| dev.stop());
     timeout(Duration::from_secs(60), end).await.expect("it waits for the log").expect("ended");
+}
+
+/// A server that cannot go on must end, so that another is started in its place.
+#[test]
+fn a_server_that_fails_ends_also_where_nobody_reads_its_log() {
+    let held = TcpListener::bind("127.0.0.1:0").expect("port");
+    let taken = held.local_addr().expect("address").to_string();
+    let folder = tempfile::tempdir().expect("folder");
+    let (_unread, full) = std::io::pipe().expect("a pipe");
+    fill(&full);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["dev", "--log", "trace", "--listen", &taken, "--data-dir"])
+        .arg(folder.path())
+        .stdout(Stdio::null())
+        .stderr(full)
+        .spawn()
+        .expect("started");
+    let begun = Instant::now();
+    let ended = loop {
+        if let Some(ended) = child.try_wait().expect("wait") {
+            break ended;
+        }
+        if begun.elapsed() > Duration::from_secs(60) {
+            child.kill().expect("killed");
+            panic!("it waits for whoever reads its log");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(ended.code(), Some(1));
+}
+
+/// Until whoever writes there waits.
+fn fill(pipe: &PipeWriter) {
+    let mut pipe = pipe.try_clone().expect("a pipe");
+    let (written, more) = std::sync::mpsc::channel();
+    std::thread::spawn(move || while written.send(pipe.write(&[b' '; 4096])).is_ok() {});
+    while more.recv_timeout(Duration::from_secs(1)).is_ok() {}
 }

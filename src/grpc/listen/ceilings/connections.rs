@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::{sync::oneshot, task::coop::unconstrained};
+use tokio::{sync::oneshot, task::coop::unconstrained, time::Instant};
 
 use super::{
     Load, Ticket, one_more, over,
@@ -49,13 +49,15 @@ impl Load {
             }
             let beyond = if origin.is_local { FOR_LOOPBACK } else { 0 };
             if over(of_all, self.ceilings.connections + beyond) {
-                leaver = if guard::on(Guard::Strangers) { self.strangers().give_up(origin) } else { None };
+                leaver =
+                    if guard::on(Guard::Strangers) { self.strangers().give_up(origin, Instant::now()) } else { None };
                 if leaver.is_none() {
                     return Err(Full::All);
                 }
             }
         }
-        place.told = Some(self.strangers().enter(origin, number));
+        let young_until = Instant::now() + self.ceilings.handshake;
+        place.told = Some(self.strangers().enter(origin, number, young_until));
         Ok((place, leaver))
     }
 

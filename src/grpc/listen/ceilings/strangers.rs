@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
 };
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::domain::subnet::household;
 
@@ -43,13 +43,20 @@ impl Leaver {
 /// Connections of which no call has proved who makes it, by where they come from and in the order in which
 /// they came.
 #[derive(Debug, Default)]
-pub(super) struct Strangers(HashMap<Origin, BTreeMap<u64, oneshot::Sender<Last>>>);
+pub(super) struct Strangers(HashMap<Origin, BTreeMap<u64, Stranger>>);
+
+#[derive(Debug)]
+struct Stranger {
+    give_up: oneshot::Sender<Last>,
+    /// Until then it may be on its way to its first call.
+    young_until: Instant,
+}
 
 impl Strangers {
     /// What a connection is told by that it is given up; nobody can be any more that is let go of.
-    pub(super) fn enter(&mut self, origin: Origin, number: u64) -> oneshot::Receiver<Last> {
+    pub(super) fn enter(&mut self, origin: Origin, number: u64, young_until: Instant) -> oneshot::Receiver<Last> {
         let (give_up, given_up) = oneshot::channel();
-        self.0.entry(origin).or_default().insert(number, give_up);
+        self.0.entry(origin).or_default().insert(number, Stranger { give_up, young_until });
         given_up
     }
 
@@ -57,7 +64,7 @@ impl Strangers {
         self.take(origin, number);
     }
 
-    fn take(&mut self, origin: Origin, number: u64) -> Option<oneshot::Sender<Last>> {
+    fn take(&mut self, origin: Origin, number: u64) -> Option<Stranger> {
         let held = self.0.get_mut(&origin)?;
         let taken = held.remove(&number);
         if held.is_empty() {
@@ -68,20 +75,28 @@ impl Strangers {
 
     /// Gives up the oldest of whoever has the most, the newcomer counted in: so one address takes no place of
     /// another that has fewer, however many it opens. Places that are kept for this machine go to nobody else.
-    pub(super) fn give_up(&mut self, newcomer: Origin) -> Option<Leaver> {
+    ///
+    /// As long as there are others, none goes that is young: those behind one address, who come one after the
+    /// other, would cut each other off before their first call, and many addresses with one each would keep theirs.
+    pub(super) fn give_up(&mut self, newcomer: Origin, now: Instant) -> Option<Leaver> {
         let may = |who: &Origin| newcomer.is_local || !who.is_local;
         let held = self.0.iter().filter(|(who, _)| may(who));
-        let oldest = held.filter_map(|(who, held)| Some((*who, held.len(), *held.first_key_value()?.0)));
-        let (who, _, number) =
-            oldest.max_by_key(|(who, has, number)| (has + usize::from(*who == newcomer), Reverse(*number)))?;
+        let oldest = held.filter_map(|(who, held)| {
+            let (number, oldest) = held.first_key_value()?;
+            let has = held.len() + usize::from(*who == newcomer);
+            Some((oldest.young_until <= now, has, Reverse(*number), *who))
+        });
+        let (.., Reverse(number), who) = oldest.max_by_key(|(is_old, has, number, _)| (*is_old, *has, *number))?;
         let (last, gone) = oneshot::channel();
-        let _ = self.take(who, number)?.send(last); // or it has just ended by itself
+        let _ = self.take(who, number)?.give_up.send(last); // or it has just ended by itself
         Some(Leaver { household: who.household, gone })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -92,10 +107,20 @@ mod tests {
 
     /// Who gives up its place of those that came in this order, and which.
     fn goes(held: &[Origin], newcomer: Origin) -> Option<usize> {
-        let mut strangers = Strangers::default();
-        let mut told: Vec<_> = (0..).zip(held).map(|(number, who)| strangers.enter(*who, number)).collect();
-        strangers.give_up(newcomer)?;
-        let mut given_up = (0..held.len()).filter(|at| told[*at].try_recv().is_ok());
+        goes_of(held.iter().map(|who| (*who, false)), newcomer)
+    }
+
+    /// The same, of those that are old or not.
+    fn goes_of(held: impl ExactSizeIterator<Item = (Origin, bool)>, newcomer: Origin) -> Option<usize> {
+        let (mut strangers, now, held) = (Strangers::default(), Instant::now(), held.enumerate());
+        let mut told: Vec<_> = held
+            .map(|(number, (who, is_old))| {
+                let young_until = if is_old { now } else { now + Duration::from_secs(1) };
+                strangers.enter(who, number as u64, young_until)
+            })
+            .collect();
+        strangers.give_up(newcomer, now)?;
+        let mut given_up = (0..told.len()).filter(|at| told[*at].try_recv().is_ok());
         let goes = given_up.next();
         assert!(goes.is_some() && given_up.next().is_none(), "one, and no other");
         goes
@@ -115,6 +140,14 @@ mod tests {
     }
 
     #[test]
+    fn many_that_have_one_each_do_not_keep_it_from_those_who_come_from_one_address() {
+        let held = [(1, true), (2, true), (9, false), (9, false)].map(|(who, is_old)| (origin(who), is_old));
+        assert_eq!(goes_of(held.into_iter(), origin(9)), Some(0), "not its sibling");
+        let all_young = held.map(|(who, _)| (who, false));
+        assert_eq!(goes_of(all_young.into_iter(), origin(9)), Some(2));
+    }
+
+    #[test]
     fn who_comes_from_this_machine_makes_room_for_its_own_only() {
         for local in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
             let local = Origin::of(local.parse().expect("an address"));
@@ -127,10 +160,10 @@ mod tests {
     #[test]
     fn who_has_proven_itself_or_has_ended_is_not_given_up_and_leaves_nothing_behind() {
         let mut strangers = Strangers::default();
-        let mut proven = strangers.enter(origin(1), 0);
+        let mut proven = strangers.enter(origin(1), 0, Instant::now());
         strangers.leave(origin(1), 0);
         assert!(proven.try_recv().is_err());
-        assert!(strangers.give_up(origin(2)).is_none());
+        assert!(strangers.give_up(origin(2), Instant::now()).is_none());
         assert!(strangers.0.is_empty());
     }
 
