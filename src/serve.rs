@@ -158,8 +158,8 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let budgets = Arc::new(budgets);
     let teller = tokio::spawn(teller.run());
     let (usage, flush) = Usage::new(store.clone());
-    let (stop_flush, stopped) = watch::channel(false);
-    let flush = tokio::spawn(flush.run(said(stopped)));
+    let (stop_flush, stopped) = watch::channel(None);
+    let flush = tokio::spawn(flush.run(stopped));
     let (signals, look) = Signals::new(store.clone(), Arc::clone(&index), replica.clone());
     let (stop_look, stopped) = watch::channel(false);
     let look = tokio::spawn(look.run(said(stopped)));

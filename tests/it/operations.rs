@@ -8,3 +8,4 @@ mod restored;
 mod sqlite;
 mod standbys;
 mod start;
+mod stop;
