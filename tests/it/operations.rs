@@ -4,6 +4,7 @@ mod bad;
 mod check;
 mod clocks;
 mod example;
+mod left_behind;
 mod restored;
 mod sqlite;
 mod standbys;
