@@ -87,6 +87,9 @@ impl Store {
         let lost_to = heads.filter(|(log_id, _)| *log_id == backup.log_id).map(|(_, head)| head).max();
 
         let new = with_ending(&database, ".restoring");
+        // What a restore left that was cut off: a log of it would be taken for the new file's.
+        remove(&new)?;
+        let _unfinished = Unfinished(&new);
         copy(from, &new)?;
         let restored = prepare(&new, lost_to.unwrap_or_default(), clock).await?;
         examine(&new).await?;
@@ -95,14 +98,27 @@ impl Store {
     }
 }
 
-fn copy(from: &Path, new: &Path) -> Result<(), RestoreError> {
-    // What a restore left that was cut off: a log of it would be taken for the new file's.
+/// Goes with what it was to become, when anything goes wrong: the server before may need the room. In its place it
+/// has this name no more.
+struct Unfinished<'a>(&'a Path);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        let _ = remove(self.0);
+    }
+}
+
+fn remove(new: &Path) -> Result<(), RestoreError> {
     for ending in ["", "-wal", "-shm", "-journal"] {
         let left = with_ending(new, ending);
         if left.symlink_metadata().is_ok() {
             fs::remove_file(&left).map_err(io(&left))?;
         }
     }
+    Ok(())
+}
+
+fn copy(from: &Path, new: &Path) -> Result<(), RestoreError> {
     let mut reader = fs::File::open(from).map_err(io(from))?;
     let mut options = OpenOptions::new();
     let mut writer = options.write(true).create_new(true).mode(0o600).open(new).map_err(io(new))?;

@@ -1,4 +1,4 @@
-//! What a copy that is not finished leaves on the disk.
+//! What a copy that is not finished leaves on the disk, and what a backup takes the place of.
 
 use std::{
     fs,
@@ -106,7 +106,7 @@ fn on_a_full_disk(bytes: u64, arguments: &[&str]) -> Ended {
 }
 
 #[tokio::test]
-async fn sqlite_a_backup_without_room_says_which_file_had_none() {
+async fn sqlite_a_backup_without_room_says_which_file_had_none_and_a_restore_leaves_the_room_that_was_there() {
     let data = begun().await;
     let folder = tempfile::tempdir().expect("folder");
     let (out, database) = (folder.path().join("backup.db").display().to_string(), url(&data));
@@ -115,4 +115,17 @@ async fn sqlite_a_backup_without_room_says_which_file_had_none() {
     assert!(said.starts_with(&format!("error: {out}: ")) && !said.contains(&database[9..]), "{said}");
     assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 0);
     portcullis(&taking).good();
+
+    let before = fs::read(data.path()).expect("the database");
+    let copied = fs::metadata(&out).expect("the backup").len();
+    let restore = ["restore", "--database-url", &database, "--from", &out, "--accept-loss"];
+    // While it is copied, and when that is done and what is there is brought up to date.
+    for bytes in [50_000, copied] {
+        on_a_full_disk(bytes, &restore).refused(1);
+        let beside = fs::read_dir(data.path().parent().expect("a folder")).expect("the folder");
+        let names: Vec<_> = beside.map(|entry| entry.expect("an entry").file_name()).collect();
+        assert!(names.iter().all(|name| !name.to_string_lossy().contains("restor")), "{bytes}: {names:?}");
+        assert_eq!(fs::read(data.path()).expect("the database"), before, "{bytes}");
+    }
+    portcullis(&restore).good();
 }
