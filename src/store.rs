@@ -74,7 +74,7 @@ pub use look::{FileLook, Inside, Look};
 pub use members::{LONGEST_LEASE, LeftBehind, Member, Newcomer};
 pub use read::{Loaded, Snapshot};
 pub use requests::CreateRequest;
-pub use restore::{Put, RestoreError};
+pub use restore::{Put, Replaces, RestoreError};
 pub use restored::Restored;
 pub use server::{Incarnation, Standbys, SynchronousCommit, Weakness};
 pub use signals::Noted;

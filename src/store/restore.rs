@@ -9,6 +9,7 @@ use std::{
 
 use portcullis_migrations::{Migrator, MigratorTrait as _};
 use sea_orm::ConnectionTrait as _;
+use uuid::Uuid;
 
 use super::{
     DatabaseUrl, Error, OpenError, Restored, Store,
@@ -26,6 +27,15 @@ pub struct Put {
     pub restored: Restored,
     /// Where what was there before is now.
     pub aside: Option<PathBuf>,
+}
+
+/// What a backup may take the place of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaces {
+    /// A database of the same history, or none.
+    OwnHistory,
+    /// Another deployment's as well.
+    AnyHistory,
 }
 
 /// Why a backup was not put there. What was there before is there still, unless it says otherwise.
@@ -47,6 +57,11 @@ pub enum RestoreError {
         "the backup is of a newer version of portcullis (it has {0}); use the version that wrote it, or a newer one"
     )]
     Newer(String),
+    #[error(
+        "{database} is the database of another deployment, or was made anew since: its history is {there}, the backup's \
+         is {backup}; look whether both are the right ones, and say --replace-another-history if they are"
+    )]
+    AnotherHistory { database: String, there: Uuid, backup: Uuid },
     #[error(transparent)]
     Backup(#[from] BackupError),
     #[error(transparent)]
@@ -62,7 +77,12 @@ fn io(path: &Path) -> impl Fn(io::Error) -> RestoreError + '_ {
 impl Store {
     /// Puts the backup at `from` in the place of the database at `url`, which nobody may have open, moves what
     /// was there aside, and marks what is there now: it is answered from when somebody has said what it lost.
-    pub async fn restore(url: &DatabaseUrl, from: &Path, clock: &Clock) -> Result<Put, RestoreError> {
+    pub async fn restore(
+        url: &DatabaseUrl,
+        from: &Path,
+        replaces: Replaces,
+        clock: &Clock,
+    ) -> Result<Put, RestoreError> {
         let database = real_path(url.file().ok_or(RestoreError::Server)?);
         if !from.is_file() {
             return Err(RestoreError::Missing(from.display().to_string()));
@@ -81,9 +101,19 @@ impl Store {
         if !newer.is_empty() {
             return Err(RestoreError::Newer(newer.join(", ")));
         }
-        // Of another history nothing is known, and nothing was lost.
         let beside = Beside::of(&database).read().ok().flatten().map(|noted| (noted.log_id, noted.revision));
-        let heads = [beside, head_at(&database).await].into_iter().flatten();
+        let heads = [head_at(&database).await, beside];
+        // One that does not read any more is what the file beside it says.
+        if database.is_file()
+            && let Some((there, _)) = heads[0].or(heads[1])
+            && there != backup.log_id
+            && replaces == Replaces::OwnHistory
+        {
+            let database = database.display().to_string();
+            return Err(RestoreError::AnotherHistory { database, there, backup: backup.log_id });
+        }
+        // Of another history nothing is known, and nothing was lost.
+        let heads = heads.into_iter().flatten();
         let lost_to = heads.filter(|(log_id, _)| *log_id == backup.log_id).map(|(_, head)| head).max();
 
         let new = with_ending(&database, ".restoring");

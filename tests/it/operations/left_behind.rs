@@ -129,3 +129,30 @@ async fn sqlite_a_backup_without_room_says_which_file_had_none_and_a_restore_lea
     }
     portcullis(&restore).good();
 }
+
+#[tokio::test]
+async fn sqlite_a_backup_of_another_deployment_takes_no_database_s_place_unless_that_is_said() {
+    let (data, other) = (begun().await, begun().await);
+    let folder = tempfile::tempdir().expect("folder");
+    let (out, database) = (folder.path().join("other.db").display().to_string(), url(&data));
+    portcullis(&["backup", "--database-url", &url(&other), "--out", &out]).good();
+    let ids = "SELECT lower(hex(log_id)) FROM log_head";
+    let id = async |data: &Data| Rows::of(data).await.texts(ids).await.remove(0);
+    let (there, of_the_backup) = (id(&data).await, id(&other).await);
+    let before = fs::read(data.path()).expect("the database");
+
+    let restore = ["restore", "--database-url", &database, "--from", &out];
+    let said = portcullis(&restore).refused(2);
+    assert!(said.contains("--replace-another-history"), "{said}");
+    let plain = said.replace('-', "");
+    assert!(plain.contains(&there) && plain.contains(&of_the_backup), "{said}: {there}, {of_the_backup}");
+    assert_eq!(fs::read(data.path()).expect("the database"), before);
+
+    let said = portcullis(&[&restore[..], &["--replace-another-history"]].concat()).good();
+    assert!(said.contains("what was there before is "), "{said}");
+    assert_eq!(id(&data).await, of_the_backup);
+    // It has that history now, and where there is no database there is none to lose.
+    portcullis(&restore).good();
+    fs::remove_file(data.path()).expect("remove");
+    portcullis(&restore).good();
+}

@@ -14,7 +14,7 @@ use portcullis::{
     clock::Clock,
     pb,
     recovery::{self, Answer},
-    store::{Backup, OpenError, RestoreError, Store},
+    store::{Backup, OpenError, Replaces, RestoreError, Store},
 };
 use tonic::Code;
 
@@ -40,7 +40,7 @@ fn kept_beside(data: &Data) -> i64 {
 /// As the command does it, when the server before has let go of the file.
 async fn restore(data: &Data, from: &Path) {
     for _ in 0..100 {
-        match Store::restore(&data.database_url(), from, &Clock::system()).await {
+        match Store::restore(&data.database_url(), from, Replaces::OwnHistory, &Clock::system()).await {
             Ok(_) => return,
             Err(RestoreError::Open(OpenError::InUse { .. })) => tokio::time::sleep(Duration::from_millis(20)).await,
             Err(error) => panic!("{error}"),
@@ -263,7 +263,7 @@ async fn what_is_no_backup_is_not_restored_and_nothing_is_touched() {
     let at = |name: &str| folder.path().join(name);
     let good = at("good.db");
     Backup::take(&url, &good).await.expect("backup");
-    let running = Store::restore(&url, &good, &Clock::system()).await.expect_err("in use");
+    let running = Store::restore(&url, &good, Replaces::OwnHistory, &Clock::system()).await.expect_err("in use");
     assert!(matches!(running, RestoreError::Open(OpenError::InUse { .. })), "{running}");
     let data = std::sync::Arc::clone(&server.data);
     server.ended().await;
@@ -291,10 +291,10 @@ async fn what_is_no_backup_is_not_restored_and_nothing_is_touched() {
         ("used.db", "has a log beside it"),
         ("newer.db", "m29990101_000001_later"),
     ] {
-        let mut refused = Store::restore(&data.database_url(), &at(name), &Clock::system()).await;
+        let mut refused = Store::restore(&data.database_url(), &at(name), Replaces::OwnHistory, &Clock::system()).await;
         while matches!(refused, Err(RestoreError::Open(OpenError::InUse { .. }))) {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            refused = Store::restore(&data.database_url(), &at(name), &Clock::system()).await;
+            refused = Store::restore(&data.database_url(), &at(name), Replaces::OwnHistory, &Clock::system()).await;
         }
         let refused = refused.expect_err(name).to_string();
         assert!(refused.contains(said), "{name}: {refused}");
