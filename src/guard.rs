@@ -39,10 +39,14 @@ pub enum Guard {
     Shed,
     /// Beyond so many connections, further ones are closed at once.
     Connections,
+    /// Who has proven nothing makes room for whoever comes, and who has proven itself does not.
+    Strangers,
     /// Whoever asks how the server is finds a place, however many others are open.
     Probes,
     /// A connection ends whose client certificate no authority vouches for any more.
     Vouched,
+    /// A changed file of authorities is taken once it was the same at two looks.
+    Settled,
     /// A batch of usage is added once.
     Usage,
     /// Nothing un-revokes a key.

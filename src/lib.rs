@@ -30,7 +30,7 @@
 //! chain      the audit log's hashes, and what a broken one says          → guard
 //! store      rows, the log, the one way to write                         → domain, signing, chain, clock, entropy, guard
 //! index      all keys and accounts in memory                             → domain, signing, guard
-//! tail       the last events in memory, and a doorbell                   → domain
+//! tail       the last events in memory, and a bell                       → domain
 //! usage      calls counted in memory, added in numbered batches           → store, domain
 //! signals    what is unlike before in the use of keys                    → store, index, replica, domain
 //! limits     budgets of keys, a chunk at a time in memory                → store, domain, clock, meters

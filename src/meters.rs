@@ -27,7 +27,7 @@ pub use calls::Calls;
 pub use counter::Counter;
 pub use gauge::{Gauge, Gauges, Held, Since, States, UpDown};
 pub use histogram::{Histogram, bounds};
-pub use labels::{Asked, Certificate, Channel, LeftOut, Level, Outcome, Signal, Waited, Weak};
+pub use labels::{Asked, Certificate, Channel, LeftOut, Level, Outcome, Signal, TooMany, Waited, Weak};
 pub use pairs::Pairs;
 pub use prometheus::{CONTENT_TYPE, prometheus, prometheus_name};
 pub use reading::{About, Kind, Labels, Point, PointLabels, Reading, Value};
@@ -52,15 +52,27 @@ pub static REFUSED_CALLS: Pairs = Pairs::new(
     ),
     ["rpc.method", "error.type"],
 );
-pub static CONNECTIONS_REFUSED: Counter<1> = Counter::new(
-    About::count("portcullis.refused_connections", "{connection}", "Connections that were closed at once, as too many"),
-    Labels::NONE,
+pub static CONNECTIONS_REFUSED: Counter<3> = Counter::new(
+    About::count(
+        "portcullis.refused_connections",
+        "{connection}",
+        "Connections that were closed as too many: at once, or to make room for another",
+    ),
+    TooMany::LABELS,
 );
 pub static CERTIFICATE_ENDS: Gauges<2> = Gauges::new(
     About::gauge(
         "portcullis.tls.certificate.not_after",
         "s",
-        "When the certificate in use ends, in Unix time; of several authorities the first to end",
+        "When the certificate in use ends, in Unix time; of several authorities the next to end",
+    ),
+    Certificate::LABELS,
+);
+pub static CERTIFICATE_REFUSED: Gauges<2> = Gauges::new(
+    About::gauge(
+        "portcullis.tls.reload.failed",
+        "{certificate}",
+        "1 where the files hold something that is not taken, so that what was before stays in use",
     ),
     Certificate::LABELS,
 );
@@ -208,11 +220,12 @@ pub static NOT_SENT: Counter<3> = Counter::new(
 );
 
 /// In the order in which they are told.
-static ALL: [&dyn Instrument; 31] = [
+static ALL: [&dyn Instrument; 32] = [
     &RPC_CALLS,
     &REFUSED_CALLS,
     &CONNECTIONS_REFUSED,
     &CERTIFICATE_ENDS,
+    &CERTIFICATE_REFUSED,
     &VERDICTS_GIVEN,
     &BARRIER,
     &NOT_CONFIRMED,

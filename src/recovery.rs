@@ -3,12 +3,16 @@
 
 mod archive;
 mod branch;
+mod item;
+mod lines;
+mod whole;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
-pub use archive::{Archive, ArchiveRefused};
+pub use archive::Archive;
+pub use lines::ArchiveRefused;
 
 use crate::{
     domain::{
@@ -26,6 +30,7 @@ use crate::{
 };
 use archive::{Part, Told, What as Lost};
 use branch::Branch;
+use whole::{must_be_whole, not_told};
 
 /// How the operator answers for it.
 #[derive(Debug, Default)]
@@ -58,7 +63,7 @@ pub enum NotRecovered {
     NothingToConfirm,
     #[error(
         "say what is known of the revocations since revision {holds}: --revocations FILE, what \
-         `portcullis key watch --bookmarks --json` printed; or --accept-loss, and they are lost"
+         `portcullis key watch --archive FILE` kept; or --accept-loss, and they are lost"
     )]
     Nothing { holds: Revision },
     #[error(
@@ -156,34 +161,6 @@ pub async fn confirm(store: &Store, answer: Answer) -> Result<Recovered, NotReco
     Ok(done)
 }
 
-/// Whether the archives hold every revision that was lost.
-fn must_be_whole(restored: &Restored, parts: &[&Part]) -> Result<(), NotRecovered> {
-    let mut spans: Vec<_> = parts.iter().map(|part| (part.after, part.last)).collect();
-    let Some(reach) = spans.iter().map(|(_, last)| *last).max() else {
-        return Err(NotRecovered::Nothing { holds: restored.holds });
-    };
-    let lost_to = restored.lost_to.ok_or(NotRecovered::EndUnknown { reach })?;
-    spans.sort_unstable();
-    let mut to = restored.holds;
-    for (after, last) in spans {
-        if after > to && to < lost_to {
-            return Err(NotRecovered::Gap { from: to.next(), to: after.min(lost_to) });
-        }
-        to = to.max(last);
-    }
-    if to < lost_to { Err(NotRecovered::Gap { from: to.next(), to: lost_to }) } else { Ok(()) }
-}
-
-/// How many mutations were lost that no watcher was told of: keys and applications that were made or changed, and
-/// all that became of accounts.
-fn not_told(restored: &Restored, parts: &[&Part]) -> i64 {
-    let lost = restored.holds..restored.lost_to.unwrap_or_default();
-    let told = parts.iter().flat_map(|part| &part.told).map(|told| told.revision);
-    let told: BTreeSet<_> = told.filter(|revision| lost.start < *revision && *revision <= lost.end).collect();
-    let told = i64::try_from(told.len()).unwrap_or(i64::MAX);
-    lost.end.number().saturating_sub(lost.start.number()).saturating_sub(told)
-}
-
 /// The accounts that would be believed, for people to read.
 async fn who_may_call(store: &Store) -> Result<String, NotRecovered> {
     let mut accounts = store.read(Revision::default(), |all| async move { all.accounts("").await }).await?;
@@ -236,53 +213,5 @@ async fn again(tx: &Tx, keys: Vec<((ApplicationId, KeyId), Lost)>) -> Result<(us
 fn tell_revoked(tx: &Tx, key: &Key) {
     if let Some(Revoked { reason, comment, .. }) = key.revoked.clone() {
         tx.notify(Notice::of(key, What::Revoked { reason, comment }));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{
-        archive::tests::{HISTORY, marks},
-        *,
-    };
-    use crate::domain::time::Timestamp;
-
-    fn revision(number: i64) -> Revision {
-        Revision::new(number)
-    }
-
-    fn gap(lost_to: i64, parts: &[&str]) -> Option<(i64, i64)> {
-        let restored = restored(Some(revision(lost_to)));
-        let parts: Vec<_> = parts.iter().flat_map(|text| Archive::read(text).expect("lines").parts).collect();
-        match must_be_whole(&restored, &parts.iter().collect::<Vec<_>>()) {
-            Ok(()) => None,
-            Err(NotRecovered::Gap { from, to }) => Some((from.number(), to.number())),
-            Err(other) => panic!("{other}"),
-        }
-    }
-
-    fn restored(lost_to: Option<Revision>) -> Restored {
-        Restored { log_id: HISTORY, time: Timestamp::from_micros(1), holds: revision(20), lost_to }
-    }
-
-    #[test]
-    fn archives_must_hold_every_revision_that_was_lost() {
-        assert_eq!(gap(30, &[&marks(&[20, 30])]), None);
-        assert_eq!(gap(30, &[&marks(&[5, 31])]), None);
-        assert_eq!(gap(30, &[&marks(&[20, 29])]), Some((30, 30)));
-        assert_eq!(gap(30, &[&marks(&[22, 30])]), Some((21, 22)), "its first bookmark says nothing of what was before");
-        assert_eq!(gap(30, &[&marks(&[25, 30]), &marks(&[10, 25])]), None, "in whatever order");
-        assert_eq!(gap(30, &[&marks(&[10, 24]), &marks(&[26, 30])]), Some((25, 26)));
-        let anew = marks(&[10, 24]) + &marks(&[26, 30]);
-        assert_eq!(gap(30, &[&anew]), Some((25, 26)), "a watch that began anew, in the same file");
-        assert_eq!(gap(20, &[&marks(&[21])]), None, "nothing was lost");
-    }
-
-    #[test]
-    fn where_the_end_is_not_known_no_archive_is_whole() {
-        let restored = restored(None);
-        let archive = Archive::read(&marks(&[20, 30])).expect("lines");
-        assert!(matches!(must_be_whole(&restored, &[&archive.parts[0]]), Err(NotRecovered::EndUnknown { .. })));
-        assert!(matches!(must_be_whole(&restored, &[]), Err(NotRecovered::Nothing { .. })));
     }
 }

@@ -7,6 +7,7 @@
 //! stopped answering. With one member it is the same loop.
 
 mod barrier;
+mod durability;
 mod edge;
 mod fork;
 mod fresh;
@@ -52,11 +53,11 @@ pub struct Pace {
     pub lease: Duration,
     /// How often it is renewed when nothing happens.
     pub every: Duration,
-    /// Whether a writer rings for the loop. A hint only: without it everything holds, a
-    /// period later.
+    /// Whether a writer rings for the loop of its own replica. A hint only: without it everything
+    /// holds, a period later.
+    pub rings: bool,
+    /// Whether the doorbell of the other replicas' writers is listened to. A hint as well.
     pub doorbell: bool,
-    /// Whether other replicas' writers are listened for. A hint as well.
-    pub listen: bool,
     /// Whether nothing is answered from a database that may lose what it acknowledges.
     pub strict: bool,
 }
@@ -74,8 +75,8 @@ impl Default for Pace {
         Self {
             lease: Duration::from_secs(10),
             every: Duration::from_secs(1),
+            rings: true,
             doorbell: true,
-            listen: true,
             strict: true,
         }
     }

@@ -64,6 +64,7 @@ mod write;
 
 pub use audit::{AuditFilter, Order as AuditOrder};
 pub use backup::{Backup, BackupError};
+pub use beside::Fork;
 pub use budgets::{Ask, AskSpan, Grant, HandedOut, Unspent};
 pub use connect::{Store, Unreached};
 pub use deliveries::{Channel, Claimed, Destination, Marked, Slots};

@@ -1,4 +1,4 @@
-//! The last events in memory, and a doorbell. A reader is a place; the bell only says
+//! The last events in memory, and a bell. A reader is a place; the bell only says
 //! *look again*. Nobody's slowness costs anybody else memory.
 
 use std::{

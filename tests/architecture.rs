@@ -128,11 +128,33 @@ impl Source {
         self.name.split('/').next().unwrap_or_default()
     }
 
-    /// Without the tests at its foot and without comments.
+    /// Without what is built for tests alone, wherever it stands, and without comments.
     fn code(&self) -> String {
-        let body = self.text.split("#[cfg(test)]").next().unwrap_or_default();
-        body.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+        let (mut code, mut rest) = (Vec::new(), self.text.as_str());
+        while let Some((line, behind)) = rest.split_once('\n') {
+            rest = behind;
+            if line.trim_start() == "#[cfg(test)]" {
+                let length = item_length(rest).unwrap_or_else(|| panic!("no item is behind one in {}", self.name));
+                rest = &rest[length..];
+            } else {
+                code.push(line.split("//").next().unwrap_or_default());
+            }
+        }
+        code.join("\n")
     }
+}
+
+/// How long the item is that a text begins with: the fewest lines that read as one, the last no deeper than the first.
+fn item_length(text: &str) -> Option<usize> {
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let ends = text.split_inclusive('\n').scan(0, |end, line| {
+        *end += line.len();
+        Some((*end, line))
+    });
+    let may_be_last = |line: &str| depth(line) == depth(text) && line.trim_end().ends_with(['}', ';']);
+    ends.filter(|(_, line)| may_be_last(line))
+        .map(|(end, _)| end)
+        .find(|end| syn::parse_str::<syn::Item>(&text[..*end]).is_ok())
 }
 
 fn sources() -> Vec<Source> {
@@ -276,4 +298,12 @@ fn files_are_one_concern_each() {
         .filter(|(lines, _)| *lines > 300)
         .collect();
     assert!(long.is_empty(), "split these: {long:?}");
+}
+
+#[test]
+fn code_behind_what_is_for_tests_alone_is_looked_at_too() {
+    let text = "fn one() {}\n#[cfg(test)]\nuse std::fs;\nimpl A {\n    #[cfg(test)]\n    fn two(\n        &self,\n    ) {\n        \
+                three();\n    }\n\n    fn four() {} // five\n}\n#[cfg(test)]\nmod tests {\n    fn six() {}\n}\nfn seven() {}\n";
+    let source = Source { name: "a".to_owned(), text: text.to_owned() };
+    assert_eq!(source.code(), "fn one() {}\nimpl A {\n\n    fn four() {} \n}\nfn seven() {}");
 }

@@ -33,18 +33,20 @@ pub fn database(look: Result<&Look, &OpenError>, url: &str, strict: bool, vault:
 }
 
 fn unopened(error: &OpenError, url: &str) -> Finding {
+    const OF: &str = "database";
     let (said, advice) = match error {
         // The whole names the URL, too, and says what to do.
         OpenError::Unreached { error, .. } => {
             let unknown = "start it, or look at --database-url, the network and the role's password";
             (error.to_string(), error.advice().unwrap_or(unknown))
         }
-        OpenError::Missing(_) => {
-            (error.to_string(), "make it with `portcullis migrate`, or put a backup there with `portcullis restore`")
+        OpenError::Missing(path) => {
+            let advice = "make it with `portcullis migrate`, or put a backup there with `portcullis restore`";
+            return Finding::fail(OF, format!("there is no database at {path}"), advice);
         }
         _ => (error.to_string(), "look at --database-url, and at what lies there"),
     };
-    Finding::fail("database", format!("{url}: {said}"), advice)
+    Finding::fail(OF, format!("{url}: {said}"), advice)
 }
 
 fn schema(look: &Look) -> Finding {

@@ -6,19 +6,19 @@ use crate::domain::time::Timestamp;
 /// Before its end, so that somebody can do something.
 const SOON: i64 = 14 * 24 * 3600;
 
-/// A file that its owner alone should read.
+/// A file that its owner alone should read. None where it cannot be read: whoever needs what is in it says so.
 #[must_use]
-pub fn private_file(of: &'static str, path: &Path) -> Finding {
+pub fn private_file(of: &'static str, path: &Path) -> Option<Finding> {
     let name = path.display();
-    match fs::File::open(path).and_then(|file| file.metadata()) {
-        Err(error) => Finding::fail(of, format!("cannot read {name}: {error}"), "name a file that this user may read"),
-        Ok(data) if !data.is_file() => Finding::fail(of, format!("{name} is no file"), "name a file"),
-        Ok(data) if data.permissions().mode() & 0o077 != 0 => {
-            let mode = data.permissions().mode() & 0o777;
-            Finding::warn(of, format!("others may read {name}: its mode is {mode:04o}"), format!("chmod 600 {name}"))
-        }
-        Ok(_) => Finding::ok(of, format!("{name} is readable by its owner only")),
-    }
+    let data = fs::File::open(path).and_then(|file| file.metadata()).ok().filter(|data| !data.is_dir())?;
+    let mode = data.permissions().mode() & 0o777;
+    Some(if !data.is_file() {
+        Finding::fail(of, format!("{name} is no file"), "name a file")
+    } else if mode & 0o077 != 0 {
+        Finding::warn(of, format!("others may read {name}: its mode is {mode:04o}"), format!("chmod 600 {name}"))
+    } else {
+        Finding::ok(of, format!("{name} is readable by its owner only"))
+    })
 }
 
 /// A certificate that a server would show.

@@ -11,7 +11,7 @@ use clap::{Args, builder::NonEmptyStringValueParser};
 use tonic::transport::Channel;
 
 use super::failure::Failure;
-use crate::client::{self, ConnectFailed, Credentials, Endpoint, Method, Schema, Tls};
+use crate::client::{self, ClientCertificate, ConnectFailed, Credentials, Endpoint, Method, Schema, Tls};
 
 /// A request larger than this is refused by every server.
 const MAX_REQUEST: u64 = 4 * 1024 * 1024;
@@ -68,16 +68,47 @@ pub(super) struct TlsArgs {
     #[arg(long, value_name = "NAME", env = "PORTCULLIS_SERVER_NAME", hide_env_values = true,
           value_parser = NonEmptyStringValueParser::new())]
     server_name: Option<String>,
+
+    /// PEM file of the certificate to show, where the server asks for one
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_CLIENT_CERT", hide_env_values = true)]
+    client_cert: Option<PathBuf>,
+
+    /// PEM file of that certificate's private key, not encrypted
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_CLIENT_KEY", hide_env_values = true)]
+    client_key: Option<PathBuf>,
 }
 
 impl TlsArgs {
     pub(super) async fn connect(self, endpoint: &Endpoint) -> Result<Channel, Failure> {
-        let tls = Tls { ca_cert: self.ca_cert, server_name: self.server_name };
+        let client = match (self.client_cert, self.client_key) {
+            (Some(certificate), Some(key)) => Some(ClientCertificate { certificate, key }),
+            (None, None) => None,
+            (Some(_), None) => return Err(half("--client-cert", "--client-key", "PORTCULLIS_CLIENT_KEY")),
+            (None, Some(_)) => return Err(half("--client-key", "--client-cert", "PORTCULLIS_CLIENT_CERT")),
+        };
+        let tls = Tls { ca_cert: self.ca_cert, server_name: self.server_name, client };
         client::connect(endpoint, &tls).await.map_err(|e| match e {
             ConnectFailed::Config(_) => Failure::usage(e),
             ConnectFailed::Unreachable { .. } => Failure::Unreachable(e.to_string()),
         })
     }
+}
+
+fn half(given: &str, other: &str, variable: &str) -> Failure {
+    Failure::Usage(format!("{given} needs {other}: give {other} FILE, or set {variable}"))
+}
+
+/// Who calls, and whom.
+#[derive(Debug, Args)]
+pub(super) struct ConnectionArgs {
+    #[command(flatten)]
+    pub(super) credentials: CredentialsArgs,
+
+    #[command(flatten)]
+    pub(super) endpoint: EndpointArgs,
+
+    #[command(flatten)]
+    pub(super) tls: TlsArgs,
 }
 
 #[derive(Debug, Args)]
@@ -128,7 +159,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if duration.is_zero() => Err("must be more than 0".to_owned()),
         Ok(duration) => Ok(duration),
-        Err(e) => Err(format!("{e}; write it as 30s, 5m or 1h")),
+        Err(_) => Err("write it with its unit, as 30s, 5m or 1h".to_owned()),
     }
 }
 

@@ -12,12 +12,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{
-    args::{CredentialsArgs, EndpointArgs, TlsArgs},
-    failure::Failure,
-    out::Out,
-    people::Progress,
-};
+use super::{args::ConnectionArgs, failure::Failure, out::Out, people::Progress};
 use crate::{
     chain::{Anchor, Head, Report, hex},
     client::{Checkpoint, CheckpointRefused, Client, VerifyFailed, WhyNot, verify_audit},
@@ -60,13 +55,7 @@ struct LogArgs {
     public_keys: Vec<PathBuf>,
 
     #[command(flatten)]
-    credentials: CredentialsArgs,
-
-    #[command(flatten)]
-    endpoint: EndpointArgs,
-
-    #[command(flatten)]
-    tls: TlsArgs,
+    connection: ConnectionArgs,
 }
 
 /// A log that was read to its end.
@@ -79,7 +68,7 @@ struct Verified {
 
 impl LogArgs {
     async fn verify(self) -> Result<Verified, Failure> {
-        let credentials = self.credentials.read()?;
+        let credentials = self.connection.credentials.read()?;
         let mut keys = vec![credentials.public_key().clone()];
         for path in &self.public_keys {
             keys.push(public_key(path)?);
@@ -90,8 +79,8 @@ impl LogArgs {
             anchors.push(anchor(&checkpoint, &path, &keys)?);
             checkpoints.push((path, checkpoint));
         }
-        let endpoint = self.endpoint.or_of(Some(&credentials))?;
-        let client = Client::new(self.tls.connect(&endpoint).await?, Some(credentials));
+        let endpoint = self.connection.endpoint.or_of(Some(&credentials))?;
+        let client = Client::new(self.connection.tls.connect(&endpoint).await?, Some(credentials));
         let progress = Progress::bar("events");
         let told = |seq: i64, of: i64| progress.at(seq.unsigned_abs(), Some(of.unsigned_abs()));
         let report = verify_audit(&client, anchors, told).await;

@@ -6,7 +6,7 @@ use tonic::Status;
 use tonic_types::StatusExt as _;
 
 use super::{
-    args::{CredentialsArgs, EndpointArgs, RequestArgs, TlsArgs, block_on, duration},
+    args::{ConnectionArgs, RequestArgs, block_on, duration},
     failure::{Failure, Refused},
     out::Out,
 };
@@ -30,13 +30,7 @@ pub(super) struct Call {
     request: RequestArgs,
 
     #[command(flatten)]
-    credentials: CredentialsArgs,
-
-    #[command(flatten)]
-    endpoint: EndpointArgs,
-
-    #[command(flatten)]
-    tls: TlsArgs,
+    connection: ConnectionArgs,
 
     /// Sign the request also where a token would do
     #[arg(long)]
@@ -62,15 +56,15 @@ impl Call {
         }
         let proof = if self.signed { Proof::SignedRequest } else { Proof::AsNeeded };
         let credentials = if proof.needs_credentials(&method) {
-            Some(self.credentials.read()?)
-        } else if self.endpoint.is_given() {
+            Some(self.connection.credentials.read()?)
+        } else if self.connection.endpoint.is_given() {
             None
         } else {
-            self.credentials.read_if_named()?
+            self.connection.credentials.read_if_named()?
         };
-        let endpoint = self.endpoint.or_of(credentials.as_ref())?;
+        let endpoint = self.connection.endpoint.or_of(credentials.as_ref())?;
         block_on(async {
-            let channel = self.tls.connect(&endpoint).await?;
+            let channel = self.connection.tls.connect(&endpoint).await?;
             let client = Client::new(channel, credentials);
             if method.streams_answers() {
                 let ended = follow(&client, &method, message, proof, self.max_messages, &mut out);
@@ -133,6 +127,7 @@ impl From<CallFailed> for Failure {
             CallFailed::Status(status) => Self::Status(status),
             CallFailed::NoCredentials(_) => Self::usage(failed),
             CallFailed::Signing(_) => Self::Failed(failed.to_string()),
+            CallFailed::Ended(_) => Self::Unreachable(failed.to_string()),
         }
     }
 }
@@ -143,14 +138,13 @@ mod tests {
     use tonic_types::ErrorDetails;
 
     use super::*;
-    use crate::{cli::hint::hint, client::Schema};
+    use crate::client::Schema;
 
     #[test]
     fn a_request_id_is_named_to_those_who_can_give_one() {
         let mut details = ErrorDetails::new();
         details.set_error_info("COMMIT_UNKNOWN", "portcullis", []);
         let status = Status::with_error_details(Code::Unavailable, "it may have been written", details);
-        assert!(!hint(&status).expect("a hint").contains("request_id"));
         for (name, takes_one) in [("KeyService/CreateKey", true), ("KeyService/RevokeKey", false)] {
             let method = Schema::new().method(name).expect(name);
             let failure = refused(CallFailed::Status(status.clone()), &method);

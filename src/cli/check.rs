@@ -8,7 +8,7 @@ use crate::{
     check::{self, Finding, Level},
     clock::Clock,
     config::{DatabaseArgs, ListenArgs, NotifyArgs, ServeArgs, secrets_in},
-    grpc::ListenRefused,
+    grpc::{ListenRefused, TlsRemark},
     notify::{SettingsRefused, vault::Vault},
     serve::open_files,
     store::Look,
@@ -59,7 +59,7 @@ impl Check {
         found.extend(self.settings_file());
         found.extend(self.listening(&clock).await);
         found.push(check::open_files(open_files::most(), self.listen.listen().ceilings.connections));
-        found.extend(self.notify.private_files().map(|(name, path)| check::private_file(name, path)));
+        found.extend(self.notify.private_files().filter_map(|(name, path)| check::private_file(name, path)));
         let vault = self.notify.secrets_key_file().map_or(Some(Vault::default()), |path| Vault::open_file(path).ok());
         match self.database.url() {
             Ok(url) => {
@@ -86,7 +86,7 @@ impl Check {
         const OF: &str = "settings file";
         let path = self.database.settings_file()?;
         let secrets = secrets_in(&<Cli as CommandFactory>::command(), path);
-        Some(match check::private_file(OF, path) {
+        Some(match check::private_file(OF, path)? {
             Finding { level: Level::Warn, .. } if secrets.is_empty() => {
                 Finding::ok(OF, format!("others may read {}, and there is no secret in it", path.display()))
             }
@@ -105,29 +105,37 @@ impl Check {
         const OF: &str = "listening";
         let listen = self.listen.listen();
         let address = listen.address;
-        let key = listen.tls.as_ref().map(|tls| check::private_file("private key", &tls.key));
+        let key = listen.tls.as_ref().and_then(|tls| check::private_file("private key", &tls.key));
         let found = match listen.look(clock).await {
-            Ok(Some(end_time)) => check::certificate(end_time, clock.now()),
+            Ok(Some((end_time, remarks))) => {
+                let own = check::certificate(end_time, clock.now());
+                [own].into_iter().chain(remarks.iter().map(remarked)).collect()
+            }
             Ok(None) if address.ip().is_loopback() => {
-                Finding::ok(OF, format!("{address} without TLS, on this machine only"))
+                vec![Finding::ok(OF, format!("{address} without TLS, on this machine only"))]
             }
             Ok(None) => {
                 let said = format!("{address} without TLS beyond loopback, as --plaintext-beyond-loopback asks for");
-                Finding::warn(
+                vec![Finding::warn(
                     OF,
                     said,
                     "be sure that something else encrypts each way there, or give --tls-cert and --tls-key",
-                )
+                )]
             }
-            Err(refused) => return key.into_iter().chain(refused.iter().map(refused_too)).collect(),
+            Err(refused) => refused.iter().map(refused_too).collect(),
         };
-        key.into_iter().chain([found]).collect()
+        key.into_iter().chain(found).collect()
     }
 }
 
 fn refused_too(error: &ListenRefused) -> Finding {
     let of = if matches!(error, ListenRefused::Tls(_)) { "certificate" } else { "listening" };
     Finding::fail(of, error.to_string(), "do what it says: `serve` refuses it, too")
+}
+
+fn remarked(remark: &TlsRemark) -> Finding {
+    let (said, advice) = remark.parts();
+    Finding::warn("certificate", said, advice)
 }
 
 fn table(found: &[Finding]) -> String {

@@ -1,19 +1,28 @@
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fs::File,
+    io::BufReader,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 
-use super::{failure::Failure, out::Out, serve::block_on};
+use super::{
+    failure::Failure,
+    out::{Out, note},
+    serve::block_on,
+};
 use crate::{
     clock::Clock,
     config::DatabaseArgs,
     entropy::Entropy,
-    recovery::{self, Answer, Archive, NotRecovered, Recovered},
+    recovery::{self, Answer, Archive, ArchiveRefused, NotRecovered, Recovered},
     store::{DatabaseUrl, Store},
 };
 
 /// Say which revocations a restored database lost, so that it is answered from again
 ///
-/// What an archive of `portcullis key watch --bookmarks --json` holds is done again before anything is answered: what was
+/// What an archive of `portcullis key watch --archive FILE` holds is done again before anything is answered: what was
 /// revoked is revoked, and what was disabled, expired or narrowed is disabled, for somebody to look at. What became
 /// of accounts is in no archive: where something may have, their list is shown, and --accept-accounts takes them as
 /// the backup has them. A server on SQLite must be stopped; on PostgreSQL replicas may run, and answer a second later.
@@ -32,8 +41,8 @@ pub(super) struct ConfirmRestore {
 /// What is known of what was lost.
 #[derive(Debug, Args)]
 pub(super) struct AnswerArgs {
-    /// What a watcher of all applications was told since the backup, as `portcullis call
-    /// KeyService/WatchRevocations` prints it. May be repeated
+    /// What a watcher of all applications was told since the backup, as `portcullis key watch --archive FILE` keeps it.
+    /// May be repeated
     #[arg(long, value_name = "FILE")]
     revocations: Vec<PathBuf>,
 
@@ -53,13 +62,23 @@ impl AnswerArgs {
         if self.revocations.is_empty() && !self.accept_loss && !self.accept_accounts {
             return Ok(None);
         }
-        let read = |path: &PathBuf| {
-            let named = |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", path.display()));
-            Archive::read(&fs::read_to_string(path).map_err(|error| named(&error))?).map_err(|error| named(&error))
-        };
-        let archives = self.revocations.iter().map(read).collect::<Result<_, _>>()?;
+        let archives = self.revocations.iter().map(|path| archive(path)).collect::<Result<_, _>>()?;
         Ok(Some(Answer { archives, accept_loss: self.accept_loss, accept_accounts: self.accept_accounts }))
     }
+}
+
+fn archive(path: &Path) -> Result<Archive, Failure> {
+    let refused = |error: ArchiveRefused| Failure::Usage(format!("{}: {error}", path.display()));
+    let file = File::open(path).map_err(|error| refused(error.into()))?;
+    let archive = Archive::read(BufReader::new(file)).map_err(refused)?;
+    if let Some(line) = archive.cut {
+        note(&format!(
+            "{}: line {line}, the last one, was not written to its end and is left out: at most it was the item that was being \
+             written",
+            path.display()
+        ));
+    }
+    Ok(archive)
 }
 
 impl ConfirmRestore {

@@ -8,7 +8,6 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use super::{
@@ -16,7 +15,7 @@ use super::{
     failure::Failure,
     guide::Guide,
     out::Out,
-    serve::{asked_to_stop, block_on, until},
+    serve::{asked_to_stop, block_on, outlive_hangups, until},
 };
 use crate::{
     admin::{self, Probe},
@@ -76,9 +75,8 @@ impl Dev {
             )));
         }
         block_on(async {
-            let (stop, mut hangups) = (asked_to_stop()?, signal(SignalKind::hangup()).map_err(Failure::failed)?);
-            // Without its terminal nobody sees it any more.
-            let stop = async { tokio::select!(() = stop => {}, _ = hangups.recv() => {}) };
+            let stop = asked_to_stop()?;
+            outlive_hangups(false)?;
             let (prepared, running) = self.start(&telemetry).await?;
             let guide = Guide::new(out, running.endpoint(), &self.credentials_file(), &prepared.application)?;
             let watching = guide.print(prepared.is_new, prepared.credentials).await?;

@@ -1,15 +1,19 @@
 use std::{
+    borrow::Cow,
     fmt::Write as _,
     io::{self, Write as _},
     process::ExitCode,
 };
 
 use tonic::Status;
-use tonic_types::StatusExt as _;
+use tonic_types::{FieldViolation, StatusExt as _};
 
 #[cfg(feature = "client")]
 use super::hint::unreachable;
-use super::{clean::clean, hint::hint};
+use super::{
+    clean::clean,
+    hint::{hint, lost},
+};
 #[cfg(feature = "server")]
 use crate::config::SettingsWrong;
 
@@ -89,11 +93,12 @@ impl Failure {
 /// A status and its google.rpc details: the code and message, then one thing a line, and what to
 /// do next.
 fn describe(status: &Status, flag: impl Fn(&str) -> Option<&'static str>, note: Option<&str>) -> String {
-    let mut text = format!("error: {}: {}\n", code_name(status), clean(status.message()));
+    let details = status.get_error_details();
+    let violations = details.bad_request().map_or(&[][..], |bad| &bad.field_violations);
+    let mut text = format!("error: {}: {}\n", code_name(status), clean(&headline(&said(status), violations)));
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {}: {}", clean(name), clean(value));
     };
-    let details = status.get_error_details();
     if let Some(info) = details.error_info() {
         line("reason", &info.reason);
         let mut metadata: Vec<_> = info.metadata.iter().collect();
@@ -102,7 +107,7 @@ fn describe(status: &Status, flag: impl Fn(&str) -> Option<&'static str>, note: 
             line(name, value);
         }
     }
-    for violation in details.bad_request().map_or(&[][..], |bad| &bad.field_violations) {
+    for violation in violations {
         let name = match flag(&violation.field) {
             Some(flag) => format!("{flag} ({})", violation.field),
             None => format!("field {}", violation.field),
@@ -116,10 +121,37 @@ fn describe(status: &Status, flag: impl Fn(&str) -> Option<&'static str>, note: 
     if let Some(id) = details.request_info().map(|info| info.request_id.as_str()).or_else(in_metadata) {
         line("request id", id);
     }
-    for next in hint(status).into_iter().chain(note) {
+    let next = if cause(status).is_some() { Some(lost(status.code())) } else { hint(status) };
+    for next in next.into_iter().chain(note) {
         let _ = writeln!(text, "hint: {}", clean(next));
     }
     text
+}
+
+/// The message, without the field that it names as the first one: each has a line of its own below.
+fn headline(message: &str, violations: &[FieldViolation]) -> String {
+    let first = violations.first().map(|first| format!("{}: {}", first.field, first.description));
+    let Some((before, _)) = first.and_then(|first| message.split_once(&first)) else { return message.to_owned() };
+    format!("{before}{}", if violations.len() == 1 { "a field is refused" } else { "several fields are refused" })
+}
+
+/// What a status says; where it is of the way to the server, what happened there.
+pub(super) fn said(status: &Status) -> Cow<'_, str> {
+    match cause(status) {
+        Some(cause) if !status.message().contains(&cause) => Cow::Owned(format!("the connection ended: {cause}")),
+        _ => Cow::Borrowed(status.message()),
+    }
+}
+
+#[cfg(feature = "client")]
+fn cause(status: &Status) -> Option<String> {
+    crate::client::cause(status)
+}
+
+/// Without a client there is no way that could end.
+#[cfg(not(feature = "client"))]
+fn cause(_: &Status) -> Option<String> {
+    None
 }
 
 /// `PERMISSION_DENIED`, as the documentation spells it; tonic has `PermissionDenied`.
@@ -157,11 +189,30 @@ mod tests {
             describe(&status, |_| None, None),
             "error: INVALID_ARGUMENT: 2 fields are invalid\n  reason: FIELD_INVALID\n  limit: 128\n  \
              field name: must not be empty\n  field labels[0].key: must be 1 to 63 characters\n  \
-             retry after: 1s 500ms\n  request id: r-1\nhint: change what is named above\n"
+             retry after: 1s 500ms\n  request id: r-1\n"
         );
         let by_flag = describe(&status, |field| (field == "name").then_some("--name"), Some("and more"));
         assert!(by_flag.contains("\n  --name (name): must not be empty\n  field labels[0].key: must"), "{by_flag}");
-        assert!(by_flag.ends_with("\nhint: change what is named above\nhint: and more\n"), "{by_flag}");
+        assert!(by_flag.ends_with("\n  request id: r-1\nhint: and more\n"), "{by_flag}");
+    }
+
+    #[test]
+    fn a_field_is_told_once() {
+        let told = |message: &str, fields: &[(&str, &str)]| {
+            let mut details = ErrorDetails::new();
+            for (field, why) in fields {
+                details.add_bad_request_violation(*field, *why);
+            }
+            describe(&Status::with_error_details(Code::InvalidArgument, message, details), |_| None, None)
+        };
+        assert_eq!(
+            told("name: must not be empty", &[("name", "must not be empty")]),
+            "error: INVALID_ARGUMENT: a field is refused\n  field name: must not be empty\n"
+        );
+        assert_eq!(
+            told("nothing was imported: a: b (and 1 more)", &[("a", "b"), ("c", "d")]),
+            "error: INVALID_ARGUMENT: nothing was imported: several fields are refused\n  field a: b\n  field c: d\n"
+        );
     }
 
     #[test]

@@ -5,16 +5,18 @@ use tonic::{Request, Status};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use super::{
-    args::{TlsArgs, block_on, duration},
+    args::{CredentialsArgs, EndpointArgs, TlsArgs, block_on, duration},
     failure::Failure,
     out::Out,
 };
-use crate::client::Endpoint;
+use crate::client::{Endpoint, told};
 
 /// Ask the service whether it serves
 ///
 /// Prints the status of grpc.health.v1.Health/Check: SERVING or NOT_SERVING. Needs no
-/// credentials. The exit code is 0 only for SERVING, so that it can be a container's probe.
+/// credentials; without --endpoint their file says where the service is, and without both it is
+/// looked for at http://127.0.0.1:50051. The exit code is 0 only for SERVING, so that it can be a
+/// container's probe.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -24,9 +26,11 @@ pub(super) struct Health {
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     service: String,
 
-    /// Where the service is: https://host:port, or http://host:port on this machine
-    #[arg(long, value_name = "URL", env = "PORTCULLIS_ENDPOINT", hide_env_values = true)]
-    endpoint: Endpoint,
+    #[command(flatten)]
+    credentials: CredentialsArgs,
+
+    #[command(flatten)]
+    endpoint: EndpointArgs,
 
     #[command(flatten)]
     tls: TlsArgs,
@@ -36,6 +40,9 @@ pub(super) struct Health {
     timeout: Duration,
 }
 
+/// Where `serve` and `dev` listen unless they are told otherwise.
+const HERE: &str = "http://127.0.0.1:50051";
+
 impl Health {
     pub(super) fn run(self, mut out: Out) -> Result<ExitCode, Failure> {
         let status = block_on(self.ask())?;
@@ -44,10 +51,26 @@ impl Health {
     }
 
     async fn ask(self) -> Result<ServingStatus, Failure> {
-        let mut health = HealthClient::new(self.tls.connect(&self.endpoint).await?);
+        let endpoint = endpoint(self.endpoint, &self.credentials)?;
+        let channel = self.tls.connect(&endpoint).await?;
+        let mut health = HealthClient::new(channel.clone());
         let request = Request::new(HealthCheckRequest { service: self.service });
         let answer = tokio::time::timeout(self.timeout, health.check(request)).await;
-        let late = |_| Status::deadline_exceeded(format!("no answer within {:?}", self.timeout));
-        Ok(answer.map_err(late).flatten().map_err(Failure::Status)?.into_inner().status())
+        match answer {
+            Ok(Ok(answer)) => Ok(answer.into_inner().status()),
+            Ok(Err(status)) => Err(told(&channel, status).await.into()),
+            Err(_) => Err(Failure::Status(Status::deadline_exceeded(format!("no answer within {:?}", self.timeout)))),
+        }
+    }
+}
+
+/// As with any other command; and nobody needs credentials to ask here.
+fn endpoint(given: EndpointArgs, credentials: &CredentialsArgs) -> Result<Endpoint, Failure> {
+    if given.is_given() {
+        return given.or_of(None);
+    }
+    match credentials.read_if_named()? {
+        Some(credentials) => given.or_of(Some(&credentials)),
+        None => HERE.parse().map_err(Failure::usage),
     }
 }

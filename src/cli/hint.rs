@@ -16,7 +16,8 @@ pub(super) fn hint(status: &Status) -> Option<&'static str> {
     }
 }
 
-/// Exhaustive: a new reason does not build until it has its hint.
+/// Exhaustive: a new reason does not build until it has its hint, or stands with those whose messages say what to do.
+/// A hint says it in the words of the command line, and nothing again that the message has said.
 fn of_reason(reason: ErrorReason) -> Option<&'static str> {
     use ErrorReason as R;
     Some(match reason {
@@ -27,7 +28,7 @@ fn of_reason(reason: ErrorReason) -> Option<&'static str> {
              the keys with `portcullis account list`"
         }
         R::TimestampOutOfWindow => "set this machine's clock; where it is right, the server's is not",
-        R::NonceReused => "try again: each attempt is signed anew",
+        R::NonceReused => "try again",
         R::TokenInvalid => {
             "is it the credentials file of this deployment, with its audience, and this machine's clock set? an admin sees the \
              account with `portcullis account get`"
@@ -42,9 +43,7 @@ fn of_reason(reason: ErrorReason) -> Option<&'static str> {
         R::GrantExceeded => {
             "ask for less, or have an account do it that may grant this: `grantable` in `portcullis account get` says what one may"
         }
-        R::FieldInvalid => "change what is named above",
         R::RequestIdReused => "leave --request-id out, or give the very command that it was first used with",
-        R::PageTokenInvalid => "begin the list anew",
         R::KeyNotFound => {
             "`portcullis key list` shows the keys of an application: is --app the one that the key is of?"
         }
@@ -61,53 +60,81 @@ fn of_reason(reason: ErrorReason) -> Option<&'static str> {
             "keys that are there with the same content may stay in the file; of those that are named, take one side's content, or \
              leave them out"
         }
-        R::ReplicaTooOld => "upgrade every replica first, then try again",
-        R::SecretAlreadyReturned => {
-            "it was made, and its secret was lost with the answer: `portcullis key rotate KEY --overlap 0s` gives it another one"
+        R::SecretAlreadyReturned => "of a key, `portcullis key rotate KEY --overlap 0s` gives another one",
+        R::ServiceAccountKeyExists => "or have it taken away there: `portcullis account remove-key ACCOUNT KID`",
+        R::ClientCertificateNameTaken => {
+            "`portcullis account update ACCOUNT --certificate-name NAME` with all that it is to keep, or with \
+             --clear certificate-name"
         }
-        R::ServiceAccountKeyExists => {
-            "a public key is of one account: make another pair of keys, or remove this one there first"
-        }
-        R::ClientCertificateNameTaken => "a name in certificates is of one account: take it away there first",
-        R::KeyRevoked => "a revoked key stays so: `portcullis key create` makes another one",
-        R::LastAdminKey => "give another account, or another key of this one, what it can do before",
-        R::SealedSecretGone => "rotate the key again: that secret cannot be had any more",
-        R::KeyAlreadyRotated => "rotate the newest key of the chain, which is named above",
-        R::TooManyOverlaps => {
-            "end an old key of the chain first: `portcullis key update KEY --overlap-end TIME`, or revoke it"
-        }
-        R::SecretsKeyMissing => "its operator starts the server with --secrets-key-file",
-        R::TooManyWebhooks => "delete one first: `portcullis call WebhookService/DeleteWebhook`",
-        R::EtagMismatch => "somebody changed it meanwhile: look at it again, and repeat with its etag of now",
-        R::ResumeTokenExpired | R::HistoryForked => "drop what was cached, and watch without --resume",
-        R::RateLimited => "wait as long as it says, and call less often",
-        R::SlowConsumer => "read faster, and go on with the last resume_token: --resume TOKEN",
+        R::KeyRevoked => "`portcullis key create` makes another one",
+        R::LastAdminKey => "`portcullis account add-key` adds one",
+        R::SealedSecretGone => "`portcullis key rotate KEY` gives another one",
+        R::TooManyOverlaps => "`portcullis key revoke KEY`, or `portcullis key update KEY --overlap-end TIME`",
+        R::TooManyWebhooks => "`portcullis call WebhookService/DeleteWebhook` does it",
+        R::EtagMismatch => "`get` shows its etag of now",
+        R::ResumeTokenExpired | R::HistoryForked => "leave --resume out, or choose another file for --archive",
+        R::SlowConsumer => "--resume TOKEN goes on where it was; read faster",
         R::MessageTooLarge => "ask for less at once",
-        R::Overloaded => "try again in a while",
         R::RestoreUnconfirmed => {
             "whoever restored the database says what it lost: `portcullis confirm-restore`, with --revocations FILE or --accept-loss"
         }
-        R::FreshnessUnproven => "this replica has lost its database or its lease: try again, or another replica",
-        R::StoreUnavailable => {
-            "the server does not reach its database: nothing was written; try again, and tell its operator"
-        }
-        R::CommitUnknown => "whether it was written is not known: repeat it, or look at it",
-        R::CommittedNotConfirmed => "it is written, and nothing is promised of it yet: repeat it until it is OK",
-        R::ShuttingDown => "try again: another replica answers",
-        R::RevisionNotReached => "try again, or another replica",
+        R::FreshnessUnproven => "it has lost its database or its lease, and its log says why",
+        R::StoreUnavailable => "try again, and tell the server's operator",
+        R::ShuttingDown => "try again",
         R::MethodNotFound => "the server is older than this program: upgrade it",
-        R::Internal => "a defect of the server: tell its operator the request id, which is in its log",
-        R::Unspecified => return None,
+        R::Internal => "give its operator that id",
+        R::FieldInvalid
+        | R::PageTokenInvalid
+        | R::KeyAlreadyRotated
+        | R::SecretsKeyMissing
+        | R::ReplicaTooOld
+        | R::RateLimited
+        | R::Overloaded
+        | R::CommitUnknown
+        | R::CommittedNotConfirmed
+        | R::RevisionNotReached
+        | R::Unspecified => return None,
     })
 }
 
 /// Of a connection that could not be made.
 #[cfg(feature = "client")]
 pub(super) fn unreachable(why: &str) -> &'static str {
-    if why.contains("certificate") {
+    // The last of an authority that has the name of another.
+    const OF_CLIENTS: [&str; 6] = [
+        "UnknownCA",
+        "BadCertificate",
+        "CertificateExpired",
+        "CertificateUnknown",
+        "UnsupportedCertificate",
+        "DecryptError",
+    ];
+    if why.contains("CertificateRequired") {
+        "the server asks for a client certificate: give --client-cert FILE and --client-key FILE, or set PORTCULLIS_CLIENT_CERT \
+         and PORTCULLIS_CLIENT_KEY"
+    } else if OF_CLIENTS.iter().any(|alert| why.contains(alert)) {
+        "the server does not take the certificate of --client-cert: has it ended, and is it of an authority of the server's \
+         --tls-client-ca?"
+    } else if why.contains("it answers in TLS") {
+        "the server has TLS: its endpoint is https://, and --ca-cert the authority that signed its certificate, unless the system has it"
+    } else if why.contains("InvalidContentType") {
+        "what listens there has no TLS: on this machine its endpoint is http://, and elsewhere its operator gives it --tls-cert and \
+         --tls-key"
+    } else if why.contains("certificate") {
         "is --ca-cert the authority that signed the server's certificate, and --server-name a name that is in it?"
     } else {
         "is the server running, and is --endpoint (or PORTCULLIS_ENDPOINT, or the credentials file's) where it is?"
+    }
+}
+
+/// Of a connection that ended before the answer: what the other end may be, and what may be done there all the same.
+pub(super) fn lost(code: Code) -> &'static str {
+    match code {
+        Code::Unavailable => "is the server running, and is --endpoint (or PORTCULLIS_ENDPOINT) where it is?",
+        _ => {
+            "is --endpoint https:// where the server has TLS, and http:// where it has none? else the connection broke: what was \
+             asked may be done all the same: look, or repeat it"
+        }
     }
 }
 
@@ -140,12 +167,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_of_the_protos_has_a_hint_that_is_one_line() {
-        let reasons: Vec<_> = (1..1000).filter_map(|number| ErrorReason::try_from(number).ok()).collect();
-        assert!(reasons.len() > 40);
-        for reason in reasons {
-            let hint = of_reason(reason).unwrap_or_else(|| panic!("{reason:?} has none"));
+    fn a_hint_is_one_line() {
+        let hints: Vec<_> = (1..1000).filter_map(|number| of_reason(ErrorReason::try_from(number).ok()?)).collect();
+        assert!(hints.len() > 30, "{}", hints.len());
+        for hint in hints {
             assert!(!hint.contains('\n') && !hint.ends_with('.') && !hint.contains("  "), "{hint}");
         }
     }
 }
+
+#[cfg(all(test, feature = "server"))]
+mod doubles;

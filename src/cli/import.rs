@@ -16,20 +16,22 @@ mod row;
 mod send;
 mod sent;
 mod source;
+mod unpermitted;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, value_parser};
 
 use super::{
-    args::{CredentialsArgs, EndpointArgs, TlsArgs, block_on},
+    args::{ConnectionArgs, block_on},
     failure::Failure,
-    out::Out,
+    out::{Out, note},
+    people::AppArgs,
 };
 use crate::client::Client;
 use send::Way;
 use sent::Sent;
-use source::{Format, Source};
+use source::{Checked, Format, Source};
 
 /// Take over keys of another system, by their SHA-256
 ///
@@ -54,9 +56,8 @@ pub(super) struct Import {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// The application that the keys are for
-    #[arg(long, value_name = "ID")]
-    app: String,
+    #[command(flatten)]
+    app: AppArgs,
 
     /// What FILE is [default: by its name, .csv, .json, .jsonl or .ndjson]
     #[arg(long, value_name = "FORMAT", value_enum)]
@@ -83,21 +84,16 @@ pub(super) struct Import {
     concurrency: u8,
 
     #[command(flatten)]
-    credentials: CredentialsArgs,
-
-    #[command(flatten)]
-    endpoint: EndpointArgs,
-
-    #[command(flatten)]
-    tls: TlsArgs,
+    connection: ConnectionArgs,
 }
 
 impl Import {
     pub(super) fn run(self, mut out: Out) -> Result<ExitCode, Failure> {
         let source = Source::new(self.file, self.format, &self.hash_column, &self.ignore)?;
-        let credentials = self.credentials.read()?;
-        let endpoint = self.endpoint.or_of(Some(&credentials))?;
-        let (rows, problems) = source.check()?;
+        let credentials = self.connection.credentials.read()?;
+        let endpoint = self.connection.endpoint.or_of(Some(&credentials))?;
+        let application_id = self.app.id()?;
+        let Checked { rows, unpermitted, problems } = source.check()?;
         if !problems.is_empty() {
             if self.json {
                 out.line(&Sent::wrong(rows, self.dry_run, problems.clone()).json())?;
@@ -108,17 +104,23 @@ impl Import {
                 problems.rows()
             )));
         }
-        let way = Way { application_id: self.app, dry_run: self.dry_run, concurrency: self.concurrency.into(), rows };
+        let way = Way { application_id, dry_run: self.dry_run, concurrency: self.concurrency.into(), rows };
         let path = source.path().to_owned();
-        let mut sent = block_on(async {
-            let client = Client::new(self.tls.connect(&endpoint).await?, Some(credentials));
-            send::send(client, source, way).await
+        let (mut sent, hint) = block_on(async {
+            let client = Client::new(self.connection.tls.connect(&endpoint).await?, Some(credentials));
+            let hint = unpermitted::hint(&client, unpermitted, self.dry_run).await;
+            Ok((send::send(client, source, way).await?, hint))
         })?;
         out.line(&if self.json { sent.json() } else { sent.summary() })?;
         sent.problems.tell(&path);
         match sent.failure.take() {
             Some(failure) => Err(failure),
-            None if sent.problems.is_empty() => Ok(ExitCode::SUCCESS),
+            None if sent.problems.is_empty() => {
+                if let Some(hint) = hint {
+                    note(&hint);
+                }
+                Ok(ExitCode::SUCCESS)
+            }
             None => Err(Failure::Failed(format!(
                 "the server refused {}; no key of their batches was imported, and nothing behind them was sent: mend \
                  them and run it again",

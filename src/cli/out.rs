@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use super::{clean::clean, failure::Failure};
 
 /// Says something about what is on standard output, on standard error.
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "server"))]
 pub(super) fn note(text: &str) {
     // Where it is closed, nobody wants to know.
     let _ = writeln!(io::stderr(), "{}", clean(text));

@@ -31,5 +31,5 @@ pub(super) use progress::Progress;
 pub(super) use secret::{REFUSED as SECRET_IN_ARGUMENT, read as read_secret};
 pub(super) use session::{Repeat, Session};
 pub(super) use table::{details, details_and, line, table};
-pub(super) use when::{Moment, Span, moment, some_time, span};
+pub(super) use when::{Moment, Span, moment, some_time, span, ttl};
 pub(super) use word::{Environment, KeyKind, Leaks, PlanWord, Reason, RoleWord, Step, Wait, word};

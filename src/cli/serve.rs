@@ -169,9 +169,9 @@ pub(super) fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-/// SIGHUP is sent by habit to have files read anew, and would end the process. With TLS they are
-/// (`grpc::tls`), and once it is waited for, it ends nothing.
-fn outlive_hangups(has_tls: bool) -> Result<(), Failure> {
+/// SIGHUP is sent by habit to have files read anew, and by a terminal that is closed, also to what was started
+/// with `nohup`; it would end the process. With TLS they are (`grpc::tls`), and once it is waited for, it ends nothing.
+pub(super) fn outlive_hangups(has_tls: bool) -> Result<(), Failure> {
     let mut hangups = signal(SignalKind::hangup()).map_err(Failure::failed)?;
     if !has_tls {
         tokio::spawn(async move {

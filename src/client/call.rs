@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tonic::{Request, Status, Streaming, client::Grpc, transport::Channel};
 
-use super::{Credentials, MAX_LIFETIME, Method, Raw, SigningFailed, signer};
+use super::{Credentials, MAX_LIFETIME, Method, Raw, SigningFailed, causes, signer, told};
 use crate::pb::Credential;
 
 /// The largest page: 1,000 keys with all their lists full is below this.
@@ -35,6 +35,9 @@ pub enum CallFailed {
     Signing(#[from] SigningFailed),
     #[error(transparent)]
     Status(#[from] Status),
+    /// And would do so again.
+    #[error("the connection to the server is of no use: {0}")]
+    Ended(String),
 }
 
 /// Makes calls over one connection. Each attempt is signed anew; nothing is repeated on
@@ -79,7 +82,10 @@ impl Client {
             () = tokio::time::sleep(timeout) => Err(Status::deadline_exceeded(format!(
                 "no answer within {timeout:?}; what was asked may be done: if it was a change, repeat it{by}"
             )).into()),
-            answer = call => Ok(answer?.into_inner()),
+            answer = call => match answer {
+                Ok(answer) => Ok(answer.into_inner()),
+                Err(status) => Err(told(&self.channel, status).await),
+            },
         }
     }
 
@@ -87,12 +93,15 @@ impl Client {
     pub async fn stream(&self, method: &Method, message: Bytes, proof: Proof) -> Result<Streaming<Bytes>, CallFailed> {
         let request = self.request(method, message, proof)?;
         let mut grpc = self.ready().await?;
-        Ok(grpc.server_streaming(request, method.path(), Raw).await?.into_inner())
+        match grpc.server_streaming(request, method.path(), Raw).await {
+            Ok(answers) => Ok(answers.into_inner()),
+            Err(status) => Err(told(&self.channel, status).await),
+        }
     }
 
     async fn ready(&self) -> Result<Grpc<Channel>, Status> {
         let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER);
-        grpc.ready().await.map_err(|e| Status::unavailable(format!("the connection is lost: {e}")))?;
+        grpc.ready().await.map_err(|e| Status::unavailable(format!("the connection is lost: {}", causes(&e))))?;
         Ok(grpc)
     }
 

@@ -1,6 +1,13 @@
-use std::{error::Error, fmt, fs, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
+mod heard;
+mod tls;
 
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Uri};
+use std::{error::Error, fmt, net::IpAddr, str::FromStr, time::Duration};
+
+use tonic::transport::{Channel, Uri};
+
+use heard::Connector;
+pub(super) use heard::IN_TLS;
+pub use tls::{ClientCertificate, Tls};
 
 /// Name look-up, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -63,15 +70,6 @@ fn is_loopback(host: &str) -> bool {
         || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-/// How to know the server.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// PEM certificates to trust, and no others. None: those of the operating system.
-    pub ca_cert: Option<PathBuf>,
-    /// The name that the certificate must hold. None: the endpoint's host.
-    pub server_name: Option<String>,
-}
-
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectFailed {
@@ -87,46 +85,24 @@ pub async fn connect(endpoint: &Endpoint, tls: &Tls) -> Result<Channel, ConnectF
         .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
         .map_err(|e| ConnectFailed::Config(causes(&e)))?
         .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT);
     if endpoint.tls {
-        builder = builder.tls_config(tls_config(tls)?).map_err(|e| ConnectFailed::Config(causes(&e)))?;
+        builder = tls.of(builder)?;
     } else if *tls != Tls::default() {
         return Err(ConnectFailed::Config(format!(
-            "a CA certificate and a server name are for https://, and the endpoint is {endpoint}"
+            "a CA certificate, a server name and a client certificate are for https://, and the endpoint is {endpoint}"
         )));
     }
     let unreachable = |why| ConnectFailed::Unreachable { endpoint: endpoint.clone(), why };
-    match tokio::time::timeout(CONNECT_TIMEOUT, builder.connect()).await {
+    match tokio::time::timeout(CONNECT_TIMEOUT, builder.connect_with_connector(Connector::new(!endpoint.tls))).await {
         Ok(channel) => channel.map_err(|e| unreachable(causes(&e))),
         Err(_) => Err(unreachable(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))),
     }
 }
 
-fn tls_config(tls: &Tls) -> Result<ClientTlsConfig, ConnectFailed> {
-    let mut config = ClientTlsConfig::new();
-    match &tls.ca_cert {
-        None => config = config.with_native_roots(),
-        Some(path) => {
-            let pem = fs::read_to_string(path).map_err(|e| {
-                ConnectFailed::Config(format!("cannot read the CA certificate {}: {e}", path.display()))
-            })?;
-            // An empty list would be told only by a handshake that fails.
-            if !pem.contains("-----BEGIN CERTIFICATE-----") {
-                return Err(ConnectFailed::Config(format!("{} holds no certificate in PEM", path.display())));
-            }
-            config = config.ca_certificate(Certificate::from_pem(pem));
-        }
-    }
-    Ok(match &tls.server_name {
-        Some(name) => config.domain_name(name),
-        None => config,
-    })
-}
-
 /// tonic's own message is "transport error": what happened is in its causes.
-fn causes(error: &dyn Error) -> String {
+pub(super) fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -187,23 +163,6 @@ mod tests {
         {
             assert_eq!(parse(text), Err(EndpointRefused::Path), "{text}");
         }
-    }
-
-    #[tokio::test]
-    async fn tls_settings_without_tls_are_refused() {
-        let endpoint = "http://127.0.0.1:1".parse().expect("endpoint");
-        let tls = Tls { server_name: Some("a".to_owned()), ..Tls::default() };
-        let refused = connect(&endpoint, &tls).await.expect_err("refused");
-        assert!(matches!(&refused, ConnectFailed::Config(why) if why.contains("https://")), "{refused}");
-    }
-
-    #[tokio::test]
-    async fn a_ca_file_without_a_certificate_is_refused() {
-        let file = tempfile::NamedTempFile::new().expect("file");
-        let endpoint = "https://127.0.0.1:1".parse().expect("endpoint");
-        let tls = Tls { ca_cert: Some(file.path().to_owned()), ..Tls::default() };
-        let refused = connect(&endpoint, &tls).await.expect_err("refused").to_string();
-        assert!(refused.ends_with("holds no certificate in PEM"), "{refused}");
     }
 
     #[tokio::test]

@@ -125,7 +125,7 @@ pub fn sign_token_now(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{
         client::Account,
@@ -134,7 +134,8 @@ mod tests {
 
     const NOW: i64 = 1_795_219_200;
 
-    fn credentials() -> Credentials {
+    /// Those of somebody.
+    pub(in crate::client) fn credentials() -> Credentials {
         let account = Account {
             client_id: "sa_1".to_owned(),
             client_email: "admin@demo.portcullis".to_owned(),

@@ -7,6 +7,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::store::{DatabaseUrl, DatabaseUrlInvalid};
 
+/// What one looks like, for who has given none.
+pub(super) const EXAMPLES: &str = ", for example to sqlite:///var/lib/portcullis/portcullis.db, or to \
+                                   postgres://USER:PASSWORD@HOST/DATABASE";
+
 /// Where the data is.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DatabaseArgs {

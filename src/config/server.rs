@@ -55,8 +55,9 @@ pub struct ListenArgs {
     #[arg(long, env = "PORTCULLIS_NO_REFLECTION", help_heading = "Listening")]
     no_reflection: bool,
 
-    /// Connections at once; further ones are closed as they come. The soft limit of open files is raised
-    /// to the hard one, which must be 256 above this
+    /// Connections at once. Beyond them the oldest of which no call has proven who makes it is closed for one
+    /// that comes, or that one if there is none. The soft limit of open files is raised to the hard one, which
+    /// must be 256 above this
     #[arg(long, env = "PORTCULLIS_MAX_CONNECTIONS", value_name = "N", default_value_t = Ceilings::default().connections, value_parser = count(1), help_heading = "Limits")]
     max_connections: usize,
 
@@ -172,8 +173,9 @@ pub struct ServeArgs {
     #[arg(long, env = "PORTCULLIS_ADMIN_LISTEN", value_name = "ADDR", help_heading = "Listening")]
     pub admin_listen: Option<SocketAddr>,
 
-    /// How long calls and streams may take to end when the server is told to stop
-    #[arg(long, env = "PORTCULLIS_DRAIN", value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    /// How long calls and streams may take to end when the server is told to stop, an hour at most. Give it 15s
+    /// more before it is killed (terminationGracePeriodSeconds, TimeoutStopSec)
+    #[arg(long, env = "PORTCULLIS_DRAIN", value_name = "DURATION", default_value = "10s", value_parser = drain)]
     pub drain: Duration,
 }
 
@@ -199,7 +201,7 @@ impl ServeArgs {
     #[must_use]
     pub fn pace(&self) -> Pace {
         let strict = self.durability == Durability::Strict;
-        Pace { lease: self.lease, listen: !self.no_doorbell, strict, ..Pace::default() }
+        Pace { lease: self.lease, doorbell: !self.no_doorbell, strict, ..Pace::default() }
     }
 
     #[must_use]
@@ -222,13 +224,19 @@ fn age(text: &str) -> Result<Duration, String> {
     between(text, Duration::from_secs(1), Duration::from_hours(24 * 400))
 }
 
+/// As long as the chart's longest terminationGracePeriodSeconds: a stop that takes longer is one that never ends.
+fn drain(text: &str) -> Result<Duration, String> {
+    between(text, Duration::ZERO, Duration::from_hours(1))
+}
+
 fn between(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if (least..=most).contains(&duration) {
-        Ok(duration)
-    } else {
-        let [least, most] = [least, most].map(humantime::format_duration);
-        Err(format!("must be {least} to {most}"))
+    match humantime::parse_duration(text) {
+        Ok(duration) if (least..=most).contains(&duration) => Ok(duration),
+        // Also of what is no duration: these are two, with their units.
+        _ => {
+            let [least, most] = [least, most].map(humantime::format_duration);
+            Err(format!("must be {least} to {most}"))
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! wrong is said at once.
 
 mod file;
+mod misspelt;
 mod together;
 mod value;
 
@@ -15,6 +16,7 @@ use std::{
 
 use clap::{Arg, Command, builder::Resettable};
 
+use super::database::EXAMPLES;
 use file::{Entry, FileSettings};
 use value::refuse;
 
@@ -99,7 +101,7 @@ pub fn with_settings(root: &Command, arguments: Vec<OsString>) -> Result<Vec<OsS
         return Ok(arguments);
     };
     let Some(given) = given(command, arguments.get(2..).unwrap_or_default()) else { return Ok(arguments) };
-    let mut wrong = Vec::new();
+    let mut wrong = misspelt::misspelt(root);
     let file = read_file(root, &given, &mut wrong);
     // What is in a file that does not read is not missing.
     let all_is_known = wrong.iter().all(|wrong| wrong.setting != CONFIG);
@@ -175,7 +177,8 @@ fn is_switched_off(arg: &Arg, values: &[OsString]) -> bool {
 
 fn missing(arg: &Arg) -> Option<Wrong> {
     let from = || format!("{} or {}", long(arg), arg.get_env().unwrap_or_default().to_string_lossy());
-    arg.is_required_set().then(|| because(arg, None, from(), "must be set".to_owned()))
+    let example = if arg.get_id() == "database_url" { EXAMPLES } else { "" };
+    arg.is_required_set().then(|| because(arg, None, from(), format!("must be set{example}")))
 }
 
 fn because(arg: &Arg, value: Option<String>, from: String, why: String) -> Wrong {
@@ -269,4 +272,9 @@ fn as_arguments(arg: &Arg, values: Vec<OsString>) -> Vec<OsString> {
 #[expect(clippy::disallowed_methods, reason = "this is the room that reads the environment")]
 fn variable(name: &OsStr) -> Option<OsString> {
     std::env::var_os(name)
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the room that reads the environment")]
+fn variables_that_are_set() -> impl Iterator<Item = String> {
+    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())
 }

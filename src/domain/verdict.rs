@@ -41,6 +41,30 @@ pub struct KeyFacts {
     pub successor: Option<Box<Successor>>,
 }
 
+#[cfg(test)]
+impl KeyFacts {
+    /// Of a key that nothing is said about.
+    pub(crate) fn plain(id: KeyId, application_id: ApplicationId) -> Self {
+        Self {
+            id,
+            application_id,
+            name: "k".into(),
+            kind: KeyType::Secret,
+            environment: KeyEnvironment::Live,
+            permissions: [].into(),
+            restrictions: Arc::default(),
+            limits: Arc::default(),
+            labels: [].into(),
+            expire_time: None,
+            expired: false,
+            disabled: false,
+            revoked: false,
+            chain: id,
+            successor: None,
+        }
+    }
+}
+
 /// What the verifier knows of the request. What it does not know is `None`, and is not
 /// guessed: a key that is restricted in it is refused.
 #[derive(Debug, Clone)]

@@ -12,9 +12,11 @@ use super::listen::Peer;
 use crate::{auth::Method, domain::refusal::Refusal};
 
 /// Flag and length.
-const PREFIX: usize = 5;
+pub(super) const PREFIX: usize = 5;
 /// How large a request message may be.
 pub(super) const MAX_MESSAGE: usize = 64 * 1024;
+/// How large one may be that anybody may send: what it names, a service or a symbol, takes a few hundred bytes.
+pub(super) const MAX_OPEN: usize = 4 * 1024;
 /// How large the one message of an import may be: a thousand keys of a kilobyte each. A key takes 34 bytes
 /// of hash, 30 of name and some 10 to 20 for each permission, range, limit and label: 150 to 300 mostly, so that
 /// a thousand are less than a third of it.
@@ -49,8 +51,8 @@ impl Frame {
     ) -> Result<Self, Refusal> {
         static ROOM: Semaphore = Semaphore::const_new(IMPORTS);
         let room = match limit {
-            MAX_MESSAGE => None,
-            _ => Some(ROOM.try_acquire().map_err(|_| Refusal::Overloaded)?),
+            MAX_IMPORT => Some(ROOM.try_acquire().map_err(|_| Refusal::Overloaded)?),
+            _ => None,
         };
         let mut collect = pin!(Limited::new(body, limit + PREFIX).collect());
         // Most are here with their headers, and need neither a timer nor a place to wait.

@@ -14,7 +14,7 @@ pub use ceilings::Ceilings;
 pub(super) use ceilings::{Load, OpenCall, Underway};
 pub(super) use connection::{Peer, Use};
 
-use super::tls::{Certificates, Tls, TlsRefused};
+use super::tls::{Certificates, Tls, TlsRefused, TlsRemark};
 use crate::{clock::Clock, domain::time::Timestamp};
 
 /// Where to listen.
@@ -74,10 +74,10 @@ impl Listen {
     }
 
     /// Whether it may be listened on, without doing so, with all that stands against it; and when the
-    /// certificate ends that would be shown, if one would.
-    pub async fn look(&self, clock: &Clock) -> Result<Option<Timestamp>, Vec<ListenRefused>> {
+    /// certificate ends that would be shown, if one would, with what is to be said of it.
+    pub async fn look(&self, clock: &Clock) -> Result<Option<(Timestamp, Vec<TlsRemark>)>, Vec<ListenRefused>> {
         match (self.secured(clock).await, &self.tls) {
-            (Ok(Secured::Tls(certificates)), _) => Ok(Some(certificates.end_time())),
+            (Ok(Secured::Tls(certificates)), _) => Ok(Some((certificates.end_time(), certificates.remarks()))),
             (Ok(Secured::Loopback | Secured::Plaintext), _) => Ok(None),
             (Err(ListenRefused::Tls(first)), Some(tls)) => {
                 let wrong = Certificates::wrong(tls, clock).await;

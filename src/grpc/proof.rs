@@ -6,7 +6,7 @@ use tonic::body::Body;
 use super::{
     convert::subject::subject,
     errors::body_invalid,
-    frame::{self, Frame, MAX_MESSAGE},
+    frame::{self, Frame, MAX_MESSAGE, MAX_OPEN},
     gate::{Deadline, deadline},
     listen::{OpenCall, Peer, Underway},
 };
@@ -21,11 +21,11 @@ use crate::{
 pub(super) async fn let_in(request: &mut Request<Body>) -> Result<Option<OpenCall>, Refusal> {
     let peer = request.extensions().get::<Peer>().cloned();
     let place = peer.as_ref().map(|peer| peer.open_call().ok_or(Refusal::Overloaded)).transpose()?;
-    // Of reflection, whose calls are streams both ways, tonic bounds each message.
+    // Calls of reflection are streams both ways: see `reflection`.
     if is_health(request.uri().path()) {
         let body = std::mem::take(request.body_mut());
         // It waits in its own place: those that others take on the way would refuse probes.
-        *request.body_mut() = Frame::collect(body, MAX_MESSAGE, None, body_invalid).await?.into_body();
+        *request.body_mut() = Frame::collect(body, MAX_OPEN, None, body_invalid).await?.into_body();
     }
     Ok(place)
 }
@@ -68,11 +68,16 @@ pub(super) async fn prove(
         Shown::Token(_) | Shown::Certificate(_) => Frame::collect(body, MAX_MESSAGE, peer, body_invalid).await?,
     };
     let under_way = peer.map(|peer| peer.call().ok_or(Refusal::Overloaded)).transpose()?;
-    let (caller, act) = match proof {
-        Shown::Signed(headers) => auth.by_signature(call, &headers, frame.message()).await?,
-        Shown::Token(token) => (auth.by_token(call, token).await?, None),
-        Shown::Certificate(certificate) => (auth.by_certificate(call, certificate).await?, None),
+    let proven = match proof {
+        Shown::Signed(headers) => auth.by_signature(call, &headers, frame.message()).await,
+        Shown::Token(token) => auth.by_token(call, token).await.map(|caller| (caller, None)),
+        Shown::Certificate(certificate) => auth.by_certificate(call, certificate).await.map(|caller| (caller, None)),
     };
+    // Who lacks a role is somebody all the same.
+    if let (Some(peer), Ok(_) | Err(Refusal::RoleMissing(_))) = (peer, &proven) {
+        peer.prove();
+    }
+    let (caller, act) = proven?;
     *request.body_mut() = frame.into_body();
     request.extensions_mut().insert(caller);
     if let Some(act) = &act {

@@ -10,11 +10,12 @@ use super::{
     audit_service::AuditApi,
     envoy::EnvoyApi,
     errors::ErrorsLayer,
-    frame::{MAX_IMPORT, MAX_MESSAGE},
+    frame::{MAX_IMPORT, MAX_MESSAGE, MAX_OPEN},
     gate::GateLayer,
     health,
     key_service::KeyApi,
     listen::{Bound, ListenRefused, Load, accept},
+    reflection::reflected,
     service_account_service::ServiceAccountApi,
     services::Services,
     used::UsedLayer,
@@ -28,7 +29,7 @@ use crate::{
     entropy::Entropy,
     keys::Keys,
     pb::{
-        self, application_service_server::ApplicationServiceServer, audit_service_server::AuditServiceServer,
+        application_service_server::ApplicationServiceServer, audit_service_server::AuditServiceServer,
         key_service_server::KeyServiceServer, service_account_service_server::ServiceAccountServiceServer,
         webhook_service_server::WebhookServiceServer,
     },
@@ -83,13 +84,9 @@ impl Bound {
         .add_service(AuditServiceServer::new(AuditApi { audit }).max_decoding_message_size(MAX_MESSAGE))
         .add_service(WebhookServiceServer::new(WebhookApi { webhooks }).max_decoding_message_size(MAX_MESSAGE))
         .add_service(AuthorizationServer::new(EnvoyApi::new(Arc::clone(&keys))).max_decoding_message_size(MAX_MESSAGE))
-        .add_service(health_service);
+        .add_service(health_service.max_decoding_message_size(MAX_OPEN));
         if self.reflection {
-            others = others
-                .add_service(reflection().build_v1().map_err(|e| service(&e))?.max_decoding_message_size(MAX_MESSAGE))
-                .add_service(
-                    reflection().build_v1alpha().map_err(|e| service(&e))?.max_decoding_message_size(MAX_MESSAGE),
-                );
+            others = reflected(others).map_err(|error| service(&error))?;
         }
         // The gate has looked at each method's own limit.
         let keys = KeyServiceServer::new(KeyApi { keys, watches, replica }).max_decoding_message_size(MAX_IMPORT);
@@ -114,14 +111,6 @@ impl Bound {
         }
         served.map_err(|error| service(&error))
     }
-}
-
-fn reflection() -> tonic_reflection::server::Builder<'static> {
-    tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        // So that grpcurl can read the details of an error.
-        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// How a call is told in logs and traces.

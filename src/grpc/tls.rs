@@ -6,6 +6,7 @@ mod in_use;
 mod own;
 mod read;
 mod reload;
+mod remark;
 mod said;
 
 use std::{path::PathBuf, time::Duration};
@@ -13,6 +14,7 @@ use std::{path::PathBuf, time::Duration};
 pub(super) use certificate::client_certificate;
 pub(super) use in_use::Handshake;
 pub(super) use reload::Certificates;
+pub use remark::TlsRemark;
 
 use crate::domain::time::Timestamp;
 
@@ -54,6 +56,14 @@ pub enum TlsRefused {
     Ended { path: String, end_time: Timestamp },
     #[error("the certificate in {path} is not good before {begin_time}; set the clock, or wait")]
     NotYet { path: String, begin_time: Timestamp },
+    #[error(
+        "the certificate in {path} holds no name that callers could know the server by, and its subject is none: have it made with a subject alternative name for each DNS name or IP address that they call, such as `-addext subjectAltName=DNS:portcullis.example.com`"
+    )]
+    Nameless { path: String },
+    #[error(
+        "\"{subject}\" in {path} is not the certificate of an authority (it does not say CA:TRUE), and whoever has its key could make a certificate of any name: give --tls-client-ca the authority that signed it"
+    )]
+    NoAuthority { path: String, subject: String },
     #[error("the certificate or its key is not usable: {0}")]
     Unusable(String),
     #[error("no authority in {path} is usable: {what}; --tls-client-ca wants certificates of authorities")]

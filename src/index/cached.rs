@@ -87,7 +87,6 @@ mod tests {
         alert::AlertThresholds,
         event::{Cause, Change, KeyChange},
         id::{ApplicationId, KeyId, Revision},
-        key::{KeyEnvironment, KeyType},
         limit::Plan,
         notice::LeakPolicy,
         text::Name,
@@ -119,23 +118,7 @@ mod tests {
     }
 
     fn event(revision: i64, cause: Option<Cause>) -> Event {
-        let facts = KeyFacts {
-            id: key_id(revision),
-            application_id: application().id,
-            name: "k".into(),
-            kind: KeyType::Secret,
-            environment: KeyEnvironment::Live,
-            permissions: [].into(),
-            restrictions: Arc::default(),
-            limits: Arc::default(),
-            labels: [].into(),
-            expire_time: None,
-            expired: false,
-            disabled: false,
-            revoked: false,
-            chain: key_id(revision),
-            successor: None,
-        };
+        let facts = KeyFacts::plain(key_id(revision), application().id);
         let changes = vec![Change::Key(KeyChange { hash: HASH, facts, cause, imported: false })];
         Event { revision: Revision::new(revision), event_id: Uuid::nil(), time: NOW, changes }
     }

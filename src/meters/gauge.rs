@@ -71,12 +71,16 @@ impl<const N: usize> Gauges<N> {
         Self { about, labels, bits: [const { AtomicU64::new(UNSET) }; N] }
     }
 
+    pub fn set(&self, place: usize, number: f64) {
+        if let Some(bits) = self.bits.get(place) {
+            bits.store(number.to_bits(), Relaxed);
+        }
+    }
+
     /// Of this place, a time of day: in Unix seconds.
     #[expect(clippy::cast_precision_loss, reason = "2^53 seconds are 285 million years")]
     pub fn set_time(&self, place: usize, seconds: i64) {
-        if let Some(bits) = self.bits.get(place) {
-            bits.store((seconds as f64).to_bits(), Relaxed);
-        }
+        self.set(place, seconds as f64);
     }
 }
 

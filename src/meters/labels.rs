@@ -31,6 +31,16 @@ labels! {
     Failed = "failed",
 }
 labels! {
+    /// Why a connection was closed as too many.
+    TooMany, "portcullis.too_many":
+    /// All are taken, by those who have proven themselves.
+    All = "all",
+    /// Its address has all that it may have.
+    Address = "of_address",
+    /// All are taken, it had proven nothing, and another came.
+    GivenUp = "given_up",
+}
+labels! {
     /// How a notice goes out.
     Channel, "portcullis.channel": Webhook = "webhook", Mail = "mail"
 }

@@ -9,20 +9,24 @@ use super::{NotRecovered, archive::Part};
 use crate::{
     domain::{event::Position, id::Revision},
     guard::{self, Guard},
-    store::{Restored, Resume, Store},
+    store::{Fork, Restored, Resume, Store},
 };
 
-/// What the backup ends with.
+/// What the backup ends with, and what is known of restores before.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Branch {
     holds: Revision,
     /// None where it was forgotten.
     last: Option<Uuid>,
+    /// Of the restore before this one, where there was one.
+    fork: Option<Fork>,
 }
 
 impl Branch {
     pub(super) async fn of(store: &Store, restored: &Restored) -> Result<Self, NotRecovered> {
-        Ok(Self { holds: restored.holds, last: store.event_at(restored.holds).await? })
+        // One that was cut off when it had noted its own is repeated.
+        let fork = store.last_fork().await?.filter(|fork| *fork != restored.fork());
+        Ok(Self { holds: restored.holds, last: store.event_at(restored.holds).await?, fork })
     }
 
     /// The parts that are of it.
@@ -36,7 +40,8 @@ impl Branch {
                 Some(place) => store.resume(*place).await? == Resume::Forked,
                 None => false,
             };
-            if !(forked || self.gave_up(part) || newest.overwrote(part)) || !guard::on(Guard::RestoredBranch) {
+            let is_other = forked || self.gave_up(part) || self.is_before_fork(part) || newest.overwrote(part);
+            if !is_other || !guard::on(Guard::RestoredBranch) {
                 own.push(part);
             }
         }
@@ -49,6 +54,15 @@ impl Branch {
         let next = part.places.iter().find(|place| place.revision > self.holds);
         let times = next.and_then(|next| millis(next.event_id)).zip(self.last.and_then(millis));
         times.is_some_and(|(next, last)| next < last)
+    }
+
+    /// Whether it goes on behind what the last restore brought back, and was written before that one. No backup
+    /// of before that restore, and no archive alone, can tell.
+    fn is_before_fork(&self, part: &Part) -> bool {
+        let Some(Fork { holds, time }) = self.fork else { return false };
+        let forked = u64::try_from(time.micros() / 1000).unwrap_or_default();
+        let mut places = part.places.iter().filter_map(written);
+        places.any(|(revision, time)| revision > holds && time + SET_BACK < forked)
     }
 }
 
@@ -95,6 +109,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::time::Timestamp;
 
     fn place((revision, seconds): (i64, u64)) -> Position {
         let millis = uuid::Builder::from_unix_timestamp_millis(seconds * 1000, &[0; 10]);
@@ -104,6 +119,17 @@ mod tests {
     fn part(places: &[(i64, u64)]) -> Part {
         let (after, last) = Default::default();
         Part { after, last, told: Vec::new(), places: places.iter().copied().map(place).collect() }
+    }
+
+    #[test]
+    fn what_was_written_before_the_last_restore_behind_what_it_brought_back_is_of_a_branch_that_was_given_up() {
+        let fork = Fork { holds: Revision::new(20), time: Timestamp::from_seconds(150) };
+        let branch = Branch { holds: Revision::new(10), last: None, fork: Some(fork) };
+        let is_before = |places: &[(i64, u64)]| branch.is_before_fork(&part(places));
+        assert!(is_before(&[(15, 90), (21, 100)]) && is_before(&[(30, 130)]));
+        assert!(!is_before(&[(15, 90), (20, 100)]), "both branches have it");
+        assert!(!is_before(&[(15, 90), (21, 151)]) && !is_before(&[(21, 146)]), "a clock that was set back a little");
+        assert!(!Branch { fork: None, ..branch }.is_before_fork(&part(&[(30, 130)])));
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Replica {
                 meters::NOT_CONFIRMED.count(waited as usize);
                 return Err(Refusal::CommittedNotConfirmed(revision));
             }
-            if self.shared.pace.doorbell && (ring || !by_us) {
+            if self.shared.pace.rings && (ring || !by_us) {
                 self.shared.bell.notify_one();
             }
             ring = false;
@@ -116,7 +116,7 @@ impl Replica {
     /// told that it is in effect, so nothing is promised; and what ends by its time is answered by
     /// the time itself, at every replica, before this is written and after.
     pub fn announce<T>(&self, committed: Committed<T>) -> T {
-        if self.shared.pace.doorbell {
+        if self.shared.pace.rings {
             self.shared.bell.notify_one();
         }
         committed.value

@@ -3,12 +3,19 @@ use std::{
     time::Duration,
 };
 
-use super::{Hindrance, Proof, Replica, by_any_clock, edge::Edge, fork, members::Silence, run::Run};
+use super::{
+    Hindrance, Proof, Replica, by_any_clock,
+    durability::{self, Durability},
+    edge::Edge,
+    fork,
+    members::Silence,
+    run::Run,
+};
 use crate::{
     guard::{self, Guard},
     index::{Inapplicable, Index},
-    meters::{self, Outcome, Weak},
-    store::{Error, LOG_PAGE, Newcomer, Standbys, Store, Synced, Turn, Weakness},
+    meters::{self, Outcome},
+    store::{Error, LOG_PAGE, Newcomer, Store, Synced, Turn},
     tail::Tail,
 };
 
@@ -23,7 +30,7 @@ pub struct SyncLoop {
     turn: Turn,
     silence: Silence,
     run: Run,
-    told: Option<(Option<Weakness>, Standbys)>,
+    durability: Durability,
 }
 
 /// Why a replica must not serve any more.
@@ -60,18 +67,18 @@ impl SyncLoop {
         turn: Turn,
     ) -> Self {
         let (silence, run) = (Silence::default(), Run::default());
-        Self { store, replica, index, tail, edge, turn, silence, run, told: None }
+        Self { store, replica, index, tail, edge, turn, silence, run, durability: Durability::default() }
     }
 
     /// Runs until `stop` is done, then takes the replica's row away; or until the replica
     /// cannot serve any more, and says why. The lease is void afterwards.
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send) -> Result<(), Stopped> {
         tokio::pin!(stop);
-        let doorbell = self.replica.clone();
+        let shared = Arc::clone(&self.replica.shared);
         let store = self.store.clone();
         let listening = tokio::spawn(async move {
-            if doorbell.shared.pace.doorbell && doorbell.shared.pace.listen {
-                store.listen(|| doorbell.shared.bell.notify_one()).await;
+            if shared.pace.doorbell {
+                store.listen(|| shared.bell.notify_one()).await;
             }
         });
         let ended = loop {
@@ -125,7 +132,7 @@ impl SyncLoop {
                 }
             }
             Stopped::Store(Error::Weak(weakness)) => {
-                meters::WEAKNESS.set(Some(kind(weakness) as usize));
+                durability::refused(weakness);
                 self.replica.shared.lease.void();
                 let weak = Some(Hindrance::Weak(weakness));
                 if self.replica.hindered_by(weak) != weak {
@@ -196,7 +203,8 @@ impl SyncLoop {
         let answered_at = shared.clock.boottime();
         self.turn.page = (2 * self.turn.page).min(LOG_PAGE);
         self.run.saw(synced.entered, answered_at);
-        self.tell_durability(&synced);
+        self.replica.hindered_no_more();
+        self.durability.tell(&synced);
         self.tell_confirmed();
         let acked = self.turn.applied;
         let Synced { events, more, time, time_at, members, settled, incarnation, .. } = synced;
@@ -243,47 +251,6 @@ impl SyncLoop {
         if self.replica.shared.unconfirmed.swap(false, Ordering::AcqRel) {
             tracing::warn!("what the restored database lost is answered for: answering again");
         }
-    }
-
-    /// Once, and whenever it changes.
-    fn tell_durability(&mut self, synced: &Synced) {
-        self.replica.hindered_no_more();
-        let found = (synced.weakness, synced.standbys);
-        meters::WEAKNESS.set(synced.weakness.map(|weakness| kind(weakness) as usize));
-        meters::STANDBYS.set(synced.standbys.waited_for.into());
-        meters::MEMBERS.set_count(synced.members.len());
-        let before = self.told.replace(found);
-        if before == Some(found) {
-            return;
-        }
-        let (weakness, standbys) = found;
-        if let Some(weakness) = weakness {
-            tracing::warn!(%weakness, "revocations may be lost by the database: what this service promises does not hold then");
-        } else if before.is_some_and(|(_, before)| before.synchronous) && !standbys.synchronous {
-            tracing::warn!("commits wait for no standby any more: promote none of those that were there");
-        } else if standbys.hang_on_one() {
-            tracing::warn!(
-                waited_for = standbys.waited_for,
-                "less than two standbys are there that commits may wait for: when the last one stops, commits wait, and \
-                 replicas stop answering; let one of two be enough"
-            );
-        }
-        if standbys.synchronous && !standbys.sees {
-            tracing::warn!(
-                "the role may not see the standbys, so that nobody notices when a commit's wait for them is cancelled; \
-                 grant it pg_read_all_stats"
-            );
-        }
-    }
-}
-
-/// As it is counted.
-fn kind(weakness: Weakness) -> Weak {
-    match weakness {
-        Weakness::NoFsync => Weak::NoFsync,
-        Weakness::AsynchronousCommit(_) => Weak::AsynchronousCommit,
-        Weakness::AsynchronousStandby => Weak::AsynchronousStandby,
-        Weakness::LogicalStandby => Weak::LogicalStandby,
     }
 }
 

@@ -3,29 +3,12 @@ use std::net::Ipv4Addr;
 use uuid::Uuid;
 
 use super::{sweep::round, *};
-use crate::domain::{id::ApplicationId, key::KeyEnvironment, span::Span};
+use crate::domain::{id::ApplicationId, span::Span};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_795_219_200);
 
 fn key(number: u128) -> KeyFacts {
-    let id = KeyId::new(Uuid::from_u128(number));
-    KeyFacts {
-        id,
-        application_id: ApplicationId::new(Uuid::from_u128(7)),
-        name: "k".into(),
-        kind: KeyType::Secret,
-        environment: KeyEnvironment::Live,
-        permissions: [].into(),
-        restrictions: Arc::default(),
-        limits: Arc::default(),
-        labels: [].into(),
-        expire_time: None,
-        expired: false,
-        disabled: false,
-        revoked: false,
-        chain: id,
-        successor: None,
-    }
+    KeyFacts::plain(KeyId::new(Uuid::from_u128(number)), ApplicationId::new(Uuid::from_u128(7)))
 }
 
 fn call(key: &KeyFacts, verdict: Verdict, ip: u32) -> Decided<'_> {

@@ -17,7 +17,7 @@ use std::{
 use uuid::Uuid;
 
 use super::lock::real_path;
-use crate::domain::id::Revision;
+use crate::domain::{id::Revision, time::Timestamp};
 
 /// `DATABASE.head`.
 #[derive(Debug)]
@@ -48,7 +48,18 @@ pub(super) struct Noted {
     pub(super) revision: Revision,
 }
 
+/// Where the history goes on since the last restore that was confirmed. What was written before `time` and has a
+/// number behind `holds` is of a branch that was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fork {
+    pub holds: Revision,
+    /// When it was found to be restored.
+    pub time: Timestamp,
+}
+
 const NAME: &str = "portcullis-head";
+/// Behind the two places, written once. A version that does not know it passes over it.
+const FORK: &str = "portcullis-fork";
 const VERSION: &str = "1";
 /// Two places, written by turns, each of one sector: a write that the power cuts off spoils one of them.
 const SLOT: usize = 512;
@@ -67,22 +78,36 @@ impl Beside {
 
     /// None where there is no such file; one that does not read is an error of the kind `InvalidData`.
     pub(super) fn read(&self) -> io::Result<Option<Noted>> {
-        let bytes = match fs::read(&self.path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(bytes) = self.bytes()? else { return Ok(None) };
         let best = bytes.chunks(SLOT).take(SLOTS).filter_map(read_slot).max_by_key(|noted| noted.revision);
         best.map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
+    /// Of this history; none where none is known.
+    pub(super) fn fork(&self, log_id: Uuid) -> io::Result<Option<Fork>> {
+        let bytes = self.bytes()?.unwrap_or_default();
+        let read = bytes.chunks(SLOT).nth(SLOTS).and_then(|bytes| words(bytes, FORK));
+        let own = read.filter(|(of, _)| *of == log_id);
+        Ok(own.map(|(_, [holds, time])| Fork { holds: Revision::new(holds), time: Timestamp::from_micros(time) }))
+    }
+
+    fn bytes(&self) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
     /// Puts it there anew, for the history that it belongs to from now on.
-    pub(super) fn write(&self, noted: Noted) -> io::Result<()> {
+    pub(super) fn write(&self, noted: Noted, fork: Option<Fork>) -> io::Result<()> {
         let mut new = self.path.clone().into_os_string();
         new.push(".new");
         let new = PathBuf::from(new);
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(&slot(noted).repeat(SLOTS))?;
+        if let Some(Fork { holds, time }) = fork {
+            file.write_all(&filled(FORK, noted.log_id, [holds.number(), time.micros()]))?;
+        }
         file.sync_all()?;
         fs::rename(&new, &self.path)?;
         sync_folder(&self.path)?;
@@ -118,22 +143,32 @@ impl Follows {
     }
 }
 
-/// `NAME VERSION history revision checksum`, filled up with spaces.
 fn slot(Noted { log_id, revision }: Noted) -> Vec<u8> {
-    let text = format!("{NAME} {VERSION} {log_id} {}", revision.number());
+    filled(NAME, log_id, [revision.number()])
+}
+
+fn read_slot(bytes: &[u8]) -> Option<Noted> {
+    words(bytes, NAME).map(|(log_id, [revision])| Noted { log_id, revision: Revision::new(revision) })
+}
+
+/// `NAME VERSION history numbers checksum`, filled up with spaces.
+fn filled<const N: usize>(name: &str, log_id: Uuid, numbers: [i64; N]) -> Vec<u8> {
+    let numbers = numbers.map(|number| number.to_string()).join(" ");
+    let text = format!("{name} {VERSION} {log_id} {numbers}");
     let line = format!("{text} {:08x}", crc32fast::hash(text.as_bytes()));
     format!("{line:<width$}\n", width = SLOT - 1).into_bytes()
 }
 
-fn read_slot(bytes: &[u8]) -> Option<Noted> {
+fn words<const N: usize>(bytes: &[u8], name: &str) -> Option<(Uuid, [i64; N])> {
     let (text, checksum) = std::str::from_utf8(bytes).ok()?.trim_end().rsplit_once(' ')?;
     let mut words = text.split(' ');
-    if (words.next(), words.next()) != (Some(NAME), Some(VERSION)) {
+    if (words.next(), words.next()) != (Some(name), Some(VERSION)) {
         return None;
     }
-    let noted = Noted { log_id: words.next()?.parse().ok()?, revision: Revision::new(words.next()?.parse().ok()?) };
-    let whole = words.next().is_none() && checksum == format!("{:08x}", crc32fast::hash(text.as_bytes()));
-    whole.then_some(noted)
+    let log_id = words.next()?.parse().ok()?;
+    let numbers: Vec<i64> = words.map(|word| word.parse().ok()).collect::<Option<_>>()?;
+    let whole = checksum == format!("{:08x}", crc32fast::hash(text.as_bytes()));
+    numbers.try_into().ok().filter(|_| whole).map(|numbers| (log_id, numbers))
 }
 
 pub(super) fn sync_folder(file: &Path) -> io::Result<()> {
@@ -159,7 +194,7 @@ mod tests {
         let beside = Beside::of(&folder.path().join("a.db"));
         assert_eq!(beside.read().expect("none"), None);
         assert!(beside.behind(Revision::new(9)).is_none(), "nothing follows yet");
-        beside.write(noted(3)).expect("written");
+        beside.write(noted(3), None).expect("written");
         assert_eq!(beside.read().expect("there"), Some(noted(3)));
         assert!(beside.behind(Revision::new(3)).is_none() && beside.behind(Revision::new(2)).is_none());
         note(&beside, 4);
@@ -178,5 +213,22 @@ mod tests {
         }
         fs::write(beside.path(), b"something else").expect("spoilt");
         assert_eq!(beside.read().expect_err("damaged").kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn where_the_history_forked_stays_beside_the_number_that_rises() {
+        let folder = tempfile::tempdir().expect("folder");
+        let beside = Beside::of(&folder.path().join("a.db"));
+        let known = |of: u128| beside.fork(Uuid::from_u128(of)).expect("it reads");
+        assert_eq!(known(7), None, "no file");
+        beside.write(noted(3), None).expect("written");
+        assert_eq!(known(7), None);
+        let fork = Fork { holds: Revision::new(3), time: Timestamp::from_micros(1_795_219_200_000_001) };
+        beside.write(noted(3), Some(fork)).expect("written");
+        for revision in 4..8 {
+            note(&beside, revision);
+            assert_eq!((known(7), known(8)), (Some(fork), None));
+        }
+        assert_eq!(beside.read().expect("there"), Some(noted(7)));
     }
 }

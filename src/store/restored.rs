@@ -9,7 +9,12 @@ use sea_orm::{ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, Qu
 
 use uuid::Uuid;
 
-use super::{Error, OpenError, Store, Tx, beside::Noted, entity::log_head, log};
+use super::{
+    Error, OpenError, Store, Tx,
+    beside::{Fork, Noted},
+    entity::log_head,
+    log,
+};
 use crate::{
     domain::{id::Revision, time::Timestamp},
     guard::{self, Guard},
@@ -26,6 +31,14 @@ pub struct Restored {
     pub holds: Revision,
     /// The last one that is known to have been; `None`: nobody knows.
     pub lost_to: Option<Revision>,
+}
+
+impl Restored {
+    /// Where the history forks that goes on with what it holds.
+    #[must_use]
+    pub fn fork(&self) -> Fork {
+        Fork { holds: self.holds, time: self.time }
+    }
 }
 
 /// A program that does not know of the mark must not serve what bears it.
@@ -123,7 +136,16 @@ impl Store {
         let Some(beside) = &self.inner.beside else { return Ok(()) };
         let head = head(&self.looks()).await?;
         let noted = Noted { log_id: head.log_id, revision: Revision::new(head.seq) };
-        beside.write(noted).map_err(|error| unwritten(beside.path(), &error))
+        let fork = read(&head).map(|restored| restored.fork());
+        beside.write(noted, fork).map_err(|error| unwritten(beside.path(), &error))
+    }
+
+    /// Where its history forked the last time, by what is noted beside the file: a backup of before cannot know.
+    pub async fn last_fork(&self) -> Result<Option<Fork>, Error> {
+        let Some(beside) = &self.inner.beside else { return Ok(None) };
+        let log_id = head(&self.looks()).await?.log_id;
+        let unread = |error| sea_orm::DbErr::Custom(format!("{} cannot be read: {error}", beside.path().display()));
+        beside.fork(log_id).map_err(|error| Error::Unavailable(unread(error)))
     }
 
     /// Whether a file is behind the number that is kept beside it, or that is gone or another's.
@@ -154,7 +176,7 @@ impl Store {
             self.mark_restored(lost_to).await?;
             tracing::error!("the database is not the one that was there last: {why}; {}", Error::Unconfirmed);
         } else if head.restored == 0 {
-            beside.write(own).map_err(io)?;
+            beside.fork(own.log_id).and_then(|fork| beside.write(own, fork)).map_err(io)?;
             self.say_that_it_is_kept(head.head_beside).await?;
         }
         Ok(())

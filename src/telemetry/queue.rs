@@ -8,9 +8,10 @@ use std::{
     io::{self, Write},
     sync::mpsc::{SyncSender, sync_channel},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use tokio::time::Instant;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::meters::{self, LeftOut};

@@ -119,7 +119,7 @@ impl FromStr for LogFilter {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // EnvFilter takes a lone word that is no level for the name of a part of the program,
         // so that a misspelt level would switch everything else off.
-        let is_level = |word: &str| word.parse::<tracing::metadata::LevelFilter>().is_ok();
+        let is_level = |word: &str| !word.is_empty() && word.parse::<tracing::metadata::LevelFilter>().is_ok();
         if let Some(word) = text.split(',').find(|d| !d.contains(['=', '[']) && !is_level(d.trim())) {
             return Err(InvalidSetting(format!(
                 "\"{word}\" is not a level; write off, error, warn, info, debug or trace, or PART=LEVEL"
@@ -155,6 +155,11 @@ impl FromStr for OtlpEndpoint {
         };
         if authority.as_str().contains('@') {
             return Err(refused("a password does not belong here (use OTEL_EXPORTER_OTLP_HEADERS)"));
+        }
+        if authority.port_u16().is_none()
+            && authority.as_str().trim_end_matches(|c: char| c.is_ascii_digit()).ends_with(':')
+        {
+            return Err(refused("its port is not one of 0 to 65535"));
         }
         if uri.path_and_query().is_some_and(|p| p.as_str() != "/") {
             return Err(refused("OTLP over gRPC has no path"));
@@ -263,9 +268,12 @@ mod tests {
         for (flag, value, said) in [
             ("--log", "inof", "is not a level"),
             ("--log", "info,portcullis", "PART=LEVEL"),
+            ("--log", "", "is not a level"),
             ("--log", "portcullis=loud", "error parsing level filter"),
             ("--log-format", "xml", "[possible values: text, json]"),
             ("--otlp-endpoint", "collector:4317", "write http://HOST:4317"),
+            ("--otlp-endpoint", "http://collector:99999", "its port"),
+            ("--otlp-endpoint", "http://[::1]:99999", "its port"),
             ("--otlp-endpoint", "localhost", "not an http or https URL"),
             ("--otlp-endpoint", "ftp://collector", "not an http or https URL"),
             ("--otlp-endpoint", "http://collector:4318/v1/traces", "no path"),

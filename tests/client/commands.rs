@@ -150,7 +150,7 @@ fn what_cannot_be_tried_as_asked_ends_with_2_and_prints_nothing() {
         (&["sign", "KeyService/GetKey", "--credentials", "/no/such/file"], "cannot read the credentials file"),
         (&["token", "--lifetime", "2h"], "1 second to 1 hour"),
         (&["token", "--lifetime", "0s"], "more than 0"),
-        (&["token", "--lifetime", "soon"], "write it as 30s"),
+        (&["token", "--lifetime", "soon"], "as 30s, 5m or 1h"),
         (&["token", "--audience", ""], "a value is required"),
         (&["call", "KeyService/GetKey"], "no endpoint"),
         (&["call", "KeyService/GetKey", "--endpoint", "http://192.0.2.1:1"], "is not this machine"),

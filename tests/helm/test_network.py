@@ -1,9 +1,10 @@
 """Who may talk with the pods, and what watches them."""
 
 import json
+import re
 import unittest
 
-from chart import ALERTS, BASE, CHART, SHARED, copy_of_the_chart, flag, merged, profile, render, server
+from chart import ALERTS, BASE, CHART, ROOT, SHARED, copy_of_the_chart, flag, merged, profile, render, server
 
 HERE = [{"podSelector": {"matchLabels": {"app": "gateway"}}}]
 CLOSED = {"networkPolicy": {"enabled": True, "clients": HERE, "database": {"to": HERE}}}
@@ -47,8 +48,23 @@ class Network(unittest.TestCase):
         collector = {"otlpEndpoint": "http://c:4317", "networkPolicy": {"collector": {"to": HERE}}}
         self.assertEqual(out(BASE, collector), dns | {("TCP", 4317)})
         self.assertEqual(out(BASE, {"secretsKey": {"secretName": "k"}}), dns | {("TCP", 443)})
-        mail = {"smtp": {"url": "smtps://h:465", "from": "a@b.c"}, "networkPolicy": {"smtp": {"to": HERE, "port": 465}}}
+        mail = {"smtp": {"url": "smtps://h:465", "from": "a@b.c"}, "networkPolicy": {"smtp": {"to": HERE}}}
         self.assertEqual(out(BASE, mail), dns | {("TCP", 465)})
+
+    def test_the_ports_that_are_open_are_those_that_are_called_unless_a_service_translates(self):
+        for url, name, port in [
+            ("http://c:4318", "collector", 4318),
+            ("http://c", "collector", 80),
+            ("https://u.example.com/", "collector", 443),
+            ("smtp://u@mail.example.com", "smtp", 587),
+            ("smtps://u@[2001:db8::25]", "smtp", 465),
+            ("smtp://u@mail.example.com:2525/", "smtp", 2525),
+        ]:
+            called = {"otlpEndpoint": url} if name == "collector" else {"smtp": {"url": url, "from": "a@b.c"}}
+            for change, expected in [({"to": HERE}, port), ({"to": HERE, "port": 9}, 9)]:
+                values = merged(merged(BASE, CLOSED), merged(called, {"networkPolicy": {name: change}}))
+                policy = render(values).one("NetworkPolicy")
+                self.assertIn(("TCP", expected), rules(policy, "egress", "to"), url)
 
     def test_webhooks_get_out_to_public_addresses_alone(self):
         policy = render(merged(merged(BASE, CLOSED), {"secretsKey": {"secretName": "k"}})).one("NetworkPolicy")
@@ -118,7 +134,16 @@ class Watched(unittest.TestCase):
                 objects = render(merged(SHARED, {name: {"enabled": True}}))
                 self.assertEqual(len(objects.all(kind)), 1)
 
-    def test_mail_needs_no_password_in_a_value(self):
+    def test_who_asks_how_keys_are_answered_for_does_not_count_probes_of_health(self):
+        asked = "".join(path.read_text() for path in (CHART / "files" / "dashboard.json", ROOT / "docs" / "monitoring.md"))
+        patterns = set(re.findall(r'rpc_method=~\\?"([^"\\]*VerifyKey(?:[^"\\]|\\\|)*)', asked))
+        self.assertTrue(patterns)
+        for pattern in patterns:
+            whole = re.compile(pattern.replace("\\|", "|"))
+            self.assertTrue(whole.fullmatch("portcullis.v1.KeyService/VerifyKey"), pattern)
+            self.assertTrue(whole.fullmatch("envoy.service.auth.v3.Authorization/Check"), pattern)
+            self.assertFalse(whole.fullmatch("grpc.health.v1.Health/Check"), pattern)
+
         container = server(render(profile(CHART / "ci" / "postgresql-production-values.yaml")))
         names = {item["name"]: item for item in container["env"]}
         self.assertEqual(names["PORTCULLIS_SMTP_FROM"]["value"], "keys@example.com")

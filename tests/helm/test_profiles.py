@@ -93,7 +93,7 @@ class EveryProfile(unittest.TestCase):
     def test_grace_period_is_above_what_a_stop_takes(self, objects):
         drain = int(env(server(objects))["PORTCULLIS_DRAIN"].removesuffix("s"))
         hook = server(objects).get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-        self.assertGreaterEqual(pod(objects)["terminationGracePeriodSeconds"], hook + drain + 5)
+        self.assertGreaterEqual(pod(objects)["terminationGracePeriodSeconds"], hook + drain + 15)
         self.assertEqual(hook > 0, objects.shared(), "one replica that goes on without callers is only away for longer")
 
     @each_profile

@@ -94,12 +94,49 @@ class Values(unittest.TestCase):
             ],
         )
 
+    def test_files_that_extra_settings_name_are_mounted_wherever_those_settings_are(self):
+        named = {"name": "PORTCULLIS_CONFIG", "value": "/etc/portcullis/config/portcullis.toml"}
+        mount = {"name": "settings", "mountPath": "/etc/portcullis/config", "readOnly": True}
+        volume = {"name": "settings", "configMap": {"name": "settings"}}
+        change = {"extraEnv": [named], "extraVolumes": [volume], "extraVolumeMounts": [mount]}
+        for base in (merged(BASE, {"bootstrap": {"enabled": True}}), SHARED):
+            objects = render(merged(base, change))
+            for spec in chart.pods(objects):
+                self.assertIn(volume, spec["volumes"])
+            for container in containers(objects):
+                self.assertIn(named, container["env"])
+                self.assertIn(mount, container["volumeMounts"], container["name"])
+
     def test_long_names_leave_room_for_what_kubernetes_and_the_chart_put_behind(self):
         release = "r" * 53  # helm's own limit
         name = render(BASE, release=release).workload()["metadata"]["name"]
         self.assertLessEqual(len(name) + len("-0123456789"), 63)
         for item in render(merged(SHARED, {"admin": {"enabled": True}}), release=release):
             self.assertLessEqual(len(item["metadata"]["name"]), 63)
+
+    def test_a_release_with_dots_in_its_name_has_names_that_services_may_have(self):
+        for base in (BASE, merged(SHARED, {"admin": {"enabled": True}})):
+            for item in render(base, release="team.keys.v2"):
+                self.assertRegex(item["metadata"]["name"], "^team-keys-v2-portcullis(-[a-z]+)?$")
+        long = render(BASE, release="r" * 51 + ".v").workload()
+        self.assertRegex(long["metadata"]["name"], "^[a-z]([a-z0-9-]*[a-z0-9])?$")
+
+    def test_what_kubernetes_takes_is_taken(self):
+        resources = {
+            "requests": {"cpu": 1, "memory": "1.5Gi"},
+            "limits": {"cpu": "250m", "memory": 536870912, "ephemeral-storage": "1e9", "example.com/card": "1"},
+        }
+        blocks = ("0.0.0.0/0", "255.255.255.255/32", "::/0", "2001:db8::1/128", "::ffff:10.0.0.0/104", "FE80::/10")
+        for repository in ("portcullis", "localhost:5000/portcullis", "ghcr.io/a-b/c_d__e.f", "[2001:db8::1]:5000/a/b"):
+            clients = [{"ipBlock": {"cidr": cidr, "except": ["10.1.0.0/16"]}} for cidr in blocks]
+            change = {
+                "image": {"repository": repository},
+                "resources": resources,
+                "tls": {"secretName": "keys.example.com"},
+                "nameOverride": "2nd",
+                "networkPolicy": {"clients": clients},
+            }
+            render(merged(BASE, change))
 
     def test_placement_reaches_the_pod(self):
         placed = pod(render(profile(CHART / "ci" / "sqlite-production-values.yaml")))

@@ -156,7 +156,7 @@ async fn waking_an_expired_key_is_granting_what_it_holds() {
         })
         .await;
     server.pass(60).await;
-    let key = server.get(&made.key.expect("key").key_id).await;
+    let key = server.get_key(&made.key.expect("key").key_id).await;
     let wake = |paths: &[&str], permissions: &[&str]| {
         let mut wake = with_permissions(&key, permissions);
         wake.update_mask = mask(paths);

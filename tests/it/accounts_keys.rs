@@ -1,6 +1,6 @@
 //! The public keys of service accounts: rotation, and which keys are taken.
 
-use portcullis::{pb, replica::Pace, signing::PrivateKey};
+use portcullis::{pb, signing::PrivateKey};
 use rsa::{
     BigUint, RsaPublicKey,
     pkcs1::EncodeRsaPublicKey as _,
@@ -45,9 +45,7 @@ async fn calls(server: &Server, person: &Persona, token: &Headers) -> (Result<()
 
 #[tokio::test]
 async fn a_key_is_rotated_by_its_own_account_and_the_old_one_ends_at_once() {
-    // Without the doorbell a removal that did not wait would be seen a second later.
-    let setup = Setup { pace: Pace { doorbell: false, ..Pace::default() }, ..Setup::default() };
-    let server = Server::start_with(setup).await;
+    let server = Server::start_with(Setup::deaf(std::time::Duration::from_secs(1))).await;
     let old = server.admin.hire(&server, 1, viewer()).await;
     let new = old.with_key(2);
     let (old_token, new_token) = (Headers::bearer(&old.token(&server)), Headers::bearer(&new.token(&server)));

@@ -72,18 +72,6 @@ async fn connections_beyond_those_of_an_address_are_closed_at_once_until_one_end
 }
 
 #[tokio::test]
-async fn connections_beyond_those_of_all_are_closed_at_once() {
-    const FOR_LOOPBACK: usize = 16;
-    let ceilings = Ceilings { connections: 2, connections_per_address: 0, ..Ceilings::default() };
-    let server = with(ceilings).await;
-    let mut let_in = Vec::new();
-    for _ in 0..2 + FOR_LOOPBACK {
-        let_in.push(open(&server).await.expect("within the limit"));
-    }
-    assert!(open(&server).await.is_none(), "one too many");
-}
-
-#[tokio::test]
 async fn a_connection_that_says_nothing_or_calls_nothing_is_closed() {
     let (handshake, idle) = (Duration::from_millis(300), Duration::from_millis(600));
     let server = with(Ceilings { handshake, idle, ..Ceilings::default() }).await;

@@ -12,14 +12,13 @@ use std::{
 use portcullis::{
     domain::id::Revision,
     pb::{self, key_service_client::KeyServiceClient},
-    replica::Pace,
 };
 use prost::Message as _;
 use tokio::{task::JoinSet, time::Instant};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::harness::{Dice, Headers, Persona, Rows, Server, Setup, WriteLock, reason, refusal, test_key, uuid};
+use crate::harness::{Dice, Headers, Persona, Rows, Server, Setup, WriteLock, reason, refusal, test_key, until, uuid};
 
 fn revoke_request(key: &pb::Key, wait: pb::RevokeWait) -> pb::RevokeKeyRequest {
     pb::RevokeKeyRequest {
@@ -48,11 +47,6 @@ async fn hurried(server: &Server, key: &pb::Key, timeout: &str) -> (Result<pb::R
     let begun = Instant::now();
     let answer = server.with_headers("KeyService/RevokeKey", bytes, &headers.set("grpc-timeout", timeout)).await;
     (answer, begun.elapsed())
-}
-
-/// No turn of the loop by itself: a barrier stands until somebody rings.
-pub(crate) fn held() -> Setup {
-    Setup { pace: Pace { every: Duration::from_hours(1), doorbell: false, ..Pace::default() }, ..Setup::default() }
 }
 
 /// Lets the loop turn until the call is answered; afterwards it stands still again.
@@ -160,7 +154,7 @@ async fn a_caller_that_goes_away_leaves_nothing_half_done_and_the_next_call_work
 
 #[tokio::test]
 async fn a_hurried_caller_hears_in_time_what_is_not_confirmed_and_a_repeat_waits_again() {
-    let server = Server::start_with(held()).await;
+    let server = Server::start_with(Setup::held()).await;
     let made = while_ringing(&server, server.key()).await;
     let key = made.key.expect("key");
     let (answer, took) = hurried(&server, &key, "1500m").await;
@@ -194,14 +188,13 @@ async fn a_hurried_caller_hears_in_time_that_a_stuck_write_may_yet_be_done() {
 
 #[tokio::test]
 async fn what_is_written_is_never_told_as_not_written_when_the_database_stops_behind_it() {
-    let server = Server::start_with(held()).await;
+    let server = Server::start_with(Setup::held()).await;
     let made = while_ringing(&server, server.key()).await;
     let key = made.key.expect("key");
     let rows = Rows::of(&server).await;
     let stop = async {
-        while rows.number("SELECT max(seq) FROM event_log").await == made.revision {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let is_written = async || rows.number("SELECT max(seq) FROM event_log").await > made.revision;
+        until("the revocation is written", is_written).await;
         WriteLock::take(&server).await
     };
     let ((answer, took), lock) = tokio::join!(hurried(&server, &key, "1500m"), stop);
@@ -212,7 +205,7 @@ async fn what_is_written_is_never_told_as_not_written_when_the_database_stops_be
 
 #[tokio::test]
 async fn a_caller_that_waits_for_nobody_is_answered_before_the_barrier() {
-    let server = Server::start_with(held()).await;
+    let server = Server::start_with(Setup::held()).await;
     let made = while_ringing(&server, server.key()).await;
     let request = revoke_request(&made.key.expect("key"), pb::RevokeWait::None);
     let answer = server.signed::<_, pb::RevokeKeyResponse>(&server.admin, "KeyService/RevokeKey", &request);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis::{pb, replica::Pace};
+use portcullis::pb;
 use prost::Message as _;
 use tokio::time::Instant;
 use tonic::{Code, Status};
@@ -11,11 +11,6 @@ use tonic_types::StatusExt as _;
 use crate::harness::{Headers, Server, Setup, WriteLock, reason, refusal};
 
 pub(crate) const SOON: Duration = Duration::from_secs(5);
-
-/// No turn of the loop by itself.
-pub(crate) fn held() -> Setup {
-    Setup { pace: Pace { every: Duration::from_hours(1), doorbell: false, ..Pace::default() }, ..Setup::default() }
-}
 
 pub(crate) fn ask(secret: &str) -> pb::VerifyKeyRequest {
     pb::VerifyKeyRequest {
@@ -52,7 +47,7 @@ pub(crate) async fn revoke(
 
 #[tokio::test]
 async fn an_answer_rests_on_min_revision_or_a_later_one() {
-    let server = Server::start_with(held()).await;
+    let server = Server::start_with(Setup::held()).await;
     let made = create_unconfirmed(&server).await;
     let key = made.key.clone().expect("key");
     let answer = verify_from(&server, &made.secret, made.revision).await.expect("verify");
@@ -85,7 +80,7 @@ pub(crate) async fn create_unconfirmed(server: &Server) -> pb::CreateKeyResponse
 
 #[tokio::test]
 async fn a_revision_that_does_not_exist_is_unavailable_as_soon_as_that_is_known() {
-    let server = Server::start_with(held()).await;
+    let server = Server::start_with(Setup::held()).await;
     let made = create_unconfirmed(&server).await;
     for (min_revision, dry_run) in [(made.revision + 1, false), (i64::MAX, false), (i64::MAX, true)] {
         let begun = Instant::now();
@@ -112,7 +107,7 @@ async fn a_negative_min_revision_is_refused() {
 
 #[tokio::test]
 async fn who_waits_for_a_revision_hears_before_its_deadline_and_holds_up_nobody() {
-    let server = Server::start_with(held()).await;
+    let server = Server::start_with(Setup::held()).await;
     let made = create_unconfirmed(&server).await;
     verify_from(&server, &made.secret, made.revision).await.expect("verify");
     let key = made.key.expect("key");

@@ -11,6 +11,7 @@ use portcullis::{
         key::{KeyEnvironment, KeyType},
         secret::{KeyPrefix, PlainKey, SecretHash},
     },
+    grpc::Ceilings,
     signing::Signed,
 };
 use regex::Regex;
@@ -268,4 +269,27 @@ async fn the_looks_at_the_database_that_the_document_on_postgresql_names_are_und
         Rows::of(&server).await.script(look).await;
     }
     assert_eq!(looks.lines().count(), 4);
+}
+
+#[test]
+fn the_limits_of_connections_and_calls_are_on_their_page_as_they_are() {
+    let page = fs::read_to_string(source("docs/tls.md")).expect("docs/tls.md");
+    let Ceilings { connections, connections_per_address, calls, calls_per_address, handshake, idle } =
+        Ceilings::default();
+    let thousands = |number: usize| match (number / 1000, number % 1000) {
+        (0, rest) => rest.to_string(),
+        (thousands, rest) => format!("{thousands},{rest:03}"),
+    };
+    for (flag, default) in [
+        ("--max-connections", thousands(connections)),
+        ("--max-connections-per-address", thousands(connections_per_address)),
+        ("--max-calls", thousands(calls)),
+        ("--max-calls-per-address", thousands(calls_per_address)),
+        ("--handshake-timeout", format!("{} s each", handshake.as_secs())),
+        ("--idle-timeout", format!("{} min", idle.as_secs() / 60)),
+    ] {
+        let said = page.lines().find_map(|line| Some(line.split_once(&format!("| `{flag}` | "))?.1));
+        let said = said.unwrap_or_else(|| panic!("no row for {flag}"));
+        assert_eq!(said.split([';', '|']).next().map(str::trim), Some(default.as_str()), "{flag}");
+    }
 }

@@ -10,7 +10,7 @@ use tonic::Code;
 
 use crate::harness::{
     Persona, Server, Setup, refusal,
-    upkeep::seconds,
+    times::unix_seconds,
     verify::{ttl, update},
     watch::from,
 };
@@ -50,10 +50,10 @@ async fn an_expiry_is_exact_at_verify_and_told_once() {
     server.settled().await;
     let (told, _) = watch.revocation().await;
     assert_eq!((told.cause(), &told.key_id), (RevocationCause::Expired, &key.key_id));
-    assert_eq!(seconds(told.time), server.now().seconds(), "at that moment");
+    assert_eq!(unix_seconds(told.time), server.now().seconds(), "at that moment");
     let audit = server.last_audit().await;
     assert_eq!((audit.method.as_str(), audit.outcome.as_str(), audit.account), ("jobs/keys", "OK", None));
-    let found = server.get(&key.key_id).await;
+    let found = server.get_key(&key.key_id).await;
     assert_eq!((found.state(), found.revision), (KeyState::Expired, told.revision));
 
     for _ in 0..3 {

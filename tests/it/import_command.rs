@@ -10,10 +10,14 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{
-    dev::{Dev, field},
-    import::{sha256, text},
-    program::{Checkout, Ended, Process, run},
+use crate::{
+    clients::source,
+    harness::{
+        dev::{Dev, field},
+        import::{sha256, text},
+        program::{Checkout, Ended, Process, run},
+        session::{Meaning, play, steps_run_by},
+    },
 };
 
 fn hex(bytes: &[u8]) -> String {
@@ -207,4 +211,66 @@ fn a_server_that_goes_away_and_comes_back_is_waited_for() {
         "{done}"
     );
     assert_eq!(process.ended().code, Some(0));
+}
+
+#[test]
+fn keys_that_come_without_permissions_are_counted_and_those_that_inherit_some_are_not() {
+    const HINT: &str =
+        "hint: keys without permissions: 2; a VerifyKey with required_permissions answers PERMISSION_MISSING";
+    let checkout = Checkout::new();
+    let dev = Dev::start(&checkout);
+    write(&checkout, "k.csv", &csv(0..3).replacen(",tasks:read,", ",,", 2));
+    let dry = import(&dev, &checkout, "k.csv", &["--dry-run"]);
+    assert!(dry.err.starts_with(HINT) && dry.err.contains("before they are imported"), "{dry:?}");
+    let done = import(&dev, &checkout, "k.csv", &["--json"]);
+    assert!(done.err.starts_with(HINT) && done.err.lines().count() == 1, "{}", done.err);
+    assert!(done.err.contains("`portcullis key update KEY --permission"), "{}", done.err);
+    assert_eq!(json(&done.out)["imported"], 3);
+    let verdict_on = |number: usize, required: &str| {
+        let request = format!(r#"{{"secret": "{}", "required_permissions": [{required}]}}"#, text(number));
+        field(&dev.call(&checkout, "KeyService/VerifyKey", &request), "verdict")
+    };
+    assert_eq!(verdict_on(0, ""), "VERDICT_VALID", "as the hint says, only where something is required");
+    assert_eq!(verdict_on(0, r#""tasks:read""#), "VERDICT_PERMISSION_MISSING");
+    assert_eq!(verdict_on(2, r#""tasks:read""#), "VERDICT_VALID");
+
+    let out = checkout.file("importer.json").display().to_string();
+    let create = ["account", "create", "--name", "importer", "--role", "editor", "--app", &dev.app, "--out", &out];
+    let create = [&create[..], &["--grantable", "tasks:*"]].concat();
+    run(dev.caller(&checkout, &mut checkout.portcullis(&create))).good();
+    write(&checkout, "k.csv", &csv(3..4).replace(",tasks:read,", ",,"));
+    let mut by_app = checkout.portcullis(&["import", "k.csv"]);
+    dev.caller(&checkout, &mut by_app).env("PORTCULLIS_APP", &dev.app).env("PORTCULLIS_CREDENTIALS", &out);
+    let done = run(&mut by_app);
+    assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{}", done.out);
+    assert_eq!(verdict_on(3, r#""tasks:read""#), "VERDICT_VALID");
+}
+
+/// Its ```sh run-by=tests/it/import_command.rs blocks, on the files that it shows.
+#[test]
+fn the_examples_of_the_page_are_of_the_texts_that_it_names_and_can_be_imported() {
+    let page = fs::read_to_string(source("docs/import.md")).expect("docs/import.md");
+    let checkout = Checkout::new();
+    let dev = Dev::start(&checkout);
+    for (name, language) in [("keys.csv", "csv"), ("keys.jsonl", "json")] {
+        let (_, behind) = page.split_once(&format!("```{language}\n")).expect("an example");
+        write(&checkout, name, behind.split("```").next().expect("its end"));
+    }
+    let steps = steps_run_by("tests/it/import_command.rs", &page);
+    assert_eq!(steps.len(), 2);
+    let mut shell = checkout.command("sh");
+    let path = format!("{}:{}", checkout.file("target/release").display(), std::env::var("PATH").expect("PATH"));
+    dev.caller(&checkout, &mut shell).env("PORTCULLIS_APP", &dev.app).env("PATH", path);
+    let mut meaning = Meaning::default();
+    play(&steps, &mut shell, str::to_owned, &mut meaning);
+    let hashes = steps[0].output.as_ref().expect("what it prints");
+    assert_eq!(&meaning.translate(hashes), hashes, "a digest is no other at another run");
+
+    let done = import(&dev, &checkout, "keys.jsonl", &[]);
+    assert!(done.out.starts_with("imported 1 of 1 keys") && done.err.is_empty(), "{done:?}");
+    let texts: Vec<_> = steps[0].command.lines().filter_map(|line| line.split(' ').nth(2)).collect();
+    assert_eq!(texts.len(), 2);
+    for text in texts {
+        assert_eq!(verdict(&dev, &checkout, text), "VERDICT_VALID", "{text}");
+    }
 }

@@ -71,7 +71,7 @@ async fn several_replicas_do_each_thing_once() {
     server.pass(20).await;
     for key in &keys {
         assert_eq!(server.told(key).await, ["created", "expired"]);
-        assert_eq!(server.get(&key.key_id).await.state(), KeyState::Expired);
+        assert_eq!(server.get_key(&key.key_id).await.state(), KeyState::Expired);
     }
     let revision = server.rows().await.revision;
     assert!(revision <= created + 40, "{revision} after {created}");
@@ -264,7 +264,7 @@ async fn a_rotation_that_fails_keeps_nobody_else_waiting() {
     rows.change(&format!("UPDATE service_account_key SET public_key_pem = '' WHERE kid = '{}'", service.kid())).await;
     server.pass(DAY).await;
     assert_eq!(server.told(&other).await, ["created", "expired"]);
-    assert_eq!(server.get(&rotating.key_id).await.rotated_to, "");
+    assert_eq!(server.get_key(&rotating.key_id).await.rotated_to, "");
     server.pass(DAY).await;
     let told = server.told(&rotating).await;
     assert_eq!(told.last().expect("told"), "expired", "and its own end comes all the same: {told:?}");

@@ -3,20 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use envoy_types::pb::envoy::service::auth::v3::CheckResponse;
-use portcullis::{clock::Clock, pb, replica::Pace};
+use portcullis::{clock::Clock, pb};
 use tokio::time::{Instant, timeout};
 use tonic::Status;
 
 use crate::{
-    consistency::{SOON, ask, create_unconfirmed, held, revoke, verify, verify_from},
-    harness::{Rows, Server, Setup, mask, verify::update},
+    concurrency::while_ringing,
+    consistency::{SOON, ask, create_unconfirmed, revoke, verify, verify_from},
+    harness::{Rows, Server, Setup, mask, until, verify::update},
     sweep::CHECK,
 };
-
-/// A turn every moment: what has not happened after some of them does not happen by itself.
-fn quick_loop() -> Setup {
-    Setup { pace: Pace { every: Duration::from_millis(20), ..Pace::default() }, ..Setup::default() }
-}
 
 fn span(length: Duration) -> prost_types::Duration {
     length.try_into().expect("a duration")
@@ -39,9 +35,10 @@ pub(crate) async fn cache_ttl(server: &Server, secret: &str) -> Option<Duration>
 }
 
 /// Waits until the replica answers by a revocation, and is told nothing to keep meanwhile.
-async fn until_applied(server: &Server, secret: &str) {
+pub(crate) async fn until_applied(server: &Server, secret: &str) {
     let request = pb::VerifyKeyRequest { dry_run: true, ..ask(secret) };
-    while verify(server, &request).await.expect("verify").verdict() == pb::Verdict::Valid {}
+    let is_applied = async || server.verdict_on(&request).await != pb::Verdict::Valid;
+    until("the replica answers by the revocation", is_applied).await;
 }
 
 /// A revocation that waits for everybody, in a task of its own.
@@ -58,8 +55,8 @@ const TURNS: Duration = Duration::from_millis(300);
 
 #[tokio::test]
 async fn a_valid_may_be_kept_as_long_as_application_lease_and_key_allow() {
-    let server = Server::start_with(held()).await;
-    let set = let_cache_unconfirmed(&server, Duration::from_millis(1500)).await;
+    let server = Server::start_with(Setup::held()).await;
+    let set = while_ringing(&server, let_cache(&server, Duration::from_millis(1500))).await;
     let made = create_unconfirmed(&server).await;
     verify_from(&server, &made.secret, made.revision.max(set)).await.expect("applied");
     let kept = |secret: &str| {
@@ -87,18 +84,6 @@ async fn a_valid_may_be_kept_as_long_as_application_lease_and_key_allow() {
     assert_eq!(kept(&short.secret).await, Some(Duration::from_millis(600)), "until the key expires");
     server.setup.clock.advance(Duration::from_micros(599_001));
     assert_eq!(kept(&short.secret).await, None, "less than a millisecond is not worth keeping");
-}
-
-/// As [`let_cache`], where nobody turns the loop.
-async fn let_cache_unconfirmed(server: &Server, most: Duration) -> i64 {
-    let setting = let_cache(server, most);
-    tokio::pin!(setting);
-    loop {
-        tokio::select! {
-            revision = &mut setting => return revision,
-            () = server.turn() => {}
-        }
-    }
 }
 
 #[tokio::test]
@@ -140,18 +125,14 @@ async fn nothing_else_may_be_kept() {
 async fn a_plan_with_limits_lets_nothing_be_kept() {
     let server = Server::start().await;
     let_cache(&server, Duration::from_secs(5)).await;
-    let wish =
-        pb::Application { application_id: server.app.clone(), plan: pb::Plan::Free.into(), ..Default::default() };
-    let request = pb::UpdateApplicationRequest { application: Some(wish), update_mask: mask(&["plan"]) };
-    let _: pb::UpdateApplicationResponse =
-        server.signed(&server.admin, "ApplicationService/UpdateApplication", &request).await.expect("update");
+    server.choose(&["plan"], pb::Application { plan: pb::Plan::Free.into(), ..Default::default() }).await;
     let made = server.key().await;
     assert_eq!(cache_ttl(&server, &made.secret).await, None);
 }
 
 #[tokio::test]
 async fn a_revocation_everywhere_waits_for_what_was_handed_out() {
-    let server = Arc::new(Server::start_with(quick_loop()).await);
+    let server = Arc::new(Server::start_with(Setup::brisk()).await);
     let_cache(&server, Duration::from_secs(2)).await;
     let made = server.key().await;
     let key = made.key.expect("key");
@@ -170,7 +151,7 @@ async fn a_revocation_everywhere_waits_for_what_was_handed_out() {
 
 #[tokio::test]
 async fn a_change_to_a_key_waits_also_for_what_an_earlier_one_has_yet_to_take_away() {
-    let server = Arc::new(Server::start_with(quick_loop()).await);
+    let server = Arc::new(Server::start_with(Setup::brisk()).await);
     let_cache(&server, Duration::from_secs(2)).await;
     let made = server.key().await;
     let key = made.key.expect("key");
@@ -195,7 +176,7 @@ async fn a_change_to_a_key_waits_also_for_what_an_earlier_one_has_yet_to_take_aw
 
 #[tokio::test]
 async fn an_envoy_keeps_nothing_and_no_revocation_waits_for_it() {
-    let server = Arc::new(Server::start_with(quick_loop()).await);
+    let server = Arc::new(Server::start_with(Setup::brisk()).await);
     let_cache(&server, Duration::from_secs(5)).await;
     let made = server.key().await;
     let request = crate::envoy_check::asks(&[], &[("x-api-key", &made.secret)]);
@@ -207,7 +188,7 @@ async fn an_envoy_keeps_nothing_and_no_revocation_waits_for_it() {
 
 #[tokio::test]
 async fn what_takes_nothing_away_waits_for_no_cache() {
-    let server = Arc::new(Server::start_with(quick_loop()).await);
+    let server = Arc::new(Server::start_with(Setup::brisk()).await);
     let_cache(&server, Duration::from_secs(5)).await;
     let made = server.key().await;
     let key = made.key.expect("key");
@@ -227,7 +208,7 @@ async fn what_takes_nothing_away_waits_for_no_cache() {
 
 #[tokio::test]
 async fn a_shorter_time_to_keep_answers_is_told_to_watchers_and_waits_for_the_longer_ones() {
-    let server = Arc::new(Server::start_with(quick_loop()).await);
+    let server = Arc::new(Server::start_with(Setup::brisk()).await);
     let_cache(&server, Duration::from_secs(8)).await;
     let made = server.key().await;
     let mut watch = server.watch(&server.admin, &pb::WatchRevocationsRequest::default()).await.expect("watch");
@@ -262,7 +243,7 @@ async fn kept_for_8_seconds(server: &Server) -> pb::CreateKeyResponse {
 
 #[tokio::test]
 async fn what_was_handed_out_inside_a_longer_lease_is_waited_for_too() {
-    let server = Server::start_with(quick_loop()).await;
+    let server = Server::start_with(Setup::brisk()).await;
     let made = kept_for_8_seconds(&server).await;
     let key = made.key.expect("key");
     // It takes 3 s of the clock.
@@ -277,7 +258,7 @@ async fn what_was_handed_out_inside_a_longer_lease_is_waited_for_too() {
 
 #[tokio::test]
 async fn what_was_handed_out_before_a_restart_is_waited_for() {
-    let server = Server::start_with(quick_loop()).await;
+    let server = Server::start_with(Setup::brisk()).await;
     let made = kept_for_8_seconds(&server).await;
     let key = made.key.expect("key");
     // It takes 3 s of the clock.
@@ -293,15 +274,14 @@ async fn what_was_handed_out_before_a_restart_is_waited_for() {
 
 #[tokio::test]
 async fn where_nothing_is_kept_a_revocation_takes_no_more_syncs_than_it_did() {
-    let server = Arc::new(Server::start_with(held()).await);
+    let server = Arc::new(Server::start_with(Setup::held()).await);
     let made = create_unconfirmed(&server).await;
     verify_from(&server, &made.secret, made.revision).await.expect("applied");
     let rows = Rows::of(&server).await;
     let before = server.at_rest().await;
     let everywhere = revoking(&server, &made.key.expect("key"));
-    while rows.number("SELECT seq FROM log_head").await == made.revision {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let is_written = async || rows.number("SELECT seq FROM log_head").await > made.revision;
+    until("the revocation is written", is_written).await;
     // One ring: the sync that reads it, and at once the one that says so.
     server.turn().await;
     timeout(SOON, everywhere).await.expect("no later sync is needed").expect("task").expect("revoke");
@@ -336,8 +316,10 @@ struct Kept {
 /// Serves one key as often as it can, and keeps to `cache_ttl`, until it is refused.
 async fn serve(server: Arc<Server>, secret: String) -> Kept {
     let mut kept = Kept::default();
+    let begun = Instant::now();
     loop {
         let asked = Instant::now();
+        assert!(begun.elapsed() < Duration::from_secs(60), "it is never refused");
         if kept.until.is_some_and(|until| asked < until) {
             kept.served = Some(asked);
             kept.from_here += 1;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use portcullis::{pb, replica::Pace};
+use portcullis::pb;
 use tonic::Code;
 
 use crate::harness::{
@@ -30,9 +30,7 @@ impl Server {
     }
 
     pub(crate) async fn as_it_is(&self, key: &pb::Key) -> pb::Key {
-        let request = pb::GetKeyRequest { application_id: self.app.clone(), key_id: key.key_id.clone() };
-        let got: pb::GetKeyResponse = self.by_token(&self.admin, "KeyService/GetKey", &request).await.expect("get");
-        uncounted(got.key.expect("key"))
+        uncounted(self.get_key(&key.key_id).await)
     }
 
     /// Somebody with an account, and nothing else.
@@ -170,12 +168,9 @@ async fn watchers_hear_of_it() {
     }
 }
 
-/// Without the doorbell the index follows by itself only once a second: a barrier that does
-/// not wait is caught each time and not by luck.
 #[tokio::test]
 async fn after_a_report_no_call_is_answered_valid() {
-    let pace = Pace { doorbell: false, ..Pace::default() };
-    let server = Server::start_with(Setup { pace, ..Setup::default() }).await;
+    let server = Server::start_with(Setup::deaf(Duration::from_secs(1))).await;
     for (policy, verdict) in
         [(pb::LeakPolicy::Disable, pb::Verdict::Disabled), (pb::LeakPolicy::Revoke, pb::Verdict::Revoked)]
     {

@@ -10,6 +10,7 @@ use crate::{
     harness::{
         Server,
         limits::{left, quota},
+        times::seconds_of,
         verify::{about, about_id, rate_limit},
         violations,
     },
@@ -18,10 +19,6 @@ use crate::{
 /// 2026-11-21T00:00:03Z is when a test begins, and the clock stands still.
 const SINCE_MIDNIGHT: i64 = 3;
 const DAY: i64 = 24 * 3600;
-
-fn seconds(duration: Option<prost_types::Duration>) -> Option<i64> {
-    duration.map(|duration| duration.seconds)
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_spenders_at_a_limit_of_a_thousand_get_exactly_a_thousand() {
@@ -49,24 +46,28 @@ async fn a_call_spends_of_each_window_or_of_none() {
     };
     let (passed, refused) = server.spend_all(&secret).await;
     assert_eq!((passed, left(&refused.rate_limits)), (3, named(0, 2, 4, 5)));
-    assert_eq!((refused.verdict(), seconds(refused.retry_after)), (Verdict::RateLimited, Some(1)));
+    assert_eq!((refused.verdict(), seconds_of(refused.retry_after)), (Verdict::RateLimited, Some(1)));
     server.advance(Duration::from_secs(1)).await;
     let (passed, refused) = server.spend_all(&secret).await;
     assert_eq!((passed, left(&refused.rate_limits)), (2, named(1, 0, 2, 3)));
-    assert_eq!(seconds(refused.retry_after), Some(60 - SINCE_MIDNIGHT - 1), "until the minute is over");
+    assert_eq!(seconds_of(refused.retry_after), Some(60 - SINCE_MIDNIGHT - 1), "until the minute is over");
     server.advance(Duration::from_secs(60)).await;
     let (passed, refused) = server.spend_all(&secret).await;
     assert_eq!((passed, left(&refused.rate_limits)), (2, named(1, 3, 0, 1)));
     server.advance(Duration::from_secs(3600)).await;
     let (passed, refused) = server.spend_all(&secret).await;
     assert_eq!((passed, refused.verdict(), left(&refused.rate_limits)), (1, Verdict::QuotaExceeded, named(2, 4, 6, 0)));
-    assert_eq!(seconds(refused.retry_after), Some(DAY - SINCE_MIDNIGHT - 1 - 60 - 3600));
+    assert_eq!(seconds_of(refused.retry_after), Some(DAY - SINCE_MIDNIGHT - 1 - 60 - 3600));
     // Both are too low for 5: the limit is told, and the quota's end is when to come back.
     let refused = server.spend(&secret, 5).await;
-    assert_eq!((refused.verdict(), seconds(refused.retry_after)), (Verdict::RateLimited, None), "5 in a second: never");
+    assert_eq!(
+        (refused.verdict(), seconds_of(refused.retry_after)),
+        (Verdict::RateLimited, None),
+        "5 in a second: never"
+    );
     let refused = server.spend(&secret, 3).await;
     assert_eq!(refused.verdict(), Verdict::RateLimited);
-    assert_eq!(seconds(refused.retry_after), Some(DAY - SINCE_MIDNIGHT - 1 - 60 - 3600));
+    assert_eq!(seconds_of(refused.retry_after), Some(DAY - SINCE_MIDNIGHT - 1 - 60 - 3600));
 }
 
 #[tokio::test]
@@ -84,7 +85,7 @@ async fn a_cost_is_spent_whole_and_one_above_the_limit_never_passes() {
     ] {
         let answer = server.spend(secret, cost).await;
         assert_eq!((answer.verdict(), left(&answer.rate_limits)), (verdict, vec![("minute", 10, remaining)]), "{cost}");
-        assert_eq!(seconds(answer.retry_after), (verdict != Verdict::Valid).then_some(57), "{cost}");
+        assert_eq!(seconds_of(answer.retry_after), (verdict != Verdict::Valid).then_some(57), "{cost}");
     }
     server.advance(Duration::from_secs(57)).await;
     for cost in [11, 1_000_000_000] {
@@ -126,13 +127,13 @@ async fn quotas_begin_anew_with_the_day_and_the_month_of_utc() {
     assert_eq!((passed, refused.verdict()), (6, Verdict::QuotaExceeded));
     assert_eq!(left(&refused.rate_limits), [("quota.month", 10, 4), ("quota.day", 6, 0)]);
     assert_eq!(reset(&refused), [midnight + 10 * DAY, midnight + DAY], "the 1st of December, and tomorrow");
-    assert_eq!(seconds(refused.retry_after), Some(DAY - SINCE_MIDNIGHT));
+    assert_eq!(seconds_of(refused.retry_after), Some(DAY - SINCE_MIDNIGHT));
     server.advance(Duration::from_secs((DAY - SINCE_MIDNIGHT - 1) as u64)).await;
     assert_eq!(server.spend_all(&secret).await.0, 0, "23:59:59");
     server.advance(Duration::from_secs(1)).await;
     let (passed, refused) = server.spend_all(&secret).await;
     assert_eq!((passed, refused.verdict()), (4, Verdict::QuotaExceeded));
-    assert_eq!(seconds(refused.retry_after), Some(9 * DAY));
+    assert_eq!(seconds_of(refused.retry_after), Some(9 * DAY));
     server.advance(Duration::from_secs((9 * DAY - 1) as u64)).await;
     assert_eq!(server.spend_all(&secret).await.0, 0, "the last second of November");
     server.advance(Duration::from_secs(1)).await;

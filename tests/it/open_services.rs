@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use portcullis::pb;
 use prost_reflect::prost::Message as _;
-use tokio_stream::{StreamExt as _, once};
-use tonic::Code;
+use tonic::{Code, Status};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
-use tonic_reflection::pb::{v1, v1alpha};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, ServerReflectionResponse, server_reflection_request::MessageRequest,
+    server_reflection_response::MessageResponse,
+};
+use tonic_types::StatusExt as _;
 
 use crate::harness::{Server, Setup, WriteLock, refusal};
 
@@ -20,7 +23,7 @@ fn services() -> Vec<String> {
     names.into_iter().chain(["envoy.service.auth.v3.Authorization".to_owned()]).collect()
 }
 
-async fn health(server: &Server, service: &str) -> Result<ServingStatus, tonic::Status> {
+async fn health(server: &Server, service: &str) -> Result<ServingStatus, Status> {
     let request = HealthCheckRequest { service: service.to_owned() };
     Ok(HealthClient::new(server.channel()).check(request).await?.into_inner().status())
 }
@@ -75,40 +78,36 @@ async fn health_of_what_is_not_there_is_not_found() {
     }
 }
 
-async fn list_v1(server: &Server) -> Result<Vec<String>, tonic::Status> {
-    use v1::{
-        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
-        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
-    };
-    let message_request = Some(MessageRequest::ListServices(String::new()));
-    let request = ServerReflectionRequest { host: String::new(), message_request };
-    let mut client = ServerReflectionClient::new(server.channel());
-    let mut answers = client.server_reflection_info(once(request)).await?.into_inner();
-    match answers.next().await.expect("an answer")?.message_response {
-        Some(MessageResponse::ListServicesResponse(list)) => Ok(list.service.into_iter().map(|s| s.name).collect()),
-        other => panic!("{other:?}"),
+/// Both have the same messages.
+const VERSIONS: [&str; 2] = ["v1", "v1alpha"];
+
+/// The answers to what is asked of reflection, if all of it is answered.
+async fn reflect(server: &Server, version: &str, asked: Vec<MessageRequest>) -> Result<Vec<MessageResponse>, Status> {
+    let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo").parse().expect("a path");
+    let request = |asked| ServerReflectionRequest { host: String::new(), message_request: Some(asked) };
+    let mut client = tonic::client::Grpc::new(server.channel());
+    client.ready().await.expect("a connection");
+    let codec = tonic_prost::ProstCodec::<ServerReflectionRequest, ServerReflectionResponse>::default();
+    let requests = tonic::Request::new(tokio_stream::iter(asked.into_iter().map(request)));
+    let mut answers = client.streaming(requests, path, codec).await?.into_inner();
+    let mut all = Vec::new();
+    while let Some(answer) = answers.message().await? {
+        all.push(answer.message_response.expect("an answer"));
     }
+    Ok(all)
 }
 
-async fn list_v1alpha(server: &Server) -> Result<Vec<String>, tonic::Status> {
-    use v1alpha::{
-        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
-        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
-    };
-    let message_request = Some(MessageRequest::ListServices(String::new()));
-    let request = ServerReflectionRequest { host: String::new(), message_request };
-    let mut client = ServerReflectionClient::new(server.channel());
-    let mut answers = client.server_reflection_info(once(request)).await?.into_inner();
-    match answers.next().await.expect("an answer")?.message_response {
-        Some(MessageResponse::ListServicesResponse(list)) => Ok(list.service.into_iter().map(|s| s.name).collect()),
-        other => panic!("{other:?}"),
-    }
+fn list() -> MessageRequest {
+    MessageRequest::ListServices(String::new())
 }
 
 #[tokio::test]
 async fn reflection_lists_every_service_in_both_versions() {
     let server = Server::start().await;
-    for names in [list_v1(&server).await.expect("v1"), list_v1alpha(&server).await.expect("v1alpha")] {
+    for version in VERSIONS {
+        let answers = reflect(&server, version, vec![list()]).await.expect(version);
+        let [MessageResponse::ListServicesResponse(told)] = &answers[..] else { panic!("{answers:?}") };
+        let names: Vec<_> = told.service.iter().map(|service| service.name.clone()).collect();
         // Envoy knows its own protos; nobody else calls what is its.
         let ours = services().into_iter().filter(|name| name.starts_with("portcullis."));
         for service in ours.chain(["grpc.health.v1.Health".to_owned()]) {
@@ -119,30 +118,55 @@ async fn reflection_lists_every_service_in_both_versions() {
 
 #[tokio::test]
 async fn reflection_gives_the_descriptors_with_the_access_option() {
-    use v1::{
-        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
-        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
-    };
     let server = Server::start().await;
-    let symbol = "portcullis.v1.KeyService".to_owned();
-    let message_request = Some(MessageRequest::FileContainingSymbol(symbol));
-    let request = ServerReflectionRequest { host: String::new(), message_request };
-    let mut client = ServerReflectionClient::new(server.channel());
-    let mut answers = client.server_reflection_info(once(request)).await.expect("reflection").into_inner();
-    let answer = answers.next().await.expect("an answer").expect("ok");
-    let Some(MessageResponse::FileDescriptorResponse(files)) = answer.message_response else {
-        panic!("{answer:?}");
-    };
+    let symbol = MessageRequest::FileContainingSymbol("portcullis.v1.KeyService".to_owned());
+    let answers = reflect(&server, "v1", vec![symbol]).await.expect("reflection");
+    let [MessageResponse::FileDescriptorResponse(files)] = &answers[..] else { panic!("{answers:?}") };
     let file = prost_types::FileDescriptorProto::decode(files.file_descriptor_proto[0].as_slice()).expect("a file");
     assert_eq!((file.package(), file.service[0].name()), ("portcullis.v1", "KeyService"));
+}
+
+/// A name that makes the message that holds it alone so large.
+fn name(size: usize) -> String {
+    // Behind its tag and a length of two bytes.
+    "n".repeat(size - 3)
+}
+
+#[tokio::test]
+async fn what_anybody_may_send_is_of_4_kib_at_the_most() {
+    const LIMIT: usize = 4096;
+    let server = Server::start().await;
+    let too_large = (Code::ResourceExhausted, "MESSAGE_TOO_LARGE".to_owned());
+    let watched = async |service| HealthClient::new(server.channel()).watch(HealthCheckRequest { service }).await;
+    assert_eq!(health(&server, &name(LIMIT)).await.expect_err("unknown").code(), Code::NotFound);
+    assert_eq!(watched(name(LIMIT)).await.expect_err("unknown").code(), Code::NotFound);
+    for size in [LIMIT + 1, 16 * LIMIT] {
+        let refused = health(&server, &name(size)).await.expect_err("too large");
+        assert_eq!(refused.get_error_details().error_info().expect("info").metadata["limit_bytes"], "4096");
+        assert_eq!(refusal::<()>(Err(refused)), too_large);
+        assert_eq!(refusal(watched(name(size)).await), too_large);
+    }
+    for version in VERSIONS {
+        let of = |size| MessageRequest::FileContainingSymbol(name(size));
+        let unknown = reflect(&server, version, vec![list(), of(LIMIT)]).await.expect_err("unknown");
+        assert_eq!(unknown.code(), Code::NotFound, "{version}");
+        for asked in [vec![of(LIMIT + 1)], vec![of(16 * LIMIT)], vec![list(), list(), of(LIMIT + 1), list()]] {
+            let refused = reflect(&server, version, asked).await.expect_err("too large");
+            let details = refused.get_error_details();
+            assert_eq!(details.error_info().expect("info").metadata["limit_bytes"], "4096");
+            assert!(details.request_info().is_some());
+            assert_eq!(refusal::<()>(Err(refused)), too_large, "{version}");
+        }
+    }
 }
 
 #[tokio::test]
 async fn without_reflection_there_is_none_and_the_rest_answers() {
     let server = Server::start_with(Setup { reflection: false, ..Setup::default() }).await;
-    let absent = (Code::Unimplemented, "METHOD_NOT_FOUND".to_owned());
-    assert_eq!(refusal(list_v1(&server).await), absent);
-    assert_eq!(refusal(list_v1alpha(&server).await), absent);
+    for version in VERSIONS {
+        let answers = reflect(&server, version, vec![list()]).await;
+        assert_eq!(refusal(answers), (Code::Unimplemented, "METHOD_NOT_FOUND".to_owned()));
+    }
     assert_eq!(health(&server, "").await.expect("check"), ServingStatus::Serving);
     server.key().await;
 }

@@ -179,6 +179,23 @@ fn a_key_from_its_making_to_its_end() {
     let json = shop.piped(&["key", "create", "--name", "json", "--json"]);
     assert!(field(&json.out, "secret").starts_with("sk_live_") && json.err.contains("shown this once"));
 
+    // What it does not get, it is told of; and that is what such a key hears.
+    let hint = format!(
+        "\nhint: the key has no permissions: a VerifyKey with required_permissions answers PERMISSION_MISSING; give it some \
+         by `portcullis key update {} --app {} --permission tasks:read`, as many as it needs\n",
+        field(&json.out, "key_id"),
+        shop.dev.app
+    );
+    assert!(json.err.ends_with(&hint) && captured.err.contains("\nhint: the key has no permissions"), "{}", json.err);
+    assert!(!made.text.contains("no permissions"), "{}", made.text);
+    let requires = format!(r#"{{"secret": "{}", "required_permissions": ["tasks:read"]}}"#, field(&json.out, "secret"));
+    let verdict = || field(&shop.dev.call(&shop.checkout, "KeyService/VerifyKey", &requires), "verdict");
+    assert_eq!(verdict(), "VERDICT_PERMISSION_MISSING");
+    let (_, update) = hint.trim_end().split_once("`portcullis ").expect("a command");
+    let (update, _) = update.split_once('`').expect("its end");
+    shop.piped(&update.split(' ').collect::<Vec<_>>()).good();
+    assert_eq!(verdict(), "VERDICT_VALID");
+
     for (what, arguments) in [
         ("get", &["key", "get", &key][..]),
         ("get by its name, in a pipe", &["key", "get", "ci"]),
@@ -251,6 +268,9 @@ fn accounts_and_applications_and_what_the_audit_log_says_of_them() {
     shown += &format!("--- account create\n{}", made.good());
     let taken = shop.piped(&create).refused(2);
     assert!(taken.contains("is not overwritten"), "{taken}");
+    let nowhere = [&create[..create.len() - 1], &["none/gateway.json"]].concat();
+    let said = shop.piped(&nowhere).refused(2);
+    assert!(said.contains("nothing can be written to the folder none: No such file"), "{said}");
     let account = shop.json(&["audit", "list", "--method", "ServiceAccountService/CreateServiceAccount"]);
     let account = account["resource_id"].as_str().expect("an id");
 

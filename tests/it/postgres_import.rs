@@ -2,25 +2,18 @@
 
 use std::time::Duration;
 
-use portcullis::{
-    pb::{self, Verdict},
-    replica::Pace,
-};
+use portcullis::pb::{self, Verdict};
 use tonic::Code;
 
 use crate::harness::{
     Rows, Server, Setup,
     import::{IMPORT, counts, old_key, text},
+    member_that_reads,
 };
-
-const OLDER: &str = "INSERT INTO replica (id, beat, acked_seq, edge_seq, lease, reads) \
-                     VALUES ('00000000-0000-0000-0000-000000000001', 0, 9223372036854775807, 9223372036854775807, 1000000, 2)";
 
 #[tokio::test]
 async fn an_import_holds_at_every_replica_when_it_returns() {
-    // Replicas hear of each other only when they ask: what did not wait would be caught each time.
-    let pace = Pace { doorbell: false, every: Duration::from_millis(300), ..Pace::default() };
-    let Some(one) = Server::start_at_server(Setup { pace, ..Setup::default() }).await else { return };
+    let Some(one) = Server::start_at_server(Setup::deaf(Duration::from_millis(300))).await else { return };
     let two = one.beside().await;
     assert_eq!(two.verdict(&text(0)).await, Verdict::Malformed);
     one.import_many(0..1000).await;
@@ -48,7 +41,7 @@ async fn two_replicas_that_are_told_the_same_import_do_it_once() {
 async fn nothing_is_imported_while_a_replica_would_not_look_for_it() {
     let Some(one) = Server::start_at_server(Setup::default()).await else { return };
     let rows = Rows::of(&one).await;
-    rows.change(OLDER).await;
+    rows.change(&member_that_reads(2)).await;
     let request = one.import_of(vec![old_key(0)]);
     one.refuses(&one.admin, IMPORT, &request, Code::FailedPrecondition, "REPLICA_TOO_OLD").await;
     assert_eq!((one.rows().await.keys, rows.number("SELECT version FROM log_head").await), (0, 1));

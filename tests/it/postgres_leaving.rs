@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use portcullis::replica::Pace;
 use tokio::time::timeout;
 
 use crate::{
@@ -10,12 +9,6 @@ use crate::{
     harness::{Rows, Server, Setup},
     kept::{cache_ttl, let_cache, revoking},
 };
-
-/// The clock stands still, and who turns often says so often.
-fn brisk() -> Setup {
-    let pace = Pace { every: Duration::from_millis(20), ..Pace::default() };
-    Setup { pace, ..Setup::default() }
-}
 
 /// Moves the clock on in small steps: silence is counted from what was seen.
 async fn pass(server: &Server, seconds: u64) {
@@ -26,15 +19,11 @@ async fn pass(server: &Server, seconds: u64) {
 
 #[tokio::test]
 async fn what_it_let_verifiers_keep_is_waited_for_from_its_end_on_and_no_longer() {
-    let Some(stays) = Server::start_at_server(brisk()).await else { return };
+    let Some(stays) = Server::start_at_server(Setup::brisk()).await else { return };
     let_cache(&stays, Duration::from_secs(8)).await;
     let made = stays.key().await;
     // It says nothing by itself any more: what it was heard of last is of its begin.
-    let leaves = stays
-        .beside_with(|setup| {
-            setup.pace = Pace { every: Duration::from_hours(1), doorbell: false, ..Pace::default() };
-        })
-        .await;
+    let leaves = stays.beside_with(|setup| setup.pace = Setup::held().pace).await;
     pass(&stays, 4).await;
     let kept = cache_ttl(&leaves, &made.secret).await.expect("it may be kept");
     assert!((Duration::from_secs(4)..Duration::from_secs(7)).contains(&kept), "the rest of its lease: {kept:?}");

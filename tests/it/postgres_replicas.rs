@@ -11,11 +11,8 @@ use crate::harness::{
     watch::from,
 };
 
-/// Replicas hear of each other only when they ask by themselves: a mutation that did not wait for
-/// them would be caught each time, and not by luck.
 fn deaf() -> Setup {
-    let pace = Pace { doorbell: false, every: Duration::from_millis(300), ..Pace::default() };
-    Setup { pace, ..Setup::default() }
+    Setup::deaf(Duration::from_millis(300))
 }
 
 async fn three(setup: Setup) -> Option<[Server; 3]> {
@@ -110,8 +107,7 @@ async fn the_doorbell_is_heard_by_the_others() {
 
 #[tokio::test]
 async fn a_member_that_says_nothing_is_waited_for_as_long_as_it_may_answer_and_then_taken_out() {
-    let pace = Pace { doorbell: false, every: Duration::from_millis(50), ..Pace::default() };
-    let Some(server) = Server::start_at_server(Setup { pace, ..Setup::default() }).await else { return };
+    let Some(server) = Server::start_at_server(Setup::deaf(Duration::from_millis(50))).await else { return };
     let made = server.key().await;
     let rows = Rows::of(&server).await;
     // Somebody with a longer lease than this replica's, who died.
@@ -271,9 +267,7 @@ async fn what_is_read_at_another_replica_is_never_from_before() {
     for round in 0..5 {
         let name = format!("name {round}");
         one.update(&made, &["name"], pb::Key { name: name.clone(), ..Default::default() }).await;
-        let get = pb::GetKeyRequest { application_id: one.app.clone(), key_id: made.key_id.clone() };
-        let got: pb::GetKeyResponse = two.by_token(&two.admin, "KeyService/GetKey", &get).await.expect("get");
-        assert_eq!(got.key.expect("key").name, name);
+        assert_eq!(two.get_key(&made.key_id).await.name, name);
     }
 }
 

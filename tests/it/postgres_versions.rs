@@ -10,10 +10,7 @@ use portcullis::{
     store::{Error, OpenError},
 };
 
-use crate::harness::{Rows, Server, Setup};
-
-const OLDER: &str = "INSERT INTO replica (id, beat, acked_seq, edge_seq, lease, reads) \
-                     VALUES ('00000000-0000-0000-0000-000000000001', 0, 9223372036854775807, 9223372036854775807, 1000000, 1)";
+use crate::harness::{Rows, Server, Setup, member_that_reads};
 
 /// An event of a kind that no program of today writes.
 const NEWER: &str = "
@@ -104,5 +101,9 @@ async fn cause_after_a_fork(with: Option<&str>) -> Option<String> {
 async fn what_an_older_replica_could_not_read_is_written_in_words_that_it_knows() {
     let Some(cause) = cause_after_a_fork(None).await else { return };
     assert_eq!(cause, "history_fork", "where every replica reads it");
-    assert_eq!(cause_after_a_fork(Some(OLDER)).await.as_deref(), Some("revoked"), "and where one does not");
+    assert_eq!(
+        cause_after_a_fork(Some(&member_that_reads(1))).await.as_deref(),
+        Some("revoked"),
+        "and where one does not"
+    );
 }

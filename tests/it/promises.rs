@@ -5,17 +5,14 @@ use std::{sync::Arc, time::Duration};
 
 use portcullis::{
     domain::usage::{Counted, Counts, Tallied, Whose},
-    pb,
-    replica::Pace,
+    pb::{self, watch_revocations_response::Item},
 };
 use tonic::Code;
 
 use crate::harness::{Headers, Persona, Rows, Server, Setup, WriteLock, message_bytes, refusal, verify::ttl};
 
-/// Without the doorbell the index follows by itself only once a second, so that a barrier
-/// that does not wait is caught each time and not by luck.
 fn slow_loop() -> Setup {
-    Setup { pace: Pace { doorbell: false, ..Pace::default() }, ..Setup::default() }
+    Setup::deaf(Duration::from_secs(1))
 }
 
 fn list(server: &Server) -> pb::ListKeysRequest {
@@ -195,15 +192,9 @@ async fn a_stream_ends_with_its_account() {
     let _: pb::DisableServiceAccountResponse = server.signed(&server.admin, method, &request).await.expect("disable");
     let key = server.key().await.key.expect("key");
     server.revoke(&key).await;
-    let end = loop {
-        match watch.next().await {
-            Ok(Some(item)) => assert!(
-                !matches!(item.item, Some(pb::watch_revocations_response::Item::Revocation(_))),
-                "nothing is told after the account is gone"
-            ),
-            end => break end,
-        }
-    };
+    let (told, end) = watch.rest().await;
+    let is_told = told.iter().any(|item| matches!(item, Item::Revocation(_)));
+    assert!(!is_told, "nothing is told after the account is gone");
     assert_eq!(refusal(end), (Code::Unauthenticated, "SIGNATURE_INVALID".to_owned()));
 }
 

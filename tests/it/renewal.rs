@@ -5,7 +5,7 @@ use tonic::Code;
 
 use crate::harness::{
     Server,
-    upkeep::seconds,
+    times::unix_seconds,
     verify::{ttl, update},
 };
 
@@ -30,7 +30,7 @@ fn unsigned(seconds: i64) -> u64 {
 async fn a_renewal_adds_the_first_lifetime_7_days_ahead_and_is_told_30_days_ahead() {
     let server = Server::start().await;
     let (key, secret) = renewing(&server, 90 * DAY).await;
-    let first = seconds(key.expire_time);
+    let first = unix_seconds(key.expire_time);
     let mut log = Vec::new();
     for day in 1..=180 {
         let before = server.told(&key).await.len();
@@ -41,8 +41,8 @@ async fn a_renewal_adds_the_first_lifetime_7_days_ahead_and_is_told_30_days_ahea
     }
     let expected = [(60, "expiring renewal"), (83, "renewed"), (150, "expiring renewal"), (173, "renewed")];
     assert_eq!(log, expected.map(|(day, kind)| (day, kind.to_owned())));
-    let renewed = server.get(&key.key_id).await;
-    assert_eq!(seconds(renewed.expire_time), first + 2 * 90 * DAY);
+    let renewed = server.get_key(&key.key_id).await;
+    assert_eq!(unix_seconds(renewed.expire_time), first + 2 * 90 * DAY);
     let told: Vec<_> = server.all_told().await.into_iter().filter(|told| told.kind == "key.expiring").collect();
     assert_eq!(told[0].data["due_time"], rfc3339(first - 7 * DAY), "when it is renewed");
     assert_eq!(server.last_audit().await.method, "jobs/keys");
@@ -81,11 +81,11 @@ async fn what_lives_less_than_an_hour_is_not_renewed() {
 async fn a_short_life_is_renewed_when_a_tenth_of_it_is_left() {
     let server = Server::start().await;
     let (key, secret) = renewing(&server, 10 * HOUR).await;
-    let first = seconds(key.expire_time);
+    let first = unix_seconds(key.expire_time);
     server.pass(unsigned(9 * HOUR) - 1).await;
-    assert_eq!(seconds(server.get(&key.key_id).await.expire_time), first);
+    assert_eq!(unix_seconds(server.get_key(&key.key_id).await.expire_time), first);
     server.pass(1).await;
-    assert_eq!(seconds(server.get(&key.key_id).await.expire_time), first + 10 * HOUR);
+    assert_eq!(unix_seconds(server.get_key(&key.key_id).await.expire_time), first + 10 * HOUR);
     assert_eq!(server.told(&key).await, ["created", "expiring renewal", "renewed"], "told at half its life");
     assert_eq!(server.verdict(&secret).await, Verdict::Valid);
 }
@@ -95,14 +95,14 @@ async fn after_downtime_what_still_lives_is_renewed_once_and_what_has_expired_is
     let server = Server::start().await;
     let (long, long_secret) = renewing(&server, 90 * DAY).await;
     let (short, short_secret) = renewing(&server, 80 * DAY).await;
-    let first = seconds(long.expire_time);
+    let first = unix_seconds(long.expire_time);
     let server = server.restart_after(async |clock, _| clock.advance(std::time::Duration::from_hours(85 * 24))).await;
     assert_eq!(server.verdict(&short_secret).await, Verdict::Expired, "whoever asks before a job has run");
     server.settled().await;
     assert_eq!(server.told(&short).await, ["created", "expired"], "what everybody was told is not taken back");
     assert_eq!(server.verdict(&short_secret).await, Verdict::Expired);
     assert_eq!(server.told(&long).await, ["created", "renewed"], "and not told ahead of what is past");
-    assert_eq!(seconds(server.get(&long.key_id).await.expire_time), first + 90 * DAY);
+    assert_eq!(unix_seconds(server.get_key(&long.key_id).await.expire_time), first + 90 * DAY);
     assert_eq!(server.verdict(&long_secret).await, Verdict::Valid);
 }
 
@@ -110,18 +110,18 @@ async fn after_downtime_what_still_lives_is_renewed_once_and_what_has_expired_is
 async fn a_disabled_key_is_not_renewed_until_it_is_enabled() {
     let server = Server::start().await;
     let (key, secret) = renewing(&server, 90 * DAY).await;
-    let first = seconds(key.expire_time);
+    let first = unix_seconds(key.expire_time);
     server.update(&key, &["disabled"], pb::Key { disabled: true, ..Default::default() }).await;
     server.pass(unsigned(85 * DAY)).await;
-    assert_eq!(seconds(server.get(&key.key_id).await.expire_time), first, "nobody uses it");
+    assert_eq!(unix_seconds(server.get_key(&key.key_id).await.expire_time), first, "nobody uses it");
     server.update(&key, &["disabled"], pb::Key::default()).await;
     server.settled().await;
-    assert_eq!(seconds(server.get(&key.key_id).await.expire_time), first + 90 * DAY);
+    assert_eq!(unix_seconds(server.get_key(&key.key_id).await.expire_time), first + 90 * DAY);
     assert_eq!(server.verdict(&secret).await, Verdict::Valid);
 
     server.update(&key, &["disabled"], pb::Key { disabled: true, ..Default::default() }).await;
     server.pass(unsigned(100 * DAY)).await;
-    assert_eq!(server.get(&key.key_id).await.state(), KeyState::Expired);
+    assert_eq!(server.get_key(&key.key_id).await.state(), KeyState::Expired);
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn an_end_that_is_brought_nearer_is_not_put_off_a_moment_later() {
     assert!(status.message().contains("set auto_renew to false with it"), "{}", status.message());
     server.update(&key, &["expire_time", "auto_renew"], wish).await;
     server.pass(unsigned(HOUR)).await;
-    assert_eq!(server.get(&key.key_id).await.state(), KeyState::Expired);
+    assert_eq!(server.get_key(&key.key_id).await.state(), KeyState::Expired);
 }
 
 #[tokio::test]
@@ -166,15 +166,15 @@ async fn a_clock_that_jumps_an_hour_either_way_renews_and_rotates_once() {
     server.pass(unsigned(DAY - HOUR / 2)).await;
     let before = server.rows().await;
     let is_due = async |server: &Server| {
-        let (renewed, rotated) = (server.get(&renewing.key_id).await, server.get(&old.key_id).await);
-        (seconds(renewed.expire_time), rotated.rotated_to)
+        let (renewed, rotated) = (server.get_key(&renewing.key_id).await, server.get_key(&old.key_id).await);
+        (unix_seconds(renewed.expire_time), rotated.rotated_to)
     };
-    assert_eq!(is_due(&server).await, (seconds(renewing.expire_time), String::new()), "not yet");
+    assert_eq!(is_due(&server).await, (unix_seconds(renewing.expire_time), String::new()), "not yet");
 
     server.setup.clock.step(HOUR * 1_000_000);
     server.pass(1).await;
     let (expires, successor) = is_due(&server).await;
-    assert_eq!(expires, seconds(renewing.expire_time) + DAY * 10 / 9);
+    assert_eq!(expires, unix_seconds(renewing.expire_time) + DAY * 10 / 9);
     assert_ne!(successor, "");
     let told = async |server: &Server| (server.told(&renewing).await, server.told(&old).await);
     let (first, revision) = (told(&server).await, server.rows().await.revision);
@@ -193,5 +193,5 @@ async fn a_clock_that_jumps_an_hour_either_way_renews_and_rotates_once() {
         assert_eq!(server.verdict(&rotating.secret).await, Verdict::Valid, "nobody fetched the new secret");
     }
     assert_eq!(server.rows().await.revision, revision);
-    assert_eq!(server.get(&successor).await.rotated_to, "");
+    assert_eq!(server.get_key(&successor).await.rotated_to, "");
 }

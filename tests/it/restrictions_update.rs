@@ -67,9 +67,7 @@ async fn entries_are_kept_in_one_form_each_once_and_shown_so_everywhere_also_aft
     assert_eq!((same.key.as_ref(), same.revision), (Some(&key), key.revision), "nothing has changed");
 
     let server = server.restart().await;
-    let get = pb::GetKeyRequest { application_id: server.app.clone(), key_id: key.key_id.clone() };
-    let got: pb::GetKeyResponse = server.by_token(&server.admin, "KeyService/GetKey", &get).await.expect("get");
-    assert_eq!(got.key.as_ref(), Some(&key));
+    assert_eq!(server.get_key(&key.key_id).await, key);
     let list = pb::ListKeysRequest { application_id: server.app.clone(), ..Default::default() };
     let listed: pb::ListKeysResponse =
         server.by_token(&server.admin, "KeyService/ListKeys", &list).await.expect("list");

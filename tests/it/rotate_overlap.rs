@@ -5,11 +5,15 @@ use std::time::Duration;
 use portcullis::pb::{self, KeyState, RevocationCause, RevokeReason, Verdict};
 use tonic::Code;
 
-use crate::harness::{
-    Server, WriteLock, mask,
-    rotate::{HOUR, Pair, rotation, seconds},
-    verify::{about, ttl, update},
-    watch::from,
+use crate::{
+    harness::{
+        Server, Setup, WriteLock,
+        rotate::{HOUR, Pair, rotation},
+        times::seconds,
+        verify::{about, ttl, update},
+        watch::from,
+    },
+    kept::{let_cache, until_applied},
 };
 
 const UPDATE: &str = "KeyService/UpdateKey";
@@ -59,10 +63,7 @@ async fn the_old_key_is_never_valid_after_its_end_however_the_clock_steps() {
 #[tokio::test]
 async fn what_a_verifier_may_keep_ends_with_the_overlap() {
     let server = Server::start().await;
-    let wish = pb::Application { application_id: server.app.clone(), max_cache_ttl: seconds(8), ..Default::default() };
-    let request = pb::UpdateApplicationRequest { application: Some(wish), update_mask: mask(&["max_cache_ttl"]) };
-    let _: pb::UpdateApplicationResponse =
-        server.signed(&server.admin, "ApplicationService/UpdateApplication", &request).await.expect("update");
+    let_cache(&server, Duration::from_secs(8)).await;
     let (old, pair) = overlapping(&server).await;
     let kept = async |secret: &str| server.ask(&server.admin, &about(secret)).await.expect("verify").cache_ttl;
     assert_eq!([kept(&old).await, kept(&pair.secret).await], [seconds(8); 2]);
@@ -77,14 +78,8 @@ async fn what_a_verifier_may_keep_ends_with_the_overlap() {
 /// What a verifier keeps of the old key may be kept beyond the end that it gets.
 #[tokio::test]
 async fn a_rotation_waits_for_what_was_handed_out_of_the_old_key() {
-    use portcullis::replica::Pace;
-
-    let pace = Pace { every: Duration::from_millis(20), ..Pace::default() };
-    let server = std::sync::Arc::new(Server::start_with(crate::harness::Setup { pace, ..Default::default() }).await);
-    let wish = pb::Application { application_id: server.app.clone(), max_cache_ttl: seconds(2), ..Default::default() };
-    let request = pb::UpdateApplicationRequest { application: Some(wish), update_mask: mask(&["max_cache_ttl"]) };
-    let _: pb::UpdateApplicationResponse =
-        server.signed(&server.admin, "ApplicationService/UpdateApplication", &request).await.expect("update");
+    let server = std::sync::Arc::new(Server::start_with(Setup::brisk()).await);
+    let_cache(&server, Duration::from_secs(2)).await;
     let made = server.key().await;
     let kept = server.ask(&server.admin, &about(&made.secret)).await.expect("verify");
     assert_eq!(kept.cache_ttl, seconds(2));
@@ -93,9 +88,7 @@ async fn a_rotation_waits_for_what_was_handed_out_of_the_old_key() {
         tokio::spawn(async move { server.rotate(&key, 0).await.revision })
     };
     tokio::pin!(rotating);
-    // Asked dry, nothing more is handed out.
-    let dry = pb::VerifyKeyRequest { dry_run: true, ..about(&made.secret) };
-    while server.verdict_on(&dry).await == Verdict::Valid {}
+    until_applied(&server, &made.secret).await;
     let turns = Duration::from_millis(300);
     assert!(tokio::time::timeout(turns, &mut rotating).await.is_err(), "a verifier may still answer VALID");
     server.setup.clock.advance(Duration::from_millis(2_200));

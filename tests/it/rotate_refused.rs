@@ -7,7 +7,8 @@ use tonic::Code;
 
 use crate::harness::{
     Server, refusal,
-    rotate::{HOUR, ROTATE, rotation, rotation_with, seconds},
+    rotate::{HOUR, ROTATE, rotation, rotation_with},
+    times::seconds,
     uuid,
     verify::ttl,
 };

@@ -6,7 +6,7 @@ use portcullis::pb::{self, KeyState, RevocationCause, Role, Verdict};
 use secrecy::ExposeSecret as _;
 use tonic::Code;
 
-use crate::harness::{Persona, Server, refusal, upkeep::seconds, watch::from};
+use crate::harness::{Persona, Server, refusal, times::unix_seconds, watch::from};
 
 const DAY: i64 = 24 * 3600;
 
@@ -63,7 +63,7 @@ async fn without_a_recipient_a_rotation_is_announced_and_people_rotate() {
     );
     let told: Vec<_> = server.all_told().await.into_iter().filter(|told| told.kind == "key.expiring").collect();
     assert_eq!(told[0].data["due"], "rotation");
-    assert_eq!(server.get(&key.key_id).await.rotated_to, "");
+    assert_eq!(server.get_key(&key.key_id).await.rotated_to, "");
     assert_eq!(server.verdict(&secret).await, Verdict::Valid);
 }
 
@@ -73,13 +73,13 @@ async fn a_rotation_by_itself_seals_the_secret_and_the_old_key_waits_for_it() {
     let service = service(&server, 1).await;
     let (old, old_secret) = rotating(&server, Some(&service)).await;
     server.pass(of(90) - 1).await;
-    assert_eq!(server.get(&old.key_id).await.rotated_to, "", "not before its time");
+    assert_eq!(server.get_key(&old.key_id).await.rotated_to, "", "not before its time");
     server.pass(1).await;
-    let rotated = server.get(&old.key_id).await;
-    let new = server.get(&rotated.rotated_to).await;
+    let rotated = server.get_key(&old.key_id).await;
+    let new = server.get_key(&rotated.rotated_to).await;
     assert_eq!((&new.rotated_from, &new.created_by), (&old.key_id, &old.created_by));
     assert_eq!((&new.permissions, new.state()), (&old.permissions, KeyState::Active));
-    assert_eq!(seconds(new.next_rotation_time), server.now().seconds() + 90 * DAY);
+    assert_eq!(unix_seconds(new.next_rotation_time), server.now().seconds() + 90 * DAY);
     assert_eq!(server.told(&old).await.last().expect("told"), "rotated");
     let audit = server.last_audit().await;
     assert_eq!((audit.method.as_str(), audit.outcome.as_str()), ("jobs/keys", "OK"));
@@ -92,7 +92,7 @@ async fn a_rotation_by_itself_seals_the_secret_and_the_old_key_waits_for_it() {
     let secret = opened(&server, &service, &new.key_id).await;
     assert_eq!(opened(&server, &service, &new.key_id).await, secret, "repeatably");
     let end = server.now().seconds() + 48 * 3600;
-    assert_eq!(seconds(server.get(&old.key_id).await.overlap_end_time), end, "the overlap begins");
+    assert_eq!(unix_seconds(server.get_key(&old.key_id).await.overlap_end_time), end, "the overlap begins");
     let audits = server.number("SELECT count(*) FROM audit_event WHERE method LIKE '%GetSealedSecret'").await;
     assert_eq!(audits, 2);
     assert_eq!(server.verdict(&secret).await, Verdict::Valid);
@@ -110,9 +110,9 @@ async fn a_rotation_by_itself_seals_the_secret_and_the_old_key_waits_for_it() {
     assert_eq!(server.verdict(&old_secret).await, Verdict::Revoked);
     let (told, _) = watch.revocation().await;
     assert_eq!((told.cause(), &told.key_id), (RevocationCause::Rotated, &old.key_id));
-    let ended = server.get(&old.key_id).await;
+    let ended = server.get_key(&old.key_id).await;
     assert_eq!((ended.state(), ended.revoke_reason()), (KeyState::Revoked, pb::RevokeReason::Superseded));
-    assert_eq!(seconds(ended.revoke_time), end);
+    assert_eq!(unix_seconds(ended.revoke_time), end);
 }
 
 #[tokio::test]
@@ -125,11 +125,11 @@ async fn the_end_of_an_overlap_is_an_event_of_its_own() {
         server.signed(&server.admin, "KeyService/RotateKey", &rotate).await.expect("rotated");
     let mut watch = server.watch(&server.admin, &from("")).await.expect("watch");
     server.pass(of(2) - 1).await;
-    assert_eq!(server.get(&key.key_id).await.state(), KeyState::Active);
+    assert_eq!(server.get_key(&key.key_id).await.state(), KeyState::Active);
     server.pass(1).await;
     let (told, _) = watch.revocation().await;
     assert_eq!((told.cause(), &told.key_id), (RevocationCause::Rotated, &key.key_id));
-    let ended = server.get(&key.key_id).await;
+    let ended = server.get_key(&key.key_id).await;
     assert_eq!((ended.revision, ended.revoke_reason()), (told.revision, pb::RevokeReason::Superseded));
     let revision = server.rows().await.revision;
     server.pass(of(1)).await;
@@ -145,7 +145,7 @@ async fn a_sealed_secret_is_for_its_recipient_alone() {
     let (service, other) = (service(&server, 1).await, service(&server, 2).await);
     let (old, _) = rotating(&server, Some(&service)).await;
     server.pass(of(90)).await;
-    let new = server.get(&old.key_id).await.rotated_to;
+    let new = server.get_key(&old.key_id).await.rotated_to;
     let not_found = (Code::NotFound, "SEALED_SECRET_NOT_FOUND".to_owned());
     for by in [&other, &server.admin] {
         assert_eq!(refusal(server.sealed_secret(by, &new).await), not_found);
@@ -170,7 +170,7 @@ async fn the_secret_of_a_rotation_by_itself_stands_nowhere() {
     let service = service(&server, 1).await;
     let (old, _) = rotating(&server, Some(&service)).await;
     server.pass(of(90)).await;
-    let new = server.get(&old.key_id).await.rotated_to;
+    let new = server.get_key(&old.key_id).await.rotated_to;
     let secret = opened(&server, &service, &new).await;
     // All but what is shown for ever.
     let hidden = secret.as_bytes()[secret.len() - 40..].to_vec();
@@ -186,7 +186,7 @@ async fn openssl_opens_it_as_the_document_says() {
     let service = service(&server, 1).await;
     let (old, _) = rotating(&server, Some(&service)).await;
     server.pass(of(90)).await;
-    let new = server.get(&old.key_id).await.rotated_to;
+    let new = server.get_key(&old.key_id).await.rotated_to;
     let sealed = server.sealed_secret(&service, &new).await.expect("sealed");
     let folder = tempfile::tempdir().expect("folder");
     let file = |name: &str| folder.path().join(name);
@@ -214,7 +214,7 @@ async fn a_recipient_that_is_gone_holds_the_rotation_and_is_told_daily() {
     service_is(&server, &service, true).await;
     server.pass(of(90)).await;
     let count = async || server.told(&key).await.iter().filter(|kind| *kind == "expiring rotation").count();
-    assert_eq!(server.get(&key.key_id).await.rotated_to, "");
+    assert_eq!(server.get_key(&key.key_id).await.rotated_to, "");
     let before = count().await;
     for day in 1..=5 {
         server.pass(of(1)).await;
@@ -225,7 +225,7 @@ async fn a_recipient_that_is_gone_holds_the_rotation_and_is_told_daily() {
     assert_eq!(server.verdict(&secret).await, Verdict::Valid);
     service_is(&server, &service, false).await;
     server.pass(of(1)).await;
-    let new = server.get(&key.key_id).await.rotated_to;
+    let new = server.get_key(&key.key_id).await.rotated_to;
     assert_eq!(server.verdict(&opened(&server, &service, &new).await).await, Verdict::Valid);
 }
 
@@ -244,7 +244,7 @@ async fn another_recipient_has_it_rotated_at_once() {
     let wish = pb::Key { rotation_recipient_kid: service.kid(), ..Default::default() };
     server.update(&key, &["rotation_recipient_kid"], wish).await;
     server.settled().await;
-    let new = server.get(&key.key_id).await.rotated_to;
+    let new = server.get_key(&key.key_id).await.rotated_to;
     assert_eq!(server.verdict(&opened(&server, &service, &new).await).await, Verdict::Valid);
 }
 
@@ -254,18 +254,18 @@ async fn what_nobody_fetches_is_told_daily_and_not_rotated_again() {
     let service = service(&server, 1).await;
     let (key, secret) = rotating(&server, Some(&service)).await;
     server.pass(of(90)).await;
-    let new = server.get(&server.get(&key.key_id).await.rotated_to).await;
+    let new = server.get_key(&server.get_key(&key.key_id).await.rotated_to).await;
     for _ in 0..5 {
         server.pass(of(1)).await;
     }
     assert_eq!(server.told(&new).await, ["expiring rotation"; 5]);
     server.pass(of(200)).await;
-    assert_eq!(server.get(&new.key_id).await.rotated_to, "", "its own secret waits");
+    assert_eq!(server.get_key(&new.key_id).await.rotated_to, "", "its own secret waits");
     assert_eq!(server.verdict(&secret).await, Verdict::Valid);
     assert!(server.told(&new).await.len() <= 8, "{:?}", server.told(&new).await);
     opened(&server, &service, &new.key_id).await;
     server.pass(of(1)).await;
-    assert_ne!(server.get(&new.key_id).await.rotated_to, "", "the one that is late");
+    assert_ne!(server.get_key(&new.key_id).await.rotated_to, "", "the one that is late");
 }
 
 #[tokio::test]
@@ -274,7 +274,7 @@ async fn a_successor_that_is_revoked_unfetched_keeps_the_old_key_no_longer_than_
     let service = service(&server, 1).await;
     let (key, secret) = rotating(&server, Some(&service)).await;
     server.pass(of(90)).await;
-    let new = server.get(&server.get(&key.key_id).await.rotated_to).await;
+    let new = server.get_key(&server.get_key(&key.key_id).await.rotated_to).await;
     server.revoke(&new).await;
     server.settled().await;
     let gone = (Code::FailedPrecondition, "SEALED_SECRET_GONE".to_owned());
@@ -293,7 +293,7 @@ async fn an_overlap_of_nothing_ends_when_the_secret_was_fetched_and_not_before()
     let (key, secret) = rotating(&server, Some(&service)).await;
     server.pass(of(92)).await;
     assert_eq!(server.verdict(&secret).await, Verdict::Valid);
-    let new = server.get(&key.key_id).await.rotated_to;
+    let new = server.get_key(&key.key_id).await.rotated_to;
     let text = opened(&server, &service, &new).await;
     assert_eq!(server.verdict(&secret).await, Verdict::Revoked);
     assert_eq!(server.verdict(&text).await, Verdict::Valid);
@@ -305,7 +305,7 @@ async fn where_a_secret_was_is_known_for_a_month() {
     let service = service(&server, 1).await;
     let (key, _) = rotating(&server, Some(&service)).await;
     server.pass(of(90)).await;
-    let new = server.get(&key.key_id).await.rotated_to;
+    let new = server.get_key(&key.key_id).await.rotated_to;
     let text = opened(&server, &service, &new).await;
     assert_eq!(server.verdict(&text).await, Verdict::Valid);
     server.flush().await;

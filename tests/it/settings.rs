@@ -6,7 +6,10 @@ use clap::{Arg, Command, CommandFactory as _};
 use portcullis::cli::Cli;
 use secrecy::SecretString;
 
-use crate::harness::program::{Checkout, Ended, run};
+use crate::{
+    clients::source,
+    harness::program::{Checkout, Ended, run},
+};
 
 /// What no parser takes that is not for texts; and what those of texts refuse.
 const WRONG: &str = "no such value";
@@ -107,6 +110,19 @@ fn a_flag_comes_before_its_variable_and_that_before_the_file_and_that_before_the
 }
 
 #[test]
+fn a_variable_that_is_misspelt_is_not_passed_over() {
+    let checkout = Checkout::new();
+    let mut serve = checkout.portcullis(&["serve", "--database-url=sqlite://none.db"]);
+    let said = run(serve.env("PORTCULLIS_MAX_WACTHES", "5").env("PORTCULLIS_SERVICE_HOST", "10.0.0.1")).refused(2);
+    assert_eq!(
+        said,
+        "error: 2 settings are wrong:\n\
+         \x20 PORTCULLIS_MAX_WACTHES (the environment): there is no such variable; did you mean PORTCULLIS_MAX_WATCHES?\n\
+         \x20 there is no database at none.db; make it with `portcullis migrate`\n"
+    );
+}
+
+#[test]
 fn a_file_of_settings_says_each_line_that_is_wrong_and_what_was_meant() {
     let checkout = Checkout::new();
     let of = |text: &str| {
@@ -159,7 +175,8 @@ fn what_does_not_go_together_and_what_files_do_not_hold_is_said_at_once_and_with
     assert_eq!(
         said,
         "error: 8 settings are wrong:\n\
-         \x20 database-url (--database-url or PORTCULLIS_DATABASE_URL): must be set\n\
+         \x20 database-url (--database-url or PORTCULLIS_DATABASE_URL): must be set, for example to \
+         sqlite:///var/lib/portcullis/portcullis.db, or to postgres://USER:PASSWORD@HOST/DATABASE\n\
          \x20 lease = \"1h\" (a.toml:1): must be 2s to 1m\n\
          \x20 tls-cert (--tls-cert): needs --tls-key\n\
          \x20 tls-require-client-cert (--tls-require-client-cert): needs --tls-client-ca\n\
@@ -205,6 +222,23 @@ fn what_does_not_go_together_and_what_files_do_not_hold_is_said_at_once_and_with
     let found = checkout.run(&[&["check"], &names[..]].concat());
     assert_eq!(found.code, Some(2));
     for what in ["none.pem", "none.key", "empty.pem", "none.txt", "none.word", "none.db"] {
-        assert!(found.out.contains(what), "{what}: {}", found.out);
+        assert_eq!(found.out.matches(what).count(), 1, "{what} is told once: {}", found.out);
+    }
+    assert_eq!(found.out.matches("portcullis migrate").count(), 1, "so is what to do: {}", found.out);
+}
+
+#[test]
+fn a_stop_takes_as_long_as_the_chart_can_wait_for_and_no_longer() {
+    let checkout = Checkout::new();
+    let of = |drain: &str| checkout.run(&["serve", "--database-url=sqlite://none.db", &format!("--drain={drain}")]).err;
+    let chart = fs::read_to_string(source("helm/portcullis/values.schema.json")).expect("the chart's schema");
+    let chart: serde_json::Value = serde_json::from_str(&chart).expect("JSON");
+    let longest = chart["properties"]["drainSeconds"]["maximum"].as_u64().expect("a bound");
+    for good in ["0s", "1h", &format!("{longest}s")] {
+        assert!(of(good).starts_with("error: there is no database"), "{good}: {}", of(good));
+    }
+    for wrong in ["5", "3601s", "500000h", "99999999999999999999h", "soon"] {
+        let said = format!("\n  drain = {wrong:?} (--drain): must be 0s to 1h\n");
+        assert!(of(wrong).contains(&said), "{wrong}: {}", of(wrong));
     }
 }

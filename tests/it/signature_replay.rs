@@ -42,7 +42,7 @@ impl Stage {
         let rotating = rotating.await.key.expect("key");
         server.pass(24 * 3600).await;
         Self {
-            sealed: server.get(&rotating.key_id).await.rotated_to,
+            sealed: server.get_key(&rotating.key_id).await.rotated_to,
             app: server.app.clone(),
             to_update: server.key().await.key.expect("key"),
             to_revoke: server.key().await.key.expect("key"),

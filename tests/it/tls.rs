@@ -76,7 +76,9 @@ impl Deployment {
     }
 
     fn until_it_serves(&self) {
-        let health = ["health", "--endpoint", &self.url(), "--ca-cert", "ca.pem"];
+        let shown = ["--client-cert", "gateway.pem", "--client-key", "gateway.key"];
+        let url = self.url();
+        let health = [&["health", "--endpoint", &url, "--ca-cert", "ca.pem"][..], &shown].concat();
         let serves = (0..200).any(|_| {
             let asked = self.checkout.run(&health);
             if asked.code != Some(0) {

@@ -17,7 +17,7 @@ use portcullis::{
     grpc::{Bound, Ceilings, Listen, Tls},
     pb,
 };
-use rcgen::date_time_ymd;
+use rcgen::{BasicConstraints, DnType, IsCa, date_time_ymd};
 
 use crate::harness::{
     Server, Setup,
@@ -46,6 +46,7 @@ async fn what_is_wrong_with_a_file_is_said_at_the_start_with_what_to_do() {
     let other = authority.server();
     let early = authority.signs(&["localhost"], |params| params.not_before = date_time_ymd(2030, 1, 1));
     let ended = authority.signs(&["localhost"], over);
+    let nameless = authority.signs(&[], |params| params.distinguished_name.push(DnType::CommonName, "localhost"));
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n";
     let broken = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
     let pairs = [
@@ -57,6 +58,7 @@ async fn what_is_wrong_with_a_file_is_said_at_the_start_with_what_to_do() {
         ("", &good.key, "holds no certificate in PEM: it is empty"),
         ("good morning", &good.key, "holds no certificate in PEM; --tls-cert wants `-----BEGIN CERTIFICATE-----`"),
         (broken, &good.key, "does not read"),
+        (&nameless.certificate, &nameless.key, "holds no name that callers could know the server by"),
         (&ended.certificate, &ended.key, "ended at 2026-01-01T00:00:00.000000Z; renew it"),
         (&early.certificate, &early.key, "is not good before 2030-01-01T00:00:00.000000Z; set the clock, or wait"),
     ];
@@ -77,6 +79,38 @@ async fn what_is_wrong_with_a_file_is_said_at_the_start_with_what_to_do() {
     folder.write("ca.pem", &good.key);
     let no_ca = refused(folder.mutual()).await;
     assert!(no_ca.contains("--tls-client-ca wants"), "{no_ca}");
+    // Its key could sign for any name, and rustls would believe it.
+    let leaf = authority.signs(&["localhost"], |params| params.distinguished_name.push(DnType::CommonName, "a client"));
+    folder.write("ca.pem", &format!("{}{}", authority.pem, leaf.certificate));
+    let no_authority = refused(folder.mutual()).await;
+    assert!(
+        no_authority.contains("CN=a client\" in ") && no_authority.contains("the authority that signed it"),
+        "{no_authority}"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_that_some_callers_refuse_is_taken_and_said() {
+    let authority = Authority::new();
+    let folder = Folder::of(&authority);
+    let listen = |tls: Tls| Listen {
+        address: ([127, 0, 0, 1], 0).into(),
+        tls: Some(tls),
+        plaintext: false,
+        reflection: false,
+        ceilings: Ceilings::default(),
+    };
+    let remarks = async |tls: Tls| {
+        let (_, remarks) = listen(tls).look(&Clock::manual(NOW)).await.expect("taken").expect("with TLS");
+        remarks.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(remarks(folder.mutual()).await.is_empty());
+    folder.put(&authority.signs(&["localhost"], |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)));
+    folder.write("ca.pem", &format!("{}{}", authority.pem, Authority::with(over).pem));
+    let said = remarks(folder.mutual()).await;
+    assert!(said[0].contains("is an authority's (CA:TRUE), which some callers refuse"), "{said:?}");
+    assert!(said[1].contains("\"CN=an authority\" in ") && said[1].contains("ended at 2026-01-01T00"), "{said:?}");
+    assert_eq!(said.len(), 2, "{said:?}");
 }
 
 async fn server(folder: Folder) -> Server {

@@ -15,11 +15,17 @@ use crate::{
 
 /// A server whose file of authorities has both, and an account with the gateway's name.
 async fn server(one: &Authority, other: &Authority) -> (Server, Arc<Folder>) {
+    server_that_looks(one, other, None).await
+}
+
+async fn server_that_looks(one: &Authority, other: &Authority, every: Option<Duration>) -> (Server, Arc<Folder>) {
     let folder = Folder::of(one);
     folder.write("ca.pem", &both(one, other));
     let folder = Arc::new(folder);
-    let (tls, kept) = (Some(folder.mutual()), Some(Arc::clone(&folder)));
-    let server = Server::start_with(Setup { tls, folder: kept, ..Setup::default() }).await;
+    let mut tls = folder.mutual();
+    tls.look_every = every.unwrap_or(tls.look_every);
+    let server =
+        Server::start_with(Setup { tls: Some(tls), folder: Some(Arc::clone(&folder)), ..Setup::default() }).await;
     let mut wish = account(pb::Role::Verifier, &[GATEWAY]);
     wish.roles.push(pb::Role::Watcher.into());
     server.admin.create_account(&server, wish).await.expect("account");
@@ -75,11 +81,15 @@ async fn authorities_are_taken_while_the_servers_pair_is_wrong_and_the_pair_whil
         assert!(is_let_in(&server, &of_other).await && !is_let_in(&server, &of_one).await, "{bad:?}");
     }
     folder.put(&next);
-    for _ in 0..200 {
-        if server.shown_certificate().await == pem_der(&next.certificate) {
+    until_shown(&server, &next).await;
+}
+
+async fn until_shown(server: &Server, pair: &Pair) {
+    for _ in 0..1000 {
+        if server.shown_certificate().await == pem_der(&pair.certificate) {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("the new pair is never shown");
 }
@@ -110,12 +120,7 @@ async fn a_connection_ends_when_no_authority_vouches_for_its_client_any_more() {
     let renewed = one.server();
     folder.put(&renewed);
     folder.write("ca.pem", &format!("{}{}", both(&one, &other), Authority::new().pem));
-    for _ in 0..200 {
-        if server.shown_certificate().await == pem_der(&renewed.certificate) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_shown(&server, &renewed).await;
     let key = server.key().await.key.expect("key");
     server.revoke(&key).await;
     assert_eq!(watch.revocation().await.0.key_id, key.key_id);
@@ -127,4 +132,30 @@ async fn a_connection_ends_when_no_authority_vouches_for_its_client_any_more() {
     let key = server.key().await.key.expect("key");
     server.revoke(&key).await;
     assert_eq!(watch_that_stays.revocation().await.0.key_id, key.key_id, "of who is vouched for");
+}
+
+/// Written in place, by who does not know of renaming: it is cut short, and then added to.
+#[tokio::test]
+async fn a_file_of_authorities_that_is_half_written_ends_no_connection() {
+    let (one, other) = (Authority::new(), Authority::new());
+    // Longer than a test stands still between two lines.
+    let (server, folder) = server_that_looks(&one, &other, Some(Duration::from_secs(2))).await;
+    let of_other = other.signs(&[GATEWAY], |_| {});
+    let channel = server.tls_channel(Some(&of_other)).await.expect("connect");
+    let mut watch = server.watch_over(channel, &pb::WatchRevocationsRequest::default()).await.expect("watch");
+    watch.bookmark().await;
+
+    // The pair tells that there was a look, and when the next one is not yet.
+    folder.write("ca.pem", &one.pem);
+    let renewed = one.server();
+    folder.put(&renewed);
+    until_shown(&server, &renewed).await;
+    folder.write("ca.pem", &both(&one, &other));
+    assert!(is_let_in(&server, &of_other).await, "nor is a handshake refused");
+    let again = one.server();
+    folder.put(&again);
+    until_shown(&server, &again).await;
+    let key = server.key().await.key.expect("key");
+    server.revoke(&key).await;
+    assert_eq!(watch.revocation().await.0.key_id, key.key_id, "the stream goes on");
 }

@@ -20,7 +20,7 @@ async fn a_key_that_nobody_used_for_90_days_is_told_once() {
     assert_eq!(server.told(&used).await, ["created"]);
     let told = server.all_told().await.into_iter().find(|told| told.kind == "key.unused").expect("told");
     assert!(told.data["last_used_time"].is_null());
-    assert!(server.get(&key.key_id).await.unused);
+    assert!(server.get_key(&key.key_id).await.unused);
     server.pass(80 * DAYS).await;
     assert_eq!(server.told(&used).await, ["created", "unused"], "90 days after its last use");
     server.pass(400 * DAYS).await;

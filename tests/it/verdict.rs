@@ -4,10 +4,10 @@ use portcullis::pb::{self, Verdict};
 use tonic::Code;
 
 use crate::{
-    concurrency::{held, while_ringing},
+    concurrency::while_ringing,
     fields::{label, texts},
     harness::{
-        Persona, Server, refusal,
+        Persona, Server, Setup, refusal,
         verify::{about, about_id, rate_limit, ttl, update},
         violations,
     },
@@ -283,7 +283,7 @@ async fn a_dry_run_spends_nothing() {
 /// The store may be ahead of what this replica decides by.
 #[tokio::test]
 async fn a_dry_run_by_id_rests_on_the_revision_that_one_by_secret_rests_on() {
-    let server = Server::start_with(held()).await;
+    let server = Server::start_with(Setup::held()).await;
     let limits = |limit| vec![rate_limit("minute", limit, 60)];
     let made = while_ringing(&server, server.key_with(|request| request.rate_limits = limits(5))).await;
     let key = made.key.expect("key");

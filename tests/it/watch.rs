@@ -1,8 +1,8 @@
 //! What a watcher is told: in order, once, all of it, and nothing else.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
-use portcullis::{pb, watch::Limits};
+use portcullis::pb;
 use sha2::{Digest as _, Sha256};
 use tonic::Code;
 
@@ -10,11 +10,6 @@ use crate::harness::{
     Server, Setup, refusal, test_key, violations,
     watch::{from, only},
 };
-
-fn brisk() -> Setup {
-    let limits = Limits { bookmark_every: Duration::from_millis(50), ..Limits::default() };
-    Setup { limits, ..Setup::default() }
-}
 
 #[tokio::test]
 async fn a_watch_without_a_token_begins_with_a_bookmark_at_the_head() {
@@ -30,7 +25,7 @@ async fn a_watch_without_a_token_begins_with_a_bookmark_at_the_head() {
 
 #[tokio::test]
 async fn every_revocation_is_told_once_and_in_order_while_many_callers_write_at_once() {
-    let server = Arc::new(Server::start_with(brisk()).await);
+    let server = Arc::new(Server::start_with(Setup::with_quick_bookmarks()).await);
     let mut watch = server.watch(&server.admin, &from("")).await.expect("watch");
     let mut writers = tokio::task::JoinSet::new();
     for number in 1..4 {
@@ -70,7 +65,7 @@ async fn every_revocation_is_told_once_and_in_order_while_many_callers_write_at_
 #[tokio::test]
 async fn one_item_when_a_key_is_good_for_less_and_none_when_it_is_good_for_as_much_or_more() {
     use pb::RevocationCause::{Disabled, Narrowed};
-    let server = Server::start_with(brisk()).await;
+    let server = Server::start_with(Setup::with_quick_bookmarks()).await;
     let mut watch = server.watch(&server.admin, &from("")).await.expect("watch");
     let key = server.key_with(|request| request.permissions = vec!["tasks:*".to_owned()]).await.key.expect("key");
     let at = |seconds| Some(prost_types::Timestamp { seconds: server.now().seconds() + seconds, nanos: 0 });
@@ -113,7 +108,7 @@ async fn one_item_when_a_key_is_good_for_less_and_none_when_it_is_good_for_as_mu
 
 #[tokio::test]
 async fn a_watch_tells_of_the_applications_that_it_names_and_that_its_caller_may_see() {
-    let server = Server::start_with(brisk()).await;
+    let server = Server::start_with(Setup::with_quick_bookmarks()).await;
     let application = Some(pb::Application { name: "other".to_owned(), ..Default::default() });
     let request = pb::CreateApplicationRequest { application, ..Default::default() };
     let other: pb::CreateApplicationResponse =

@@ -9,7 +9,6 @@ use portcullis::{
         token::{FilterPrint, ResumeToken},
     },
     pb,
-    watch::Limits,
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -19,11 +18,6 @@ use crate::harness::{
     Headers, Rows, Server, Setup, message_bytes, reason, uuid, violations,
     watch::{from, only},
 };
-
-fn brisk() -> Setup {
-    let limits = Limits { bookmark_every: Duration::from_millis(50), ..Limits::default() };
-    Setup { limits, ..Setup::default() }
-}
 
 /// Revokes so many keys, and says in which revisions.
 async fn revoke_some(server: &Server, count: usize) -> Vec<i64> {
@@ -46,7 +40,7 @@ async fn refused(server: &Server, request: pb::WatchRevocationsRequest) -> Statu
 
 #[tokio::test]
 async fn every_token_resumes_behind_its_item_also_after_a_restart_when_memory_holds_nothing() {
-    let server = Server::start_with(brisk()).await;
+    let server = Server::start_with(Setup::with_quick_bookmarks()).await;
     let mut watch = server.watch(&server.admin, &from("")).await.expect("watch");
     let (start, token) = watch.bookmark().await;
     let mut tokens = vec![(start.revision, token)];
@@ -132,7 +126,7 @@ async fn a_token_of_another_history_is_refused_as_forked() {
 
 #[tokio::test]
 async fn a_token_from_before_the_kept_history_is_told_where_history_begins() {
-    let server = Server::start_with(brisk()).await;
+    let server = Server::start_with(Setup::with_quick_bookmarks()).await;
     let mut watch = server.watch(&server.admin, &from("")).await.expect("watch");
     let (_, old) = watch.bookmark().await;
     revoke_some(&server, 2).await;
@@ -175,7 +169,7 @@ async fn create_by_the_servers_time(server: &Server) -> i64 {
 
 #[tokio::test]
 async fn a_clock_that_was_set_back_makes_no_hole_in_the_log() {
-    let server = Server::start_with(brisk()).await;
+    let server = Server::start_with(Setup::with_quick_bookmarks()).await;
     let mut watch = server.watch(&server.admin, &from("")).await.expect("watch");
     let first = revoke_some(&server, 1).await;
     let (_, token) = watch.revocation().await;

@@ -155,7 +155,7 @@ async fn after_a_day_of_nothing_it_is_disabled_with_notice_and_enabling_it_sends
     let key = server.key().await.key.expect("key");
     let first = receiver.next().await;
     server.until_deliveries(&hook, |all| all[0].state == DELIVERED).await;
-    drop(receiver); // The port is dead from now on.
+    let gone = receiver.goes().await; // The port is dead from now on.
 
     rename(&server, &key, "missed").await;
     server.until_deliveries(&hook, |all| all.len() == 2 && all[1].attempts == 1).await;
@@ -182,7 +182,7 @@ async fn after_a_day_of_nothing_it_is_disabled_with_notice_and_enabling_it_sends
     // What happens while it is disabled is not for it.
     server.key().await;
     server.advance(Duration::from_hours(48)).await;
-    let mut receiver = Receiver::start_again(&url).await;
+    let mut receiver = gone.comes_back();
     receiver.nothing().await;
     let enabled = server.set_disabled(&hook, false).await;
     assert_eq!(enabled.disabled_reason(), pb::WebhookDisabledReason::Unspecified);

@@ -144,8 +144,8 @@ async fn killed_after_the_claim_and_before_anything_is_sent() {
     let application = caller.application().await;
     // It takes the connection, and says nothing: without its part of TLS nothing is sent.
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = silent.local_addr().expect("address").port();
-    let secret = hook(&caller, &application, &format!("https://127.0.0.1:{port}/hook")).await;
+    let url = format!("https://{}/hook", silent.local_addr().expect("address"));
+    let secret = hook(&caller, &application, &url).await;
     let key = caller.create(&application).await.expect("create").key.expect("key");
     let (mut stream, _) = silent.accept().await.expect("a connection");
     stream.read_exact(&mut [0; 5]).await.expect("the beginning of TLS");
@@ -153,9 +153,9 @@ async fn killed_after_the_claim_and_before_anything_is_sent() {
     let open = [("key.created".to_owned(), true, 0), ("key.revoked".to_owned(), false, 0)];
     assert_eq!(killed.open().await, open);
     killed.kill(process).await;
-    drop((stream, silent));
+    drop(stream);
 
-    let mut receiver = Receiver::start_tls_at(port, config).await;
+    let mut receiver = Receiver::start_tls_on(silent, config);
     let (process, _) = killed.serve().await;
     let mut received = vec![receiver.next().await, receiver.next().await];
     received.extend(receiver.all().await);

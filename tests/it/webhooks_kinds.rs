@@ -39,7 +39,7 @@ async fn all_twelve_types_of_what_happens_to_keys_arrive() {
         pb::ReportLeakedKeyRequest { secret: made.secret, source: "https://example.com/log".to_owned(), wait: 0 };
     let _: pb::ReportLeakedKeyResponse =
         server.signed(&server.admin, "KeyService/ReportLeakedKey", &report).await.expect("report");
-    server.rotate(&server.get(&key.key_id).await, 0).await;
+    server.rotate(&server.get_key(&key.key_id).await, 0).await;
     let renewing = server.key_with(|request| {
         request.expiration = ttl(10 * 3600);
         request.auto_renew = true;
@@ -50,7 +50,7 @@ async fn all_twelve_types_of_what_happens_to_keys_arrive() {
     for hours in [5, 4, 1] {
         server.pass(hours * HOUR).await;
     }
-    server.revoke(&server.get(&renewing.key_id).await).await;
+    server.revoke(&server.get_key(&renewing.key_id).await).await;
     server.pass(91 * 24 * HOUR).await;
 
     let all = "created updated revoked rotated expiring expired renewed unused leaked suspicious".split(' ');

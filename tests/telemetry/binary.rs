@@ -1,9 +1,12 @@
 //! The program itself, traced to the collector.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::Path,
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use portcullis::client::Credentials;
@@ -19,6 +22,7 @@ pub(crate) struct Dev {
     pub(crate) endpoint: String,
     pub(crate) application: String,
     folder: tempfile::TempDir,
+    log: Option<tempfile::NamedTempFile>,
 }
 
 impl Dev {
@@ -27,7 +31,10 @@ impl Dev {
     }
 
     pub(crate) fn start_with(flags: &[&str]) -> Self {
-        Self::start_logging_to(Stdio::null(), flags)
+        let log = tempfile::NamedTempFile::new().expect("file");
+        let mut dev = Self::start_logging_to(log.reopen().expect("file").into(), flags);
+        dev.log = Some(log);
+        dev
     }
 
     fn start_logging_to(log: Stdio, flags: &[&str]) -> Self {
@@ -50,7 +57,19 @@ impl Dev {
         let (endpoint, application) = (find("listening on "), find("demo, "));
         // Its output must be read on, or it would stop at a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, endpoint, application, folder }
+        Self { child, endpoint, application, folder, log: None }
+    }
+
+    /// Where it answers `/metrics`.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        let (log, begun) = (self.log.as_ref().expect("a log that is kept"), Instant::now());
+        loop {
+            if let Some(address) = admin_address(log.path()) {
+                return address;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "it never says where");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     pub(crate) fn admin(&self) -> Credentials {
@@ -80,6 +99,13 @@ impl Drop for Dev {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What a log says of where `/metrics` is answered, once it does.
+pub(crate) fn admin_address(log: &Path) -> Option<SocketAddr> {
+    let log = fs::read_to_string(log).expect("a log");
+    let line = log.lines().find(|line| line.contains("answering /metrics"))?;
+    line.split("address=").nth(1)?.split_whitespace().next()?.parse().ok()
 }
 
 #[test]

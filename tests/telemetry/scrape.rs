@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     sync::OnceLock,
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use super::{binary::Dev, certificates, refused::Wire};
 
 /// Labels that there may be. Each has few values, and none is of a caller's choice: no key, no application, no
 /// account, no address. Think of that before you add one.
-const LABELS: [&str; 16] = [
+const LABELS: [&str; 17] = [
     "error_type",
     "le",
     "portcullis_cause",
@@ -24,6 +24,7 @@ const LABELS: [&str; 16] = [
     "portcullis_level",
     "portcullis_outcome",
     "portcullis_signal",
+    "portcullis_too_many",
     "portcullis_verdict",
     "portcullis_wait",
     "portcullis_weakness",
@@ -37,9 +38,9 @@ const LABELS: [&str; 16] = [
 pub(crate) fn scraped() -> &'static str {
     static TEXT: OnceLock<String> = OnceLock::new();
     TEXT.get_or_init(|| {
-        let port = TcpListener::bind("127.0.0.1:0").expect("port").local_addr().expect("address");
-        let admin = port.to_string();
-        let dev = Dev::start_with(&["--admin-listen", &admin, "--webhook-http", "--webhook-allow", "127.0.0.0/8"]);
+        let admin = ["--log", "info", "--admin-listen", "127.0.0.1:0"];
+        let dev = Dev::start_with(&[&admin[..], &["--webhook-http", "--webhook-allow", "127.0.0.0/8"]].concat());
+        let port = dev.admin_address();
         happen(&dev);
         let text = told_of_webhooks(port);
         assert_eq!(get(port, "/readyz"), (200, "ready\n".to_owned()));
@@ -140,6 +141,7 @@ fn what_happened_is_counted_where_it_belongs() {
         "portcullis_verdicts_total{portcullis_verdict=\"quota_exceeded\"} 0",
         "portcullis_refused_calls_total{rpc_method=\"portcullis.v1.KeyService/CreateKey\",error_type=\"SIGNATURE_MISSING\"} 1",
         "portcullis_refused_calls_total{rpc_method=\"_OTHER\",error_type=\"METHOD_NOT_FOUND\"} 1",
+        "portcullis_refused_connections_total{portcullis_too_many=\"given_up\"} 0",
         "rpc_server_call_duration_seconds_count{rpc_system_name=\"grpc\",rpc_method=\"portcullis.v1.KeyService/VerifyKey\",rpc_status_code=\"OK\"} 2",
         "portcullis_barrier_duration_seconds_count{portcullis_wait=\"everywhere\"} 1",
         "portcullis_barrier_not_confirmed_total{portcullis_wait=\"everywhere\"} 0",

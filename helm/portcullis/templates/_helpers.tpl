@@ -1,14 +1,15 @@
 {{/* 52 characters: a StatefulSet's pods carry a label made of its name and an 11-character hash, and a label ends at 63. So do the
-names of Services, of which one is longer by nine. */}}
+names of Services, of which one is longer by nine, and in which no dot may be, as in that of a release. */}}
 {{- define "portcullis.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
 {{- else -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
-{{- if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- $release := replace "." "-" .Release.Name -}}
+{{- if contains $name $release -}}
+{{- $release | trunc 52 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- printf "%s-%s" $release $name | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -87,4 +88,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
     - {protocol: TCP, port: {{ .database.port }}}
 {{- end }}
 {{- end -}}
+{{- end -}}
+
+{{/* The port that a URL leads to: what stands at its end, or what its scheme means. */}}
+{{- define "portcullis.portOf" -}}
+{{- $named := regexFind ":[0-9]+/?$" . | trimAll ":/" -}}
+{{- default (index (dict "http" "80" "https" "443" "smtp" "587" "smtps" "465") (regexFind "^[a-z]+" .)) $named -}}
 {{- end -}}

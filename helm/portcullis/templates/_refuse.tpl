@@ -2,14 +2,24 @@
 What the schema cannot say, or not in words that help. All of it holds with `--skip-schema-validation` too.
 */}}
 {{- define "portcullis.refuse" -}}
+{{- include "portcullis.refuseName" . -}}
 {{- include "portcullis.refuseProfile" . -}}
 {{- include "portcullis.refuseSecrets" . -}}
+{{- include "portcullis.refuseVolumes" . -}}
 {{- include "portcullis.refuseClientCertificates" . -}}
 {{- include "portcullis.refuseNetwork" . -}}
 {{- end -}}
 
+{{- define "portcullis.refuseName" -}}
+{{- $name := include "portcullis.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([a-z0-9-]*[a-z0-9])?$" $name) -}}
+{{- fail (printf "the objects would be named %s, and a Service's name begins with a letter and is of a-z, 0-9 and -: set fullnameOverride" $name) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "portcullis.refuseProfile" -}}
-{{- $grace := add (int .Values.drainSeconds) 5 | int -}}
+{{- /* What follows the drain waits in turn for a database that hangs: notices under way, counts, limits, its own row. */ -}}
+{{- $grace := add (int .Values.drainSeconds) 15 | int -}}
 {{- if eq .Values.database.engine "sqlite" -}}
   {{- if ne (int .Values.replicaCount) 1 -}}
   {{- fail (printf "replicaCount is %v: the embedded database has one writer, set it to 1, or database.engine to postgresql" .Values.replicaCount) -}}
@@ -19,6 +29,11 @@ What the schema cannot say, or not in words that help. All of it holds with `--s
   {{- end -}}
   {{- if .Values.database.secretName -}}
   {{- fail "database.secretName is set and database.engine is sqlite, which has no URL: set database.engine to postgresql" -}}
+  {{- end -}}
+  {{- range $name, $secret := dict "database.caSecretName" .Values.database.caSecretName "migration.secretName" .Values.migration.secretName -}}
+    {{- if $secret -}}
+    {{- fail (printf "%s is set and database.engine is sqlite, which has no server: leave it out, or set database.engine to postgresql" $name) -}}
+    {{- end -}}
   {{- end -}}
 {{- else if eq .Values.database.engine "postgresql" -}}
   {{- $grace = add $grace (int .Values.preStopSeconds) | int -}}
@@ -43,7 +58,7 @@ What the schema cannot say, or not in words that help. All of it holds with `--s
   {{- fail (printf "database.engine is %v: set it to sqlite or postgresql" .Values.database.engine) -}}
 {{- end -}}
 {{- if lt (int .Values.terminationGracePeriodSeconds) $grace -}}
-{{- fail (printf "terminationGracePeriodSeconds is %v: set it to %v or more, 5 above drainSeconds (and preStopSeconds, with postgresql), or the server is killed while it drains" .Values.terminationGracePeriodSeconds $grace) -}}
+{{- fail (printf "terminationGracePeriodSeconds is %v: set it to %v or more, 15 above drainSeconds (and preStopSeconds, with postgresql), or the server is killed while it drains, or while it gives up on a database that hangs" .Values.terminationGracePeriodSeconds $grace) -}}
 {{- end -}}
 {{- if and .Values.serviceMonitor.enabled (not .Values.admin.enabled) -}}
 {{- fail "serviceMonitor.enabled: without admin.enabled there is no port to scrape" -}}
@@ -63,7 +78,7 @@ What the schema cannot say, or not in words that help. All of it holds with `--s
 {{- fail "tls.secretName is empty: name a Secret with tls.crt and tls.key, the server refuses plaintext beyond loopback" -}}
 {{- end -}}
 {{- if .Values.smtp.url -}}
-  {{- if regexMatch "^smtps?://[^/@]*:[^/]*@" .Values.smtp.url -}}
+  {{- if regexMatch "://[^@]*:[^@]*@" .Values.smtp.url -}}
   {{- fail "smtp.url holds a password: put it into a Secret, and name that in smtp.secretName" -}}
   {{- end -}}
   {{- if not .Values.smtp.from -}}
@@ -72,10 +87,14 @@ What the schema cannot say, or not in words that help. All of it holds with `--s
 {{- else if .Values.smtp.secretName -}}
   {{- fail "smtp.secretName is set and smtp.url is empty: say which mail server the password is for" -}}
 {{- end -}}
+{{- if contains "@" (default "" .Values.otlpEndpoint) -}}
+{{- fail "otlpEndpoint holds a user or a password: put what the collector asks for into a Secret, and name that in otlpHeaders.secretName" -}}
+{{- end -}}
 {{- if and .Values.otlpHeaders.secretName (not .Values.otlpEndpoint) -}}
 {{- fail "otlpHeaders.secretName is set and otlpEndpoint is empty: say which collector asks for them" -}}
 {{- end -}}
 {{- $own := fromYaml (include "portcullis.ownSettings" .) -}}
+{{- include "portcullis.refuseTwice" (list "extraEnv" .Values.extraEnv) -}}
 {{- range .Values.extraEnv -}}
   {{- if hasKey $own .name -}}
   {{- fail (printf "extraEnv sets %s, which the chart sets itself: use %s" .name (index $own .name)) -}}
@@ -86,6 +105,28 @@ What the schema cannot say, or not in words that help. All of it holds with `--s
   {{- if and .value (or (regexMatch "(PASSWORD|HEADERS)$" .name) (regexMatch "://[^/@\\s]*:[^/\\s]+@|PRIVATE KEY" .value)) -}}
   {{- fail (printf "extraEnv gives %s a secret as its value: put it into a Secret, and name that in valueFrom.secretKeyRef" .name) -}}
   {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "portcullis.refuseVolumes" -}}
+{{- include "portcullis.refuseTwice" (list "extraVolumes" .Values.extraVolumes) -}}
+{{- range .Values.extraVolumes -}}
+  {{- /* All of them, in use or not: what is switched on later must not break what has been there. */ -}}
+  {{- if has .name (list "client-ca" "data" "database-ca" "secrets-key" "tls" "tmp") -}}
+  {{- fail (printf "extraVolumes names %s, as the chart names a volume of its own: choose another name" .name) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Kubernetes takes the last of two variables, and neither of two volumes. */}}
+{{- define "portcullis.refuseTwice" -}}
+{{- $seen := dict -}}
+{{- $value := first . -}}
+{{- range last . -}}
+  {{- if hasKey $seen .name -}}
+  {{- fail (printf "%s names %s twice: leave one of them out" $value .name) -}}
+  {{- end -}}
+  {{- $_ := set $seen .name true -}}
 {{- end -}}
 {{- end -}}
 
@@ -150,6 +191,19 @@ PORTCULLIS_TLS_REQUIRE_CLIENT_CERT: tls.requireClientCert
   (list "smtp" (not (empty .Values.smtp.url)) "the mail server could not be reached") -}}
   {{- if and (index $on 1) (not (index $policy (index $on 0) "to")) -}}
   {{- fail (printf "networkPolicy.%s.to is empty: %s; name where it is" (index $on 0) (index $on 2)) -}}
+  {{- end -}}
+{{- end -}}
+{{- range $name, $url := dict "collector" .Values.otlpEndpoint "smtp" .Values.smtp.url -}}
+  {{- if $url -}}
+  {{- $port := index $policy $name "port" | int -}}
+  {{- $called := include "portcullis.portOf" $url | int -}}
+  {{- $translated := false -}}
+  {{- range index $policy $name "to" -}}
+    {{- $translated = or $translated (not .ipBlock) -}}
+  {{- end -}}
+  {{- if and $port (ne $port $called) (not $translated) -}}
+  {{- fail (printf "networkPolicy.%s.port is %d, and %s leads to port %d: leave the first out, or make them the same; only a Service in front of pods could translate" $name $port (ternary "smtp.url" "otlpEndpoint" (eq $name "smtp")) $called) -}}
+  {{- end -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -15,8 +15,13 @@ use crate::{
 
 const METHOD: &str = "ServiceAccountService/AddServiceAccountKey";
 
-/// Before anything is made: a file is not overwritten.
+/// Before anything is made: a file is not overwritten, and can be made where it shall be.
 pub(super) fn must_be_free(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Err(error) = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK) {
+        let (folder, error) = (folder.display(), std::io::Error::from(error));
+        return Err(Failure::Usage(format!("nothing can be written to the folder {folder}: {error}")));
+    }
     match path.symlink_metadata() {
         Ok(_) => Err(Failure::Usage(format!(
             "{} is there already, and is not overwritten: choose another path",

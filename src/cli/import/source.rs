@@ -34,6 +34,14 @@ pub(super) struct Source {
     names: Names,
 }
 
+/// What a file holds.
+pub(super) struct Checked {
+    pub(super) rows: u64,
+    /// How many of them name no permissions.
+    pub(super) unpermitted: u64,
+    pub(super) problems: Problems,
+}
+
 /// A row: its line (in a JSON array, its place), and what it says.
 type Row = (u64, Result<Fields, String>);
 /// Hears of each row, and whether to go on.
@@ -60,9 +68,9 @@ impl Source {
         &self.path
     }
 
-    /// Reads all of it and keeps nothing but what is wrong. Answers how many rows there are.
-    pub(super) fn check(&self) -> Result<(u64, Problems), Failure> {
-        let (mut rows, mut problems) = (0, Problems::default());
+    /// Reads all of it and keeps nothing but what is wrong.
+    pub(super) fn check(&self) -> Result<Checked, Failure> {
+        let (mut rows, mut unpermitted, mut problems) = (0, 0, Problems::default());
         // Half of a hash tells them apart: a million of them are in memory here.
         let mut seen: HashMap<[u8; 16], u64> = HashMap::new();
         self.keys(&mut |line, key| {
@@ -70,6 +78,7 @@ impl Source {
             match key {
                 Err(why) => problems.add(line, why),
                 Ok(key) => {
+                    unpermitted += u64::from(key.permissions.is_empty());
                     let half = key.secret_sha256.first_chunk().copied().unwrap_or_default();
                     if let Some(first) = seen.insert(half, line) {
                         problems.add(line, format!("{HASH}: is that of line {first}, too"));
@@ -81,7 +90,7 @@ impl Source {
         if rows == 0 {
             return Err(Failure::Usage(format!("{} holds no keys", self.path.display())));
         }
-        Ok((rows, problems))
+        Ok(Checked { rows, unpermitted, problems })
     }
 
     /// Reads the keys in order, until `each` has enough.

@@ -10,8 +10,8 @@ use crate::{
     cli::{
         args::block_on,
         failure::Failure,
-        out::Out,
-        people::{AppArgs, Environment, KeyKind, Printed, Repeat, Retry, ServiceArgs, Span, Wait, span},
+        out::{Out, note},
+        people::{AppArgs, Environment, KeyKind, Printed, Repeat, Retry, ServiceArgs, Span, Wait, ttl},
     },
     pb::{self, create_key_request::Expiration},
 };
@@ -41,7 +41,7 @@ pub(super) struct Create {
     environment: Option<Environment>,
 
     /// How long it is good: 12h, 90d
-    #[arg(long, value_name = "DURATION", value_parser = span, conflicts_with = "expires")]
+    #[arg(long, value_name = "DURATION", value_parser = ttl, conflicts_with = "expires")]
     ttl: Option<Span>,
 
     #[command(flatten)]
@@ -101,7 +101,20 @@ impl Create {
             let pb::CreateKeyResponse { key, secret, .. } = answer.message;
             Ok(Made { key: key.unwrap_or_default(), secret, json })
         })?;
+        let hint = made.key.permissions.is_empty().then(|| without_permissions(&made.key));
         secret.show(made, &printed, &mut out)?;
+        if let Some(hint) = hint {
+            note(&hint);
+        }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Who may grant everything and names nothing makes such a key: full access is not handed on unasked.
+fn without_permissions(key: &pb::Key) -> String {
+    let pb::Key { key_id, application_id, .. } = key;
+    format!(
+        "hint: the key has no permissions: a VerifyKey with required_permissions answers PERMISSION_MISSING; give it some by \
+         `portcullis key update {key_id} --app {application_id} --permission tasks:read`, as many as it needs"
+    )
 }

@@ -11,7 +11,7 @@ use crate::{
         args::block_on,
         failure::Failure,
         out::{Out, note},
-        people::{Confirm, Moment, Printed, Repeat, Retry, ServiceArgs, Session, Span, Wait, moment, some_time, span},
+        people::{Confirm, Moment, Printed, Repeat, Retry, ServiceArgs, Session, Span, Wait, moment, some_time, ttl},
     },
     pb::{self, rotate_key_request::Expiration},
 };
@@ -37,7 +37,7 @@ pub(super) struct Rotate {
     overlap: Option<Span>,
 
     /// How long the successor is good: 90d [default: as the old key]
-    #[arg(long, value_name = "DURATION", value_parser = span, conflicts_with = "expires")]
+    #[arg(long, value_name = "DURATION", value_parser = ttl, conflicts_with = "expires")]
     ttl: Option<Span>,
 
     /// When the successor expires: 2027-01-31 (its beginning in UTC), or a time in RFC 3339

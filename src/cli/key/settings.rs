@@ -13,7 +13,7 @@ pub(super) struct KeySettings {
     /// What it is for
     description: Option<String>,
 
-    /// What it may do, as tasks:read or tasks:*; may be given several times [default at creation: what you may grant]
+    /// What it may do, as tasks:read or tasks:*; may be given several times [default at creation: what you may grant, short of full access]
     #[arg(long = "permission", value_name = "PERMISSION", value_delimiter = ',')]
     permissions: Vec<String>,
 

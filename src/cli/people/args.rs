@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Look, Session, look::Color};
 use crate::{
     cli::{
-        args::{CredentialsArgs, EndpointArgs, TlsArgs, duration},
+        args::{ConnectionArgs, duration},
         failure::Failure,
     },
     client::{Client, request_id},
@@ -17,13 +17,7 @@ use crate::{
 #[command(next_help_heading = "Connection")]
 pub(in crate::cli) struct ServiceArgs {
     #[command(flatten)]
-    credentials: CredentialsArgs,
-
-    #[command(flatten)]
-    endpoint: EndpointArgs,
-
-    #[command(flatten)]
-    tls: TlsArgs,
+    connection: ConnectionArgs,
 
     /// How long to wait for an answer, at each attempt
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
@@ -32,9 +26,9 @@ pub(in crate::cli) struct ServiceArgs {
 
 impl ServiceArgs {
     pub(in crate::cli) async fn connect(self) -> Result<Session, Failure> {
-        let credentials = self.credentials.read()?;
-        let endpoint = self.endpoint.or_of(Some(&credentials))?;
-        let channel = self.tls.connect(&endpoint).await?;
+        let credentials = self.connection.credentials.read()?;
+        let endpoint = self.connection.endpoint.or_of(Some(&credentials))?;
+        let channel = self.connection.tls.connect(&endpoint).await?;
         Ok(Session::new(Client::new(channel, Some(credentials)), endpoint, self.timeout))
     }
 }

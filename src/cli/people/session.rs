@@ -11,7 +11,7 @@ use tonic_types::StatusExt as _;
 use super::Progress;
 use crate::{
     cli::{
-        failure::{Failure, Refused},
+        failure::{Failure, Refused, said},
         flags::flag,
         out::note,
     },
@@ -119,7 +119,7 @@ impl Session {
             }
             let wait = wait(&status, attempt);
             attempt += 1;
-            note(&format!("{}; asking again in {wait:?}, attempt {attempt} of {ATTEMPTS}", status.message()));
+            note(&format!("{}; asking again in {wait:?}, attempt {attempt} of {ATTEMPTS}", said(&status)));
             tokio::time::sleep(wait).await;
         }
     }

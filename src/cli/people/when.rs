@@ -50,8 +50,18 @@ pub(in crate::cli) fn span(text: &str) -> Result<Span, String> {
 
 /// The same, or `0s`.
 pub(in crate::cli) fn some_time(text: &str) -> Result<Span, String> {
-    let span = humantime::parse_duration(text).map_err(|e| format!("{e}; write it as 30s, 36h or 30d"))?;
-    Duration::try_from(span).map_err(|_| "is longer than any time".to_owned())
+    const TOO_LONG: &str = "is longer than any time";
+    let span = humantime::parse_duration(text).map_err(|error| match error {
+        humantime::DurationError::NumberOverflow => TOO_LONG,
+        // It proposes units that nobody wants here, such as 5ms.
+        _ => "write it with its unit, as 30s, 12h or 30d",
+    })?;
+    Duration::try_from(span).map_err(|_| TOO_LONG.to_owned())
+}
+
+/// A span, where a moment has a flag of its own.
+pub(in crate::cli) fn ttl(text: &str) -> Result<Span, String> {
+    span(text).map_err(|why| format!("{why}; a time, such as 2027-01-31T12:00:00Z, goes with --expires"))
 }
 
 /// `2027-01-31` (its beginning in UTC), or a time in RFC 3339.
@@ -109,7 +119,12 @@ mod tests {
         assert_eq!(span("30d").expect("a span").seconds, 30 * 86_400);
         assert_eq!(span("0s"), Err("must be more than 0".to_owned()));
         assert_eq!(some_time("0s").expect("nothing").seconds, 0);
-        assert!(span("soon").expect_err("no span").contains("write it as 30s, 36h or 30d"));
+        for wrong in ["", "5", "5x", "soon", "2027-01-31", "1.5", "-5d"] {
+            assert_eq!(span(wrong), Err("write it with its unit, as 30s, 12h or 30d".to_owned()), "{wrong}");
+            let why = ttl(wrong).expect_err(wrong);
+            assert!(why.ends_with("12h or 30d; a time, such as 2027-01-31T12:00:00Z, goes with --expires"), "{why}");
+        }
+        assert_eq!(span("99999999999999999999y"), Err("is longer than any time".to_owned()));
         assert_eq!(
             ["48h", "90d", "90m", "1500ms"].map(|text| span_words(&span(text).expect(text))),
             ["2d", "90d", "1h 30m", "1s 500ms"]

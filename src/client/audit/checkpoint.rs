@@ -163,17 +163,9 @@ mod tests {
     use std::sync::LazyLock;
 
     use super::*;
-    use crate::{client::Account, signing::PrivateKey};
+    use crate::{client::signer::tests::credentials, signing::PrivateKey};
 
-    static CREDENTIALS: LazyLock<Credentials> = LazyLock::new(|| {
-        let account = Account {
-            client_id: "sa_1".to_owned(),
-            client_email: "admin@demo.portcullis".to_owned(),
-            audience: "staging".to_owned(),
-            endpoint: None,
-        };
-        Credentials::new(account, PrivateKey::generate().expect("generate"))
-    });
+    static CREDENTIALS: LazyLock<Credentials> = LazyLock::new(credentials);
 
     fn keys() -> [PublicKey; 1] {
         [CREDENTIALS.public_key().clone()]

@@ -1,26 +1,17 @@
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
 use zeroize::Zeroizing;
 
 use super::Why;
-
-/// Ours are 2 to 4 KiB.
-const MAX_FILE: u64 = 64 * 1024;
+use crate::client::private_file;
 
 pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, Why> {
-    let file = File::open(path).map_err(Why::Read)?;
-    let meta = file.metadata().map_err(Why::Read)?;
-    if meta.is_file() && meta.permissions().mode() & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), "others can read this credentials file: chmod 600 it");
-    }
-    let mut text = Zeroizing::new(String::new());
-    let read = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(Why::Read)?;
-    if read as u64 > MAX_FILE { Err(Why::TooLarge) } else { Ok(text) }
+    private_file::read(path, "credentials file").map_err(Why::Read)?.ok_or(Why::TooLarge)
 }
 
 /// Makes a file of mode 0600, which it has before it holds anything.
@@ -46,6 +37,8 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -57,10 +50,5 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         assert!(matches!(write_new(&path, "second"), Err(Why::Exists)));
         assert_eq!(read(&path).expect("read").as_str(), "first");
-    }
-
-    #[test]
-    fn a_file_without_an_end_is_not_read_to_it() {
-        assert!(matches!(read(Path::new("/dev/zero")), Err(Why::TooLarge)));
     }
 }

@@ -65,8 +65,6 @@ pub(super) fn to_remove(set: &[(&'static str, String)], sent: &Headers<'_>) -> V
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -74,7 +72,7 @@ mod tests {
     use crate::{
         domain::{
             id::{ApplicationId, KeyId},
-            key::{KeyEnvironment, KeyType},
+            key::KeyEnvironment,
             lineage::Successor,
             time::Timestamp,
         },
@@ -82,22 +80,12 @@ mod tests {
     };
 
     fn facts(name: &str, permissions: &[&str]) -> KeyFacts {
+        let [id, application_id] = [1, 2].map(Uuid::from_u128);
         KeyFacts {
-            id: KeyId::new(Uuid::from_u128(1)),
-            application_id: ApplicationId::new(Uuid::from_u128(2)),
             name: name.into(),
-            kind: KeyType::Secret,
             environment: KeyEnvironment::Test,
             permissions: permissions.iter().map(|text| text.parse().expect("permission")).collect(),
-            restrictions: Arc::default(),
-            limits: Arc::default(),
-            labels: [].into(),
-            expire_time: None,
-            expired: false,
-            disabled: false,
-            revoked: false,
-            chain: KeyId::new(Uuid::from_u128(1)),
-            successor: None,
+            ..KeyFacts::plain(KeyId::new(id), ApplicationId::new(application_id))
         }
     }
 

@@ -1,4 +1,9 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -7,11 +12,15 @@ use tokio::{
 };
 
 use super::{
-    ceilings::{Ceilings, Full, Load, Ticket},
+    ceilings::{Ceilings, Full, Load, Place},
     connection::{Connection, Wire},
     shown::Shown,
 };
-use crate::{grpc::tls::Certificates, meters, telemetry::Budget};
+use crate::{
+    grpc::tls::Certificates,
+    meters::{self, TooMany},
+    telemetry::Budget,
+};
 
 /// Connections that are ready and not yet taken up.
 const READY: usize = 64;
@@ -30,7 +39,7 @@ pub(in crate::grpc) fn accept(
 ) -> mpsc::Receiver<Connection> {
     let (ready, taken) = mpsc::channel(READY);
     tokio::spawn(async move {
-        let (refused, failed) = (Budget::of(1, TOLD_EVERY), Arc::new(Budget::of(1, TOLD_EVERY)));
+        let (crowd, failed) = (Crowd::default(), Arc::new(Budget::of(1, TOLD_EVERY)));
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -47,17 +56,22 @@ pub(in crate::grpc) fn accept(
                 }
             };
             match load.connect(address.ip()) {
-                Ok(ticket) => {
-                    let arrival = Arrival { stream, address, ticket, ceilings };
+                Ok((place, leaver)) => {
+                    if let Some(leaver) = leaver {
+                        crowd.gives_up(leaver.household);
+                        // It is closed before another is taken up: there are never more.
+                        tokio::select! {
+                            () = leaver.gone() => {}
+                            () = ready.closed() => return,
+                        }
+                    }
+                    let arrival = Arrival { stream, address, place, ceilings };
                     let (certificates, ready, failed) = (certificates.clone(), ready.clone(), Arc::clone(&failed));
                     tokio::spawn(arrival.through(certificates, ready, failed));
                 }
                 Err(full) => {
                     drop(stream);
-                    meters::CONNECTIONS_REFUSED.count(0);
-                    if let Some(left_out) = refused.take() {
-                        tell(full, address, left_out);
-                    }
+                    crowd.is_refused(full, address);
                 }
             }
         }
@@ -65,18 +79,44 @@ pub(in crate::grpc) fn accept(
     taken
 }
 
-fn tell(full: Full, address: SocketAddr, left_out: u64) {
-    let flag = match full {
-        Full::All => "--max-connections",
-        Full::Address => "--max-connections-per-address",
-    };
-    tracing::warn!(%address, flag, left_out, "too many connections: closed at once, as were `left_out` others since the last such line");
+/// Counts and tells what becomes of those that are too many.
+#[derive(Debug)]
+struct Crowd {
+    refused: Budget,
+    given_up: Budget,
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self { refused: Budget::of(1, TOLD_EVERY), given_up: Budget::of(1, TOLD_EVERY) }
+    }
+}
+
+impl Crowd {
+    fn is_refused(&self, full: Full, address: SocketAddr) {
+        let (why, flag) = match full {
+            Full::All => (TooMany::All, "--max-connections"),
+            Full::Address => (TooMany::Address, "--max-connections-per-address"),
+        };
+        meters::CONNECTIONS_REFUSED.count(why as usize);
+        if let Some(left_out) = self.refused.take() {
+            tracing::warn!(%address, flag, left_out, "too many connections: closed at once, as were `left_out` others since the last such line");
+        }
+    }
+
+    fn gives_up(&self, household: IpAddr) {
+        meters::CONNECTIONS_REFUSED.count(TooMany::GivenUp as usize);
+        if let Some(left_out) = self.given_up.take() {
+            let flag = "--max-connections";
+            tracing::warn!(address = %household, flag, left_out, "all connections are taken: the oldest that has proven nothing was closed, of the address with the most of them, as were `left_out` others since the last such line");
+        }
+    }
 }
 
 struct Arrival {
     stream: TcpStream,
     address: SocketAddr,
-    ticket: Ticket,
+    place: Place,
     ceilings: Ceilings,
 }
 
@@ -87,15 +127,21 @@ impl Arrival {
         ready: mpsc::Sender<Connection>,
         failed: Arc<Budget>,
     ) {
-        let Self { stream, address, ticket, ceilings } = self;
+        let Self { stream, address, mut place, ceilings } = self;
         // Without TCP_NODELAY an answer waits 40 ms for an acknowledgement.
         if stream.set_nodelay(true).is_err() {
             return; // it has gone already
         }
-        let (wire, shown) = match certificates {
-            None => (Wire::Plain(stream), None),
-            Some(certificates) => match handshake(stream, &certificates, ceilings.handshake).await {
-                Ok((wire, shown)) => (wire, shown),
+        let made = async {
+            match certificates {
+                None => Ok((Wire::Plain(stream), None)),
+                Some(certificates) => handshake(stream, &certificates, ceilings.handshake).await,
+            }
+        };
+        let given_up = poll_fn(|context| place.poll_given_up(context));
+        let (wire, shown) = tokio::select! {
+            made = made => match made {
+                Ok(made) => made,
                 Err(error) => {
                     if let Some(left_out) = failed.take() {
                         tracing::warn!(%address, %error, left_out, "a TLS handshake failed; so did `left_out` others since the last such line");
@@ -103,9 +149,16 @@ impl Arrival {
                     return;
                 }
             },
+            () = given_up => return,
         };
-        let connection = Connection::new(wire, address, shown, ticket, &ceilings);
-        let _ = ready.send(connection).await; // none is taken up any more while the server ends
+        // None is taken up any more while the server ends.
+        let taken_up = tokio::select! {
+            taken_up = ready.reserve() => taken_up,
+            () = poll_fn(|context| place.poll_given_up(context)) => return,
+        };
+        if let Ok(taken_up) = taken_up {
+            taken_up.send(Connection::new(wire, address, shown, place, &ceilings));
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::{
-    ceilings::{Arriving, Ceilings, OpenCall, Ticket, Underway},
+    ceilings::{Arriving, Ceilings, OpenCall, Place, Ticket, Underway},
     shown::Shown,
 };
 use crate::domain::certificate::ClientCertificate;
@@ -40,6 +40,11 @@ impl Peer {
         self.activity.begun.fetch_add(1, Ordering::Relaxed);
         self.activity.under_way.fetch_add(1, Ordering::Relaxed);
         Use(Arc::clone(&self.activity))
+    }
+
+    /// A call proved who makes it, so that the connection is given up for nobody.
+    pub(in crate::grpc) fn prove(&self) {
+        self.ticket.prove();
     }
 
     /// A place for a call whose message is here, until it is answered.
@@ -80,8 +85,8 @@ pub(super) enum Wire {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// A connection that is counted, and ends when nothing is heard of it or called over it for too long, or when
-/// its client would be let in no more.
+/// A connection that is counted, and ends when nothing is heard of it or called over it for too long, when its
+/// client would be let in no more, or when it is a stranger's and another needs its place.
 #[derive(Debug)]
 pub(in crate::grpc) struct Connection {
     wire: Wire,
@@ -93,6 +98,8 @@ pub(in crate::grpc) struct Connection {
     begun: usize,
     idle: Duration,
     timer: Pin<Box<Sleep>>,
+    /// Given back once the wire is closed.
+    place: Place,
 }
 
 impl Connection {
@@ -100,17 +107,30 @@ impl Connection {
         wire: Wire,
         address: SocketAddr,
         shown: Option<Shown>,
-        ticket: Ticket,
+        place: Place,
         ceilings: &Ceilings,
     ) -> Self {
         let certificate = shown.as_ref().map(|shown| Arc::clone(&shown.certificate));
-        let peer = Peer { address, certificate, ticket: Arc::new(ticket), activity: Arc::default() };
+        let peer = Peer { address, certificate, ticket: Arc::clone(place.ticket()), activity: Arc::default() };
         let timer = Box::pin(tokio::time::sleep(ceilings.handshake));
-        Self { wire, peer, shown, heard: Some(false), begun: 0, idle: ceilings.idle, timer }
+        Self { wire, peer, shown, heard: Some(false), begun: 0, idle: ceilings.idle, timer, place }
+    }
+
+    /// Asked whenever there is nothing to read or no room to write: who reads nothing is given up all the same.
+    fn is_given_up(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        let what = "all connections are taken, and this one has proven nothing";
+        self.place.poll_given_up(context).map(|()| io::Error::new(io::ErrorKind::ConnectionAborted, what))
+    }
+
+    fn unless_given_up<T>(&mut self, context: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if done.is_pending() { self.is_given_up(context).map(Err) } else { done }
     }
 
     /// Asked when there is nothing to read.
     fn is_over(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        if let Poll::Ready(error) = self.is_given_up(context) {
+            return Poll::Ready(error);
+        }
         if self.shown.as_mut().is_some_and(|shown| shown.poll_refused(context).is_ready()) {
             let what = "no authority vouches for the client's certificate any more";
             return Poll::Ready(io::Error::new(io::ErrorKind::PermissionDenied, what));
@@ -161,10 +181,11 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.wire {
+        let done = match &mut self.wire {
             Wire::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Wire::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
+        };
+        self.unless_given_up(context, done)
     }
 
     fn poll_write_vectored(
@@ -172,10 +193,11 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.wire {
+        let done = match &mut self.wire {
             Wire::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Wire::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
+        };
+        self.unless_given_up(context, done)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -186,16 +208,18 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.wire {
+        let done = match &mut self.wire {
             Wire::Plain(stream) => Pin::new(stream).poll_flush(context),
             Wire::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
+        };
+        self.unless_given_up(context, done)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.wire {
+        let done = match &mut self.wire {
             Wire::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Wire::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
+        };
+        self.unless_given_up(context, done)
     }
 }

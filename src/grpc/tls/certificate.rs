@@ -1,17 +1,47 @@
 use tokio_rustls::rustls::pki_types::CertificateDer;
-use x509_parser::{extensions::GeneralName, parse_x509_certificate};
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate, x509::X509Version};
 
 use crate::domain::{
     certificate::{CertificateName, ClientCertificate},
     time::Timestamp,
 };
 
-/// From when to when a certificate is good.
-pub(super) fn validity(der: &CertificateDer<'_>) -> Result<(Timestamp, Timestamp), String> {
-    let (_, certificate) = parse_x509_certificate(der).map_err(|error| error.to_string())?;
-    let validity = certificate.validity();
-    let time = |time: x509_parser::time::ASN1Time| Timestamp::from_seconds(time.timestamp());
-    Ok((time(validity.not_before), time(validity.not_after)))
+/// What a certificate says of itself.
+pub(super) struct About {
+    pub(super) begin_time: Timestamp,
+    pub(super) end_time: Timestamp,
+    pub(super) subject: String,
+    /// Whether it may sign others: CA:TRUE. Those of the first version cannot say it.
+    pub(super) is_authority: bool,
+    pub(super) is_first_version: bool,
+    /// Whether a caller could know a server by it: a DNS name, an IP address, or, in a mesh, a URI.
+    pub(super) has_name: bool,
+}
+
+impl About {
+    pub(super) fn read(der: &CertificateDer<'_>) -> Result<Self, String> {
+        let (_, certificate) = parse_x509_certificate(der).map_err(|error| error.to_string())?;
+        let validity = certificate.validity();
+        let time = |time: x509_parser::time::ASN1Time| Timestamp::from_seconds(time.timestamp());
+        Ok(Self {
+            begin_time: time(validity.not_before),
+            end_time: time(validity.not_after),
+            subject: certificate.subject().to_string(),
+            is_authority: certificate.is_ca(),
+            is_first_version: certificate.version() == X509Version::V1,
+            has_name: has_name(&certificate)?,
+        })
+    }
+}
+
+/// Clients look at subject alternative names alone: rustls, Go and Envoy at nothing else, and the last that go back to a
+/// common name (OpenSSL, gRPC's C core) are asked not to by RFC 9525.
+fn has_name(certificate: &X509Certificate<'_>) -> Result<bool, String> {
+    let names = certificate.subject_alternative_name().map_err(|error| error.to_string())?;
+    let is_name = |name: &GeneralName<'_>| {
+        matches!(name, GeneralName::DNSName(_) | GeneralName::IPAddress(_) | GeneralName::URI(_))
+    };
+    Ok(names.is_some_and(|names| names.value.general_names.iter().any(is_name)))
 }
 
 /// What a certificate says whose chain rustls has checked. Of its names those count that stand in

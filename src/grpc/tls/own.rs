@@ -11,8 +11,8 @@ use tokio_rustls::rustls::{
 use zeroize::Zeroizing;
 
 use super::{
-    Tls, TlsRefused,
-    certificate::validity,
+    Tls, TlsRefused, TlsRemark,
+    certificate::About,
     read::{self, Print, certificates, no_certificate, provider},
 };
 use crate::domain::time::Timestamp;
@@ -30,6 +30,7 @@ struct Files {
 pub(super) struct Own {
     pub(super) resolver: Arc<SingleCertAndKey>,
     pub(super) end_time: Timestamp,
+    pub(super) remark: Option<TlsRemark>,
     print: Print,
 }
 
@@ -69,7 +70,7 @@ impl Files {
     }
 
     fn load(&self, tls: &Tls, now: Timestamp) -> Result<Own, TlsRefused> {
-        let (chain, end_time) = chain(&tls.certificate, &self.certificate, now)?;
+        let (chain, About { end_time, is_authority, .. }) = chain(&tls.certificate, &self.certificate, now)?;
         let key = private_key(&tls.key, &self.key)?;
         let pair = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => TlsRefused::Unfit {
@@ -78,23 +79,27 @@ impl Files {
             },
             other => TlsRefused::Unusable(other.to_string()),
         })?;
-        Ok(Own { resolver: Arc::new(pair.into()), end_time, print: self.print() })
+        let remark = is_authority.then(|| TlsRemark::OwnIsAuthority { path: tls.certificate.display().to_string() });
+        Ok(Own { resolver: Arc::new(pair.into()), end_time, remark, print: self.print() })
     }
 }
 
-/// A chain whose first is good now, and when that one ends.
-fn chain(path: &Path, pem: &[u8], now: Timestamp) -> Result<(Vec<CertificateDer<'static>>, Timestamp), TlsRefused> {
+/// A chain whose first is good now, and what that one says.
+fn chain(path: &Path, pem: &[u8], now: Timestamp) -> Result<(Vec<CertificateDer<'static>>, About), TlsRefused> {
     let name = || path.display().to_string();
     let chain = certificates(CERTIFICATE, path, pem)?;
     let malformed = |what| TlsRefused::Malformed { flag: CERTIFICATE, path: name(), what };
     let first = chain.first().ok_or_else(|| no_certificate(CERTIFICATE, path, ""))?;
-    let (begin_time, end_time) = validity(first).map_err(malformed)?;
+    let about = About::read(first).map_err(malformed)?;
+    let About { begin_time, end_time, .. } = about;
     if now < begin_time {
         Err(TlsRefused::NotYet { path: name(), begin_time })
     } else if end_time <= now {
         Err(TlsRefused::Ended { path: name(), end_time })
+    } else if !about.has_name {
+        Err(TlsRefused::Nameless { path: name() })
     } else {
-        Ok((chain, end_time))
+        Ok((chain, about))
     }
 }
 

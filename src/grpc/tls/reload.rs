@@ -7,11 +7,11 @@ use tokio::{
 use tokio_rustls::rustls::ServerConfig;
 
 use super::{
-    Tls, TlsRefused,
+    Tls, TlsRefused, TlsRemark,
     authorities::Authorities,
     in_use::{Handshake, InUse, Versions},
     own::Own,
-    read::provider,
+    read::{Print, provider},
     said::Said,
 };
 use crate::{
@@ -28,6 +28,16 @@ pub(in crate::grpc) struct Certificates {
     clock: Clock,
     versions: Versions,
     in_use: watch::Sender<InUse>,
+}
+
+/// What is known from one look to the next.
+#[derive(Default)]
+struct Looks {
+    own: Said,
+    authorities: Said,
+    /// What the file of authorities held at the last one.
+    last: Option<Print>,
+    remarks: Vec<TlsRemark>,
 }
 
 impl fmt::Debug for Certificates {
@@ -68,6 +78,16 @@ impl Certificates {
         self.in_use.borrow().own.end_time
     }
 
+    /// Of what is in use.
+    pub(in crate::grpc) fn remarks(&self) -> Vec<TlsRemark> {
+        let (InUse { own, authorities, .. }, now) = (self.in_use.borrow().clone(), self.clock.now());
+        let mut remarks: Vec<_> = own.remark.iter().cloned().collect();
+        if let Some((path, authorities)) = self.tls.client_ca.as_deref().zip(authorities) {
+            remarks.extend(authorities.remarks(path, now));
+        }
+        remarks
+    }
+
     /// Looks every few seconds, and at once on SIGHUP, until it is dropped.
     pub(in crate::grpc) async fn follow(self: Arc<Self>) {
         let mut hangup = match signal(SignalKind::hangup()) {
@@ -77,9 +97,9 @@ impl Certificates {
                 None
             }
         };
-        let mut said = <[Said; 2]>::default();
+        let mut looks = Looks::default();
         loop {
-            self.tell_ends(&mut said);
+            self.tell(&mut looks);
             let rung = async {
                 match &mut hangup {
                     Some(hangup) => drop(hangup.recv().await),
@@ -90,21 +110,26 @@ impl Certificates {
                 () = tokio::time::sleep(self.tls.look_every) => false,
                 () = rung => true,
             };
-            self.look(asked, &mut said).await;
+            self.look(asked, &mut looks).await;
         }
     }
 
-    async fn look(&self, asked: bool, [of_own, of_authorities]: &mut [Said; 2]) {
+    async fn look(&self, asked: bool, looks: &mut Looks) {
+        let Looks { own: of_own, authorities: of_authorities, last, .. } = looks;
         let before = self.in_use.borrow().clone();
         let own = of_own.of(before.own.renewed(&self.tls, self.clock.now()).await, asked);
         let authorities = match self.tls.client_ca.as_deref().zip(before.authorities.as_deref()) {
-            Some((path, known)) => of_authorities.of(known.renewed(path, self.tls.client_required).await, asked),
+            Some((path, known)) => {
+                let renewed = known.renewed(path, self.tls.client_required, last, asked).await;
+                of_authorities.of(renewed, asked)
+            }
             None => None,
         };
         if let Some(Own { end_time, .. }) = &own {
             tracing::info!(%end_time, "new TLS certificates are in use for new connections");
         }
-        if let Some(Authorities { end_time, .. }) = &authorities {
+        if let Some(authorities) = &authorities {
+            let end_time = authorities.end_time(self.clock.now());
             tracing::info!(%end_time, "other authorities of client certificates are in use, and connections whose certificates they do not vouch for end");
         }
         if own.is_some() || authorities.is_some() {
@@ -116,14 +141,25 @@ impl Certificates {
         }
     }
 
-    fn tell_ends(&self, [of_own, of_authorities]: &mut [Said; 2]) {
+    /// In the log what is new, and in the metrics what is so.
+    fn tell(&self, looks: &mut Looks) {
         let (InUse { own, authorities, .. }, now) = (self.in_use.borrow().clone(), self.clock.now());
-        meters::CERTIFICATE_ENDS.set_time(Certificate::Server as usize, own.end_time.seconds());
-        of_own.end("the TLS certificate in use", &self.tls.certificate, own.end_time, now);
+        measure(Certificate::Server, own.end_time, &looks.own);
+        looks.own.end("the TLS certificate in use", &self.tls.certificate, own.end_time, now);
         if let Some((path, authorities)) = self.tls.client_ca.as_deref().zip(authorities) {
-            let end_time = authorities.end_time;
-            meters::CERTIFICATE_ENDS.set_time(Certificate::ClientAuthority as usize, end_time.seconds());
-            of_authorities.end("an authority of client certificates", path, end_time, now);
+            let end_time = authorities.end_time(now);
+            measure(Certificate::ClientAuthority, end_time, &looks.authorities);
+            looks.authorities.end("an authority of client certificates", path, end_time, now);
         }
+        let remarks = self.remarks();
+        for remark in remarks.iter().filter(|remark| !looks.remarks.contains(remark)) {
+            tracing::warn!("{remark}");
+        }
+        looks.remarks = remarks;
     }
+}
+
+fn measure(whose: Certificate, end_time: Timestamp, said: &Said) {
+    meters::CERTIFICATE_ENDS.set_time(whose as usize, end_time.seconds());
+    meters::CERTIFICATE_REFUSED.set(whose as usize, if said.is_well() { 0.0 } else { 1.0 });
 }

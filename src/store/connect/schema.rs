@@ -13,7 +13,7 @@ use crate::store::{OpenError, audit::chain_backlog, entity::log_head, said};
 /// Applies the migrations that are pending, does what SQL cannot, and closes the connection.
 pub(in crate::store) async fn migrate(database: DatabaseConnection) -> Result<usize, OpenError> {
     let Standing { pending, unknown, known } = Migrator::standing(&database).await?;
-    if !unknown.is_empty() && !(pending == 0 && serves(&database, known).await?) {
+    if !unknown.is_empty() && (pending > 0 || !serves(&database, known).await?) {
         return Err(OpenError::Newer(unknown.join(", ")));
     }
     if pending == 0 {

@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait, EntityTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     QueryTrait as _, Select, Statement,
     sea_query::{Expr, ExprTrait as _, LockBehavior, LockType},
 };
@@ -71,11 +71,11 @@ impl Store {
     /// the notices that nobody is told of any more.
     pub async fn forget_deliveries(&self, before: Timestamp) -> Result<Forgotten, Error> {
         let state = codec::state;
-        let held = self.forget_state(state(DeliveryState::Held), before).await?;
-        let delivered = self.forget_state(state(DeliveryState::Delivered), before).await?;
-        let failed = self.forget_state(state(DeliveryState::Failed), before.saturating_sub(SHOWN)).await?;
+        let held = self.forget_all(old(state(DeliveryState::Held), before)).await?;
+        let delivered = self.forget_all(old(state(DeliveryState::Delivered), before)).await?;
+        let failed = self.forget_all(old(state(DeliveryState::Failed), before.saturating_sub(SHOWN))).await?;
         let left = self.forget_what_is_left().await?;
-        let notices = self.forget_notices(before).await?;
+        let notices = self.forget_all(told_and_old(before)).await?;
         Ok(Forgotten { rows: held + delivered + failed + left + notices, held })
     }
 
@@ -137,13 +137,15 @@ impl Store {
         .await
     }
 
-    async fn forget_state(&self, state: &'static str, before: Timestamp) -> Result<u64, Error> {
+    /// A chunk at a time.
+    async fn forget_all<E: EntityTrait>(&self, some: Select<E>) -> Result<u64, Error> {
         let mut forgotten = 0;
         loop {
+            let some = some.clone();
             let rows = self
                 .detached(async move |store| {
                     let (_turn, tx) = store.begin_outbox().await?;
-                    let rows = delete_unlocked(&tx, old(state, before)).await?;
+                    let rows = delete_unlocked(&tx, some).await?;
                     tx.commit().await?;
                     Ok::<_, Error>(rows)
                 })
@@ -175,24 +177,6 @@ impl Store {
                 .await?;
             forgotten += rows;
             if rows == 0 {
-                return Ok(forgotten);
-            }
-        }
-    }
-
-    async fn forget_notices(&self, before: Timestamp) -> Result<u64, Error> {
-        let mut forgotten = 0;
-        loop {
-            let rows = self
-                .detached(async move |store| {
-                    let (_turn, tx) = store.begin_outbox().await?;
-                    let rows = delete_unlocked(&tx, told_and_old(before)).await?;
-                    tx.commit().await?;
-                    Ok::<_, Error>(rows)
-                })
-                .await?;
-            forgotten += rows;
-            if rows < FORGOTTEN {
                 return Ok(forgotten);
             }
         }

@@ -33,9 +33,11 @@ pub(crate) mod smtp;
 mod stalled;
 #[path = "../../support/terminal.rs"]
 pub(crate) mod terminal;
+pub(crate) mod times;
 pub(crate) mod upkeep;
 mod usage;
 pub(crate) mod verify;
+mod waiting;
 pub(crate) mod watch;
 pub(crate) mod webhook;
 
@@ -49,8 +51,10 @@ pub(crate) use persona::{Persona, test_key};
 pub(crate) use process::{Caller, Deployment, Process};
 pub(crate) use raw::{RawClient, Wire, frame, frame_with, header_map};
 pub(crate) use refused::mask;
+pub(crate) use rows::member_that_reads;
 pub(crate) use server::{Server, Setup};
 pub(crate) use stalled::{SlowClient, SlowWatch};
+pub(crate) use waiting::until;
 pub(crate) use webhook::Hook;
 
 /// The gRPC code and the reason that a call was refused with.

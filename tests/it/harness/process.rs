@@ -1,6 +1,5 @@
 use std::{
     fs::File,
-    net::TcpListener,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -12,7 +11,7 @@ use portcullis::{
 };
 use prost::Message;
 
-use super::{Data, data::Located as _, postgres::Cluster};
+use super::{Data, data::Located as _, postgres::Cluster, program::free_port};
 
 /// A database and an admin, made by the program itself.
 pub(crate) struct Deployment {
@@ -58,9 +57,7 @@ impl Deployment {
 
     fn of(data: Data) -> Self {
         let folder = tempfile::tempdir().expect("folder");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("address").port();
-        let this = Self { data, folder, port };
+        let this = Self { data, folder, port: free_port() };
         let (url, out) = (this.data.url(), this.credentials().display().to_string());
         for arguments in
             [&["migrate", "--database-url", &url][..], &["bootstrap", "--database-url", &url, "--out", &out]]

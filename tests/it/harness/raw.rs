@@ -99,8 +99,12 @@ const SILENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 impl RawClient {
     pub(crate) async fn connect(server: &Server) -> Self {
+        let tcp = tokio::net::TcpStream::connect(server.running().address()).await.expect("connect");
+        Self::over(server, tcp).await
+    }
+
+    pub(crate) async fn over(server: &Server, tcp: tokio::net::TcpStream) -> Self {
         let authority = server.running().address().to_string();
-        let tcp = tokio::net::TcpStream::connect(&authority).await.expect("connect");
         // With the window of a client of gRPC: one of HTTP/2's own size takes the answers to a burst for a flood.
         let mut client = h2::client::Builder::new();
         let handshake = client.initial_connection_window_size(1 << 20).handshake(tcp);
@@ -140,6 +144,12 @@ impl RawClient {
             Some(status) if status.code() != Code::Ok => Err(status),
             _ => Ok(()),
         }
+    }
+
+    /// A stream of answers that has begun.
+    pub(crate) async fn stream(&self, wire: &Wire) -> RecvStream {
+        let head = tokio::time::timeout(SILENCE, self.open(wire, std::future::ready(()))).await.expect("an answer");
+        head.expect("a response").0.into_body()
     }
 
     /// The request is reset when what comes beside the response is dropped before its end.

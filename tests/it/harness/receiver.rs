@@ -10,11 +10,13 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use portcullis::notify::{Settings, reach::Reach, vault::Vault};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     sync::{Notify, mpsc},
     task::JoinHandle,
 };
 use tokio_rustls::{TlsAcceptor, rustls};
+
+use super::until;
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -57,26 +59,28 @@ pub(crate) fn settings() -> Settings {
 
 impl Receiver {
     pub(crate) async fn start() -> Self {
-        Self::start_at(0, None).await
-    }
-
-    /// On a port that one before had.
-    pub(crate) async fn start_again(url: &str) -> Self {
-        let port = url.rsplit(':').next().and_then(|port| port.trim_end_matches("/hook").parse().ok());
-        Self::start_at(port.expect("a port"), None).await
+        Self::start_on(listen(socket(0)), None)
     }
 
     pub(crate) async fn start_tls(certificate: rustls::ServerConfig) -> Self {
-        Self::start_at(0, Some(certificate)).await
+        Self::start_tls_on(listen(socket(0)), certificate)
     }
 
-    /// With TLS, on a port that another listener had.
-    pub(crate) async fn start_tls_at(port: u16, certificate: rustls::ServerConfig) -> Self {
-        Self::start_at(port, Some(certificate)).await
+    /// With TLS, where somebody listens already.
+    pub(crate) fn start_tls_on(listener: TcpListener, certificate: rustls::ServerConfig) -> Self {
+        Self::start_on(listener, Some(certificate))
     }
 
-    async fn start_at(port: u16, tls: Option<rustls::ServerConfig>) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a port");
+    /// Nobody listens any more; and nobody else gets the port.
+    pub(crate) async fn goes(self) -> Gone {
+        let port = self.url.rsplit(':').next().and_then(|port| port.trim_end_matches("/hook").parse().ok());
+        let socket = socket(port.expect("a port"));
+        self.server.abort();
+        until("the listener is closed", async || self.server.is_finished()).await;
+        Gone(socket)
+    }
+
+    fn start_on(listener: TcpListener, tls: Option<rustls::ServerConfig>) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}/hook", listener.local_addr().expect("address"));
         let (send, received) = mpsc::channel(1000);
@@ -131,6 +135,27 @@ impl Receiver {
         }
         all
     }
+}
+
+/// The place of a receiver that has gone.
+pub(crate) struct Gone(TcpSocket);
+
+impl Gone {
+    pub(crate) fn comes_back(self) -> Receiver {
+        Receiver::start_on(listen(self.0), None)
+    }
+}
+
+/// At a port of loopback that others of this test may have, too.
+fn socket(port: u16) -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseport(true).expect("shared");
+    socket.bind(([127, 0, 0, 1], port).into()).expect("a port");
+    socket
+}
+
+fn listen(socket: TcpSocket) -> TcpListener {
+    socket.listen(1024).expect("it listens")
 }
 
 impl Drop for Receiver {

@@ -3,7 +3,7 @@
 use portcullis::pb;
 use tonic::Status;
 
-use super::{Persona, Server};
+use super::{Persona, Server, times::seconds};
 
 pub(crate) const ROTATE: &str = "KeyService/RotateKey";
 pub(crate) const HOUR: i64 = 3600;
@@ -17,10 +17,6 @@ pub(crate) fn rotation(key: &pb::Key) -> pb::RotateKeyRequest {
 /// With an overlap of so many seconds.
 pub(crate) fn rotation_with(key: &pb::Key, overlap: i64) -> pb::RotateKeyRequest {
     pb::RotateKeyRequest { overlap: seconds(overlap), ..rotation(key) }
-}
-
-pub(crate) fn seconds(seconds: i64) -> Option<prost_types::Duration> {
-    Some(prost_types::Duration { seconds, nanos: 0 })
 }
 
 /// A successor as a key that was made, and its predecessor.
@@ -51,6 +47,7 @@ impl Server {
         Pair { old, new, secret: told.secret, revision: told.revision }
     }
 
+    /// The key as it is now. What was counted of it comes by and by: see [`super::upkeep::uncounted`].
     pub(crate) async fn get_key(&self, key_id: &str) -> pb::Key {
         let request = pb::GetKeyRequest { application_id: self.app.clone(), key_id: key_id.to_owned() };
         let found: pb::GetKeyResponse = self.by_token(&self.admin, "KeyService/GetKey", &request).await.expect("get");

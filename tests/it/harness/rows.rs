@@ -20,6 +20,15 @@ pub(crate) struct Audit {
     pub(crate) revision: Option<i64>,
 }
 
+/// Writes down a replica that has applied all there will be, and that reads so new an event at the most.
+pub(crate) fn member_that_reads(version: u32) -> String {
+    format!(
+        "INSERT INTO replica (id, beat, acked_seq, edge_seq, lease, reads) \
+         VALUES ('00000000-0000-0000-0000-000000000001', 0, {0}, {0}, 1000000, {version})",
+        i64::MAX
+    )
+}
+
 impl Server {
     pub(crate) async fn rows(&self) -> Counts {
         let sql = "SELECT (SELECT count(*) FROM api_key) AS keys, (SELECT count(*) FROM nonce) AS nonces, \

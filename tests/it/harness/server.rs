@@ -66,6 +66,33 @@ impl Default for Setup {
     }
 }
 
+impl Setup {
+    fn of_pace(pace: Pace) -> Self {
+        Self { pace, ..Self::default() }
+    }
+
+    /// No turn of the loop by itself: a barrier stands until somebody rings.
+    pub(crate) fn held() -> Self {
+        Self::deaf(Duration::from_hours(1))
+    }
+
+    /// Replicas hear of what was written only when they ask by themselves, so often: a mutation that did not wait
+    /// for them would be caught each time, and not by luck.
+    pub(crate) fn deaf(every: Duration) -> Self {
+        Self::of_pace(Pace { every, rings: false, doorbell: false, ..Pace::default() })
+    }
+
+    /// A turn every moment: what has not happened after some of them does not happen by itself.
+    pub(crate) fn brisk() -> Self {
+        Self::of_pace(Pace { every: Duration::from_millis(20), ..Pace::default() })
+    }
+
+    pub(crate) fn with_quick_bookmarks() -> Self {
+        let limits = Limits { bookmark_every: Duration::from_millis(50), ..Limits::default() };
+        Self { limits, ..Self::default() }
+    }
+}
+
 /// A server with an application and an admin.
 #[derive(Debug)]
 pub(crate) struct Server {

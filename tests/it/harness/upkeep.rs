@@ -3,7 +3,7 @@
 use portcullis::pb;
 use tonic::Status;
 
-use super::{Persona, Rows, Server, mask};
+use super::{Persona, Rows, Server, times::seconds};
 
 /// Something that people are told.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,13 +53,6 @@ impl Server {
         Rows::of(self).await.number(sql).await
     }
 
-    /// The key as it is now. What was counted of it comes by and by: see [`uncounted`].
-    pub(crate) async fn get(&self, key_id: &str) -> pb::Key {
-        let request = pb::GetKeyRequest { application_id: self.app.clone(), key_id: key_id.to_owned() };
-        let found: pb::GetKeyResponse = self.by_token(&self.admin, "KeyService/GetKey", &request).await.expect("get");
-        found.key.expect("key")
-    }
-
     pub(crate) async fn sealed_secret(
         &self,
         by: &Persona,
@@ -74,24 +67,12 @@ impl Server {
     }
 
     /// Sets the overlap of the application.
-    pub(crate) async fn set_overlap(&self, seconds: i64) {
-        let application = pb::Application {
-            application_id: self.app.clone(),
-            overlap: Some(prost_types::Duration { seconds, nanos: 0 }),
-            ..Default::default()
-        };
-        let request = pb::UpdateApplicationRequest { application: Some(application), update_mask: mask(&["overlap"]) };
-        let _: pb::UpdateApplicationResponse =
-            self.signed(&self.admin, "ApplicationService/UpdateApplication", &request).await.expect("overlap");
+    pub(crate) async fn set_overlap(&self, overlap: i64) {
+        self.choose(&["overlap"], pb::Application { overlap: seconds(overlap), ..Default::default() }).await;
     }
 }
 
 /// A key but for what was counted of it, which is written once a second.
 pub(crate) fn uncounted(key: pb::Key) -> pb::Key {
     pb::Key { usage: None, last_used_time: None, ..key }
-}
-
-/// Seconds after the Unix epoch, of a time that must be there.
-pub(crate) fn seconds(time: Option<prost_types::Timestamp>) -> i64 {
-    time.expect("a time").seconds
 }

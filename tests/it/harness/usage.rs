@@ -39,8 +39,6 @@ impl Server {
     /// One key, once all is counted.
     pub(crate) async fn used_key(&self, key_id: &str) -> pb::Key {
         self.flush().await;
-        let request = pb::GetKeyRequest { application_id: self.app.clone(), key_id: key_id.to_owned() };
-        let found: pb::GetKeyResponse = self.by_token(&self.admin, "KeyService/GetKey", &request).await.expect("get");
-        found.key.expect("key")
+        self.get_key(key_id).await
     }
 }

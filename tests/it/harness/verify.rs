@@ -3,7 +3,7 @@
 use portcullis::pb::{self, get_rate_limit_request, verify_key_request::Subject};
 use tonic::Status;
 
-use super::{Persona, Server, mask};
+use super::{Persona, Server, mask, times};
 
 /// About a key's text, with no facts.
 pub(crate) fn about(secret: &str) -> pb::VerifyKeyRequest {
@@ -16,7 +16,7 @@ pub(crate) fn about_id(key_id: &str) -> pb::VerifyKeyRequest {
 }
 
 pub(crate) fn rate_limit(name: &str, limit: i64, seconds: i64) -> pb::RateLimit {
-    pb::RateLimit { name: name.to_owned(), limit, window: Some(prost_types::Duration { seconds, nanos: 0 }) }
+    pb::RateLimit { name: name.to_owned(), limit, window: times::seconds(seconds) }
 }
 
 pub(crate) fn ttl(seconds: i64) -> Option<pb::create_key_request::Expiration> {

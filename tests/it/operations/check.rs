@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Pa
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use portcullis::store::Store;
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use serde_json::Value;
 
 use super::sqlite::portcullis;
@@ -170,6 +170,12 @@ async fn sqlite_a_certificate_must_be_good_and_the_key_its_own() {
         (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(until, 1, 1));
         fs::write(at(name), params.self_signed(&key).expect("signed").pem()).expect("write");
     };
+    let authority = |name: &str, until: i32| {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = date_time_ymd(until, 1, 1);
+        fs::write(at(name), params.self_signed(&key).expect("signed").pem()).expect("write");
+    };
     make("good.pem", 2020, 2200);
     make("expired.pem", 2020, 2021);
     make("later.pem", 2199, 2200);
@@ -189,7 +195,13 @@ async fn sqlite_a_certificate_must_be_good_and_the_key_its_own() {
     let clients = |ca: &str| {
         check(&url, &["--tls-cert", &at("good.pem"), "--tls-key", &at("own.key"), "--tls-client-ca", &at(ca)])
     };
-    assert_eq!(findings(&clients("good.pem"))["certificate"].0, "ok");
+    authority("authority.pem", 2200);
+    assert_eq!(findings(&clients("authority.pem"))["certificate"].0, "ok");
+    authority("ended.pem", 2021);
+    let ended = clients("ended.pem");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.out.contains("ended at 2021-01-01T00:00:00") && ended.out.contains("put its successor beside it"));
+    fails(&clients("good.pem"), "certificate", "is not the certificate of an authority");
     fails(&clients("none.pem"), "certificate", "--tls-client-ca");
     let plaintext = check(&url, &["--listen=0.0.0.0:1", "--plaintext-beyond-loopback"]);
     assert_eq!(said(&plaintext, "listening").0, "warn", "as `serve` says");

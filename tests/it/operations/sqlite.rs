@@ -1,5 +1,6 @@
 //! Backup and restore of a file.
 
+mod archive_file;
 mod archives;
 
 use std::{
@@ -38,9 +39,9 @@ fn kept_beside(data: &Data) -> i64 {
 }
 
 /// As the command does it, when the server before has let go of the file.
-async fn restore(data: &Data, from: &Path) {
+async fn restore(clock: &Clock, data: &Data, from: &Path) {
     for _ in 0..100 {
-        match Store::restore(&data.database_url(), from, Replaces::OwnHistory, &Clock::system()).await {
+        match Store::restore(&data.database_url(), from, Replaces::OwnHistory, clock).await {
             Ok(_) => return,
             Err(RestoreError::Open(OpenError::InUse { .. })) => tokio::time::sleep(Duration::from_millis(20)).await,
             Err(error) => panic!("{error}"),
@@ -49,8 +50,8 @@ async fn restore(data: &Data, from: &Path) {
     panic!("the lock was never let go of");
 }
 
-async fn confirm(data: &Data, answer: Answer) -> Result<recovery::Recovered, recovery::NotRecovered> {
-    let store = Store::open(&data.database_url(), Clock::system(), portcullis::entropy::Entropy::system()).await;
+async fn confirm(clock: &Clock, data: &Data, answer: Answer) -> Result<recovery::Recovered, recovery::NotRecovered> {
+    let store = Store::open(&data.database_url(), clock.clone(), portcullis::entropy::Entropy::system()).await;
     let store = store.expect("it opens");
     let done = recovery::confirm(&store, answer).await;
     store.close().await;
@@ -65,7 +66,7 @@ async fn a_restored_backup_answers_nothing_until_somebody_has_said_what_it_lost(
     let file = folder.path().join("backup.db");
     Backup::take(&server.data.database_url(), &file).await.expect("while it runs");
     server.revoke(made.key.as_ref().expect("key")).await;
-    let server = server.restart_after(async |_, data| restore(data, &file).await).await;
+    let server = server.restart_after(async |clock, data| restore(clock, data, &file).await).await;
     let unconfirmed = (Code::Unavailable, "RESTORE_UNCONFIRMED".to_owned());
     assert_eq!(refusal(server.try_verify(&made.secret).await), unconfirmed);
     let import = server.try_import(&server.admin, &server.import_of(vec![old_key(1)])).await;
@@ -118,11 +119,13 @@ async fn a_number_that_is_gone_or_spoilt_or_anothers_is_answered_for_and_one_tha
     let server = server.restart_after(async |_, data| fs::remove_file(head_of(data)).expect("remove")).await;
     assert_eq!(refusal(server.try_verify(&made.secret).await).1, unconfirmed, "gone");
     let accept = || Answer { accept_loss: true, ..Answer::default() };
-    let server = server.restart_after(async |_, data| drop(confirm(data, accept()).await.expect("confirmed"))).await;
+    let server =
+        server.restart_after(async |clock, data| drop(confirm(clock, data, accept()).await.expect("confirmed"))).await;
     assert_eq!(server.verdict(&made.secret).await, pb::Verdict::Valid);
     let server = server.restart_after(async |_, data| fs::write(head_of(data), "?").expect("write")).await;
     assert_eq!(refusal(server.try_verify(&made.secret).await).1, unconfirmed, "spoilt");
-    let server = server.restart_after(async |_, data| drop(confirm(data, accept()).await.expect("confirmed"))).await;
+    let server =
+        server.restart_after(async |clock, data| drop(confirm(clock, data, accept()).await.expect("confirmed"))).await;
     let other = Server::start().await;
     other.key().await;
     let server = server.restart_after(async |_, data| {
@@ -130,7 +133,8 @@ async fn a_number_that_is_gone_or_spoilt_or_anothers_is_answered_for_and_one_tha
     });
     let server = server.await;
     assert_eq!(refusal(server.try_verify(&made.secret).await).1, unconfirmed, "another's");
-    let server = server.restart_after(async |_, data| drop(confirm(data, accept()).await.expect("confirmed"))).await;
+    let server =
+        server.restart_after(async |clock, data| drop(confirm(clock, data, accept()).await.expect("confirmed"))).await;
 
     // A database of a version that kept none.
     let server = server.restart_after(async |_, data| {

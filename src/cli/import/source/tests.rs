@@ -112,8 +112,8 @@ fn a_hash_that_stands_there_twice_is_told_with_both_lines() {
     let text = format!("name,secret_sha256\n{}{}{}", row("a", 1), row("b", 2), row("c", 1).to_uppercase());
     std::fs::write(&path, text).expect("write");
     let source = Source::new(path, None, HASH, &[]).expect("a source");
-    let (rows, problems) = source.check().expect("read");
-    assert_eq!(rows, 3);
+    let Checked { rows, problems, unpermitted } = source.check().expect("read");
+    assert_eq!((rows, unpermitted), (3, 3));
     assert_eq!(problems.told(), [(4, "secret_sha256: is that of line 2, too".to_owned())]);
 }
 
