@@ -48,7 +48,9 @@ impl Flush {
         let mut told = stop.clone();
         let late = async {
             let by = told.wait_for(Option::is_some).await.ok().and_then(|by| *by);
-            tokio::time::sleep_until(by.unwrap_or_else(Instant::now)).await;
+            if let Some(by) = by {
+                tokio::time::sleep_until(by).await;
+            }
         };
         tokio::select! {
             () = self.go_on(stop) => 0,
