@@ -37,7 +37,8 @@ pub enum Guard {
     Checks,
     /// Beyond so many calls at once, further ones are refused before work is done for them.
     Shed,
-    /// Beyond so many connections, further ones are closed at once.
+    /// Beyond so many connections there are no more: of an address the newcomer is closed, of all a stranger's
+    /// (`Strangers`), or the newcomer where there is none.
     Connections,
     /// Who has proven nothing makes room for whoever comes, and who has proven itself does not.
     Strangers,

@@ -44,7 +44,7 @@
 //! telemetry  logs, traces, request ids, the way to a collector           → clock, meters
 //! admin      /metrics, /livez and /readyz on a port of their own         → domain, guard, meters, replica
 //! jobs       what is done when its time has come                         → keys, store, replica, domain, signing, entropy, meters
-//! notify     sends webhooks and mail: the courier, what it may reach     → store, replica, domain, clock, entropy, guard, meters
+//! notify     sends webhooks and mail: the courier, what it may reach     → store, replica, domain, clock, entropy, guard, meters, telemetry
 //! webhooks   who is told, where; one file a call                         → auth, store, index, replica, notify, domain, …
 //! housekeeping   forgets what nobody needs any more                      → store, replica, limits, domain, meters
 //! bootstrap  the first admin, beside the database                        → accounts, applications, store, domain, signing, clock, entropy

@@ -64,7 +64,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("limits", &["clock", "domain", "meters", "store"]),
     ("meters", &[]),
-    ("notify", &["clock", "domain", "entropy", "guard", "meters", "replica", "store"]),
+    ("notify", &["clock", "domain", "entropy", "guard", "meters", "replica", "store", "telemetry"]),
     ("pb", &[]),
     ("recovery", &["domain", "guard", "store"]),
     ("replica", &["clock", "domain", "guard", "index", "meters", "store", "tail"]),

@@ -62,6 +62,8 @@ pub struct Standing {
     pub unknown: Vec<String>,
     /// How many are known here: the number of the last one.
     pub known: usize,
+    /// What is recorded there is another program's.
+    pub is_anothers: bool,
 }
 
 impl Migrator {
@@ -72,8 +74,12 @@ impl Migrator {
     pub async fn standing(database: &DatabaseConnection) -> Result<Standing, DbErr> {
         let known: BTreeSet<String> = Self::migrations().iter().map(|migration| migration.name().to_owned()).collect();
         let mut applied = BTreeSet::new();
-        if SchemaManager::new(database).has_table("seaql_migrations").await? {
-            let sql = "SELECT version FROM seaql_migrations";
+        let (manager, table) = (SchemaManager::new(database), "seaql_migrations");
+        let is_there = manager.has_table(table).await?;
+        let reads = is_there && manager.has_column(table, "version").await?;
+        if reads {
+            // Another program's may be of any type.
+            let sql = "SELECT CAST(version AS text) FROM seaql_migrations";
             for row in database.query_all_raw(Statement::from_string(database.get_database_backend(), sql)).await? {
                 applied.insert(row.try_get_by_index::<String>(0)?);
             }
@@ -82,6 +88,7 @@ impl Migrator {
             pending: known.difference(&applied).count(),
             unknown: applied.difference(&known).cloned().collect(),
             known: known.len(),
+            is_anothers: is_there != reads || (!applied.is_empty() && applied.is_disjoint(&known)),
         })
     }
 }

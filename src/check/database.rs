@@ -19,6 +19,7 @@ pub fn database(look: Result<&Look, &OpenError>, url: &str, strict: bool, vault:
     };
     let mut found = vec![Finding::ok("database", format!("{url} was reached"))];
     found.push(schema(look));
+    found.extend(tables(look));
     if let Some(file) = &look.file {
         found.extend(of_file(file, url));
     }
@@ -26,7 +27,7 @@ pub fn database(look: Result<&Look, &OpenError>, url: &str, strict: bool, vault:
     found.extend(look.ahead.map(clock));
     if let Some(inside) = &look.inside {
         found.extend(rows(inside, vault));
-    } else if look.pending == 0 {
+    } else if look.pending == 0 && look.unfit.is_none() {
         found.push(no_admin());
     }
     found
@@ -53,7 +54,10 @@ fn schema(look: &Look) -> Finding {
     const OF: &str = "schema";
     let Look { pending, known, unknown, serves, .. } = look;
     let newer = || format!("it is of a newer version of portcullis (it has {})", unknown.join(", "));
-    if *pending == *known && look.file.is_none() {
+    if look.is_anothers {
+        let (said, advice) = OpenError::ANOTHERS.split_once(": ").unwrap_or_default();
+        Finding::fail(OF, said, advice)
+    } else if *pending == *known && look.file.is_none() {
         Finding::fail(OF, "there is none here that this role may see", OpenError::MAKE_OR_GRANT)
     } else if *pending == *known {
         Finding::fail(OF, "there is none", "run `portcullis migrate`")
@@ -70,6 +74,16 @@ fn schema(look: &Look) -> Finding {
         Finding::fail(OF, newer(), "use the version that wrote it, or a newer one")
     } else {
         Finding::ok(OF, format!("all {known} migrations are applied"))
+    }
+}
+
+fn tables(look: &Look) -> Option<Finding> {
+    const OF: &str = "tables";
+    match &look.unfit {
+        Some(unfit) => Some(Finding::fail(OF, unfit.to_string(), unfit.advice())),
+        None if look.pending > 0 => None,
+        None if look.file.is_some() => Some(Finding::ok(OF, "all are there")),
+        None => Some(Finding::ok(OF, "all are there, and this role may do there what a server does")),
     }
 }
 

@@ -193,6 +193,8 @@ pub enum Refusal {
     RestoreUnconfirmed,
     #[error("the database does not answer; nothing was written")]
     StoreUnavailable,
+    #[error("the database refuses what this server asks of it; nothing was written, and the server's log says why")]
+    StoreUnfit,
     #[error("it may have been written; repeat it, signed anew, with the same request_id if it has one")]
     CommitUnknown,
     #[error(

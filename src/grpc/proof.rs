@@ -73,7 +73,7 @@ pub(super) async fn prove(
         Shown::Token(token) => auth.by_token(call, token).await.map(|caller| (caller, None)),
         Shown::Certificate(certificate) => auth.by_certificate(call, certificate).await.map(|caller| (caller, None)),
     };
-    // Who lacks a role is somebody all the same.
+    // Who lacks a role is somebody all the same; who is refused by its rate may be whoever repeats what was signed.
     if let (Some(peer), Ok(_) | Err(Refusal::RoleMissing(_))) = (peer, &proven) {
         peer.prove();
     }

@@ -60,7 +60,7 @@ fn code_and_reason(refusal: &Refusal) -> (Code, ErrorReason) {
         Refusal::FreshnessUnproven => (Code::Unavailable, R::FreshnessUnproven),
         Refusal::RestoreUnconfirmed => (Code::Unavailable, R::RestoreUnconfirmed),
         Refusal::RevisionNotReached { .. } => (Code::Unavailable, R::RevisionNotReached),
-        Refusal::StoreUnavailable => (Code::Unavailable, R::StoreUnavailable),
+        Refusal::StoreUnavailable | Refusal::StoreUnfit => (Code::Unavailable, R::StoreUnavailable),
         Refusal::CommitUnknown => (Code::Unavailable, R::CommitUnknown),
         Refusal::CommittedNotConfirmed(_) => (Code::Unavailable, R::CommittedNotConfirmed),
         Refusal::ShuttingDown => (Code::Unavailable, R::ShuttingDown),

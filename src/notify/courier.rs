@@ -18,6 +18,7 @@ use crate::{
     meters,
     replica::Replica,
     store::{Channel, Claimed, Destination, Marked, Slots, Store},
+    telemetry::Budget,
 };
 
 /// Carries what is to be told. One in each process; what two of them do at once, claims keep
@@ -26,6 +27,7 @@ use crate::{
 pub struct Courier {
     carrier: Arc<Carrier>,
     every: Duration,
+    unread: Budget,
     under_way: JoinSet<Arrived>,
     busy: HashMap<Lane, HashMap<String, usize>>,
 }
@@ -39,6 +41,7 @@ struct Carrier {
     mailer: Option<Mailer>,
     entropy: Entropy,
     sender: Sender,
+    unwritten: Budget,
 }
 
 /// What has its own room: a receiver that is down takes none from those that are not, and a
@@ -81,6 +84,8 @@ const LAST: Duration = Duration::from_secs(3);
 /// How often what came of it is told to a database that does not answer.
 const TELLS: u32 = 5;
 const TELL_AGAIN: Duration = Duration::from_millis(500);
+/// How often one thing is said that stays as it is.
+const SAID_EVERY: Duration = Duration::from_secs(60);
 
 impl Courier {
     #[must_use]
@@ -93,8 +98,10 @@ impl Courier {
         every: Duration,
     ) -> Self {
         store.deliver_mail(mailer.is_some());
-        let carrier = Arc::new(Carrier { store, replica, messenger, mailer, entropy, sender });
-        Self { carrier, every, under_way: JoinSet::new(), busy: HashMap::new() }
+        let budget = || Budget::of(1, SAID_EVERY);
+        let carrier = Carrier { store, replica, messenger, mailer, entropy, sender, unwritten: budget() };
+        let (carrier, unread) = (Arc::new(carrier), budget());
+        Self { carrier, every, unread, under_way: JoinSet::new(), busy: HashMap::new() }
     }
 
     /// Runs until `stop` is done.
@@ -140,7 +147,9 @@ impl Courier {
             match self.carrier.store.claim_deliveries(self.carrier.sender, slots).await {
                 Ok(claimed) => claimed.into_iter().for_each(|claimed| self.start(lane, claimed)),
                 Err(error) => {
-                    tracing::warn!(?lane, %error, "what is to be told could not be read, and is tried again");
+                    if let Some(left_out) = self.unread.take() {
+                        tracing::warn!(?lane, %error, left_out, "what is to be told could not be read, and is tried again");
+                    }
                 }
             }
         }
@@ -190,7 +199,11 @@ impl Carrier {
         for _ in 0..TELLS {
             match self.store.mark_delivery(claimed.id, self.sender, attempt.clone(), fraction).await {
                 Ok(marked) => return self.marked(&claimed, marked, why, gone).await,
-                Err(error) => tracing::warn!(%error, delivery = %claimed.id, "what came of it is not written yet"),
+                Err(error) => {
+                    if let Some(left_out) = self.unwritten.take() {
+                        tracing::warn!(%error, delivery = %claimed.id, left_out, "what came of it is not written yet");
+                    }
+                }
             }
             tokio::time::sleep(TELL_AGAIN).await;
         }

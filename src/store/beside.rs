@@ -58,7 +58,8 @@ pub struct Fork {
 }
 
 const NAME: &str = "portcullis-head";
-/// Behind the two places, written once. A version that does not know it passes over it.
+/// Behind the two places, written once. A version that does not know it passes over it, and takes it away when it
+/// writes the file anew.
 const FORK: &str = "portcullis-fork";
 const VERSION: &str = "1";
 /// Two places, written by turns, each of one sector: a write that the power cuts off spoils one of them.

@@ -26,7 +26,44 @@ pub(super) mod usage_count;
 pub(super) mod usage_source;
 pub(super) mod webhook;
 
-use sea_orm::prelude::Json;
+use sea_orm::{EntityTrait, IdenStatic as _, Iterable as _, prelude::Json};
+
+/// All of them, each with its columns.
+pub(super) fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
+    fn of<E: EntityTrait>() -> (&'static str, Vec<&'static str>) {
+        (E::default().table_name(), E::Column::iter().map(|column| column.as_str()).collect())
+    }
+    macro_rules! all {
+        ($($table:ident),*) => { vec![$(of::<$table::Entity>()),*] };
+    }
+    all!(
+        alert,
+        alert_hour,
+        api_key,
+        application,
+        audit_event,
+        audit_head,
+        budget,
+        create_request,
+        delivery,
+        event_log,
+        job_claim,
+        key_network,
+        key_timer,
+        last_use,
+        log_head,
+        nonce,
+        notice,
+        notice_head,
+        replica,
+        sealed_secret,
+        service_account,
+        service_account_key,
+        usage_count,
+        usage_source,
+        webhook
+    )
+}
 
 /// In events of before there were such lists.
 fn is_empty_list(list: &Json) -> bool {

@@ -1,6 +1,6 @@
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
-use super::said::said;
+use super::said::{is_unfit, said};
 use crate::{
     domain::{id::Revision, refusal::Refusal},
     entropy::NoEntropy,
@@ -10,7 +10,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It does not answer, or refuses; nothing was written.
-    #[error("the database does not answer: {}", said(.0))]
+    #[error("the database {}: {}", if is_unfit(.0) { "refuses" } else { "does not answer" }, said(.0))]
     Unavailable(DbErr),
     /// It was asked, and did not answer for so long: what was to be written may have been.
     #[error("the database has not answered for {0:?}")]
@@ -93,6 +93,7 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         tracing::error!(%error, "store: {error}");
         match error {
+            Error::Unavailable(error) if is_unfit(&error) => Self::StoreUnfit,
             Error::Unavailable(_)
             | Error::Weak(_)
             | Error::NewerEvents
@@ -143,6 +144,10 @@ pub enum OpenError {
     Migration(DbErr),
     #[error("this role may not change the schema ({0}): run `portcullis migrate` as the owner of the schema")]
     NotOwner(String),
+    #[error("{}", OpenError::ANOTHERS)]
+    Anothers,
+    #[error("{}; {}", .0, .0.advice())]
+    Unfit(super::Unfit),
     #[error("{path} is read-only here, and a server writes: check its owner, its mode and how it is mounted")]
     ReadOnly { path: String },
     #[error("{}", said(.0))]
@@ -157,4 +162,6 @@ impl OpenError {
     /// What to do where no schema is seen.
     pub const MAKE_OR_GRANT: &str =
         "run `portcullis migrate` as the owner of the database, or let this role use what it has made";
+    pub const ANOTHERS: &str =
+        "the table of migrations here (seaql_migrations) is another program's: give Portcullis a database of its own";
 }

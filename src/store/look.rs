@@ -10,11 +10,11 @@ use sea_orm::{
 };
 
 use super::{
-    DatabaseUrl, Error, OpenError, Restored, Standbys, Store, Weakness, accounts,
+    DatabaseUrl, Error, OpenError, Restored, Standbys, Store, Unfit, Weakness, accounts,
     connect::{BUSY, look_at_postgres},
     entity::{log_head, webhook},
     lock::{FileLock, has_other_names},
-    restored, server,
+    restored, server, tables,
     url::Place,
 };
 use crate::{
@@ -31,6 +31,10 @@ pub struct Look {
     pub known: usize,
     /// Applied there, and not known to this program.
     pub unknown: Vec<String>,
+    /// What is recorded there is another program's.
+    pub is_anothers: bool,
+    /// Of a database whose migrations are applied.
+    pub unfit: Option<Unfit>,
     /// Whether what is there serves this program.
     pub serves: bool,
     /// Of a database whose schema is this program's.
@@ -75,12 +79,14 @@ impl Look {
             Place::Sqlite(path) => (open_file(path).await?, Some(look_at_file(path)?)),
             Place::Postgres(server) => (look_at_postgres(url, server).await?, None),
         };
-        let Standing { pending, unknown, known } = Migrator::standing(&database).await?;
+        let Standing { pending, unknown, known, is_anothers } = Migrator::standing(&database).await?;
         let mut look = Self {
             pending,
             known,
             serves: pending == 0 && unknown.is_empty(),
             unknown,
+            is_anothers,
+            unfit: None,
             inside: None,
             ahead: None,
             weakness: None,
@@ -93,6 +99,9 @@ impl Look {
             (look.weakness, look.standbys) = (says.0, Some(says.1));
         }
         if look.pending == 0 {
+            look.unfit = tables::unfit(&database).await?;
+        }
+        if look.pending == 0 && look.unfit.is_none() {
             look.inside = look_inside(&database, &mut look.serves, look.known).await?;
         }
         database.close().await?;

@@ -43,11 +43,19 @@ pub(super) fn advice(error: &sqlx::Error) -> Option<&'static str> {
             "28000" => "look at the role in --database-url, and at the server's pg_hba.conf",
             "3D000" => "make it first: CREATE DATABASE, with the role that runs `portcullis migrate` as its owner",
             "42501" => "grant it to this role, or use the one that it was granted to",
+            "42P01" | "42703" => "`portcullis check` names what the schema lacks",
             "53300" => "raise max_connections of the server, or the role's limit: each replica takes up to 16",
             _ => return None,
         },
         _ => return None,
     })
+}
+
+/// Whether it answers, and what was asked for is not there, or not this role's: SQLSTATE class 42, and SQLite's
+/// SQLITE_ERROR. No repeat helps.
+pub(super) fn is_unfit(error: &DbErr) -> bool {
+    let code = driver(error).and_then(sqlx::Error::as_database_error).and_then(|error| error.code());
+    code.is_some_and(|code| code == "1" || code.starts_with("42"))
 }
 
 /// What it says where the role was not allowed to do it.

@@ -43,8 +43,8 @@ impl Caller {
 pub(crate) fn portcullis(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     command.args(arguments).stdin(Stdio::null()).env("COLUMNS", "100");
-    for name in ["CREDENTIALS", "ENDPOINT", "CA_CERT", "SERVER_NAME"] {
-        command.env_remove(format!("PORTCULLIS_{name}"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PORTCULLIS_")) {
+        command.env_remove(name);
     }
     command
 }

@@ -144,6 +144,7 @@ class Watched(unittest.TestCase):
             self.assertTrue(whole.fullmatch("envoy.service.auth.v3.Authorization/Check"), pattern)
             self.assertFalse(whole.fullmatch("grpc.health.v1.Health/Check"), pattern)
 
+    def test_mail_needs_no_password_in_a_value(self):
         container = server(render(profile(CHART / "ci" / "postgresql-production-values.yaml")))
         names = {item["name"]: item for item in container["env"]}
         self.assertEqual(names["PORTCULLIS_SMTP_FROM"]["value"], "keys@example.com")

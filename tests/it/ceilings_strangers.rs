@@ -147,7 +147,9 @@ impl Phase {
             const PINGS: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
             stream.write_all(HELLO).await.expect("let in");
             let pings = PINGS.repeat(1000);
-            while timeout(Duration::from_millis(300), stream.write_all(&pings)).await.is_ok() {}
+            while let Ok(written) = timeout(Duration::from_secs(1), stream.write_all(&pings)).await {
+                written.expect("still open");
+            }
         }
         stream
     }

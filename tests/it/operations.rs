@@ -10,3 +10,4 @@ mod sqlite;
 mod standbys;
 mod start;
 mod stop;
+mod unfit;

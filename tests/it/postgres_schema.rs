@@ -8,7 +8,7 @@ use portcullis_migrations::{Migrator, MigratorTrait as _};
 
 use crate::{
     harness::{Data, Rows},
-    schema::entities,
+    schema::{each_table_and_column_is_missed, entities},
 };
 
 /// How PostgreSQL keeps what an entity holds.
@@ -48,6 +48,12 @@ async fn columns_are_of_the_types_that_the_entities_say_and_texts_in_the_order_o
         .collect();
     assert!(expected.values().any(|kind| kind == "text C"));
     assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn each_table_and_column_that_the_entities_have_is_missed_at_the_start_at_a_server() {
+    let Some(data) = Data::migrated_at_server().await else { return };
+    each_table_and_column_is_missed(&data).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use portcullis::{clock::Clock, entropy::Entropy, store::Store};
+use portcullis::{
+    clock::Clock,
+    entropy::Entropy,
+    store::{OpenError, Store, Unfit},
+};
 use portcullis_migrations::{Migrator, MigratorTrait as _};
 
 use crate::harness::{Data, Rows};
@@ -91,6 +95,32 @@ async fn the_schema_is_what_the_entities_say() {
     };
     let entities: BTreeMap<_, _> = entities().into_iter().map(|(table, columns)| (table, is(columns))).collect();
     assert_eq!(rows.tables().await, entities);
+}
+
+/// Whatever the record of migrations says.
+pub(crate) async fn each_table_and_column_is_missed(data: &Data) {
+    let rows = Rows::of(data).await;
+    let url = data.database_url();
+    let open = || Store::open(&url, Clock::system(), Entropy::system());
+    let lacks = |opened: Result<Store, OpenError>| match opened {
+        Err(OpenError::Unfit(Unfit::Lacks(lacks))) => lacks,
+        other => panic!("{other:?}"),
+    };
+    for (table, columns) in entities() {
+        rows.change(&format!("ALTER TABLE {table} RENAME TO gone")).await;
+        assert_eq!(lacks(open().await), std::slice::from_ref(&table));
+        rows.change(&format!("ALTER TABLE gone RENAME TO {table}")).await;
+        let column = columns.keys().next_back().expect("a column");
+        rows.change(&format!("ALTER TABLE {table} RENAME COLUMN {column} TO gone")).await;
+        assert_eq!(lacks(open().await), [format!("{table}.{column}")]);
+        rows.change(&format!("ALTER TABLE {table} RENAME COLUMN gone TO {column}")).await;
+    }
+    open().await.expect("all are there again").close().await;
+}
+
+#[tokio::test]
+async fn each_table_and_column_that_the_entities_have_is_missed_at_the_start() {
+    each_table_and_column_is_missed(&Data::migrated().await).await;
 }
 
 /// What is about the file.

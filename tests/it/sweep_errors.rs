@@ -59,6 +59,7 @@ fn is_in_the_table(refusal: &Refusal) {
         | Refusal::FreshnessUnproven
         | Refusal::RestoreUnconfirmed
         | Refusal::StoreUnavailable
+        | Refusal::StoreUnfit
         | Refusal::CommitUnknown
         | Refusal::CommittedNotConfirmed(_)
         | Refusal::ShuttingDown
@@ -168,6 +169,7 @@ fn table() -> Vec<(Refusal, Code, &'static str, &'static [&'static str])> {
             &["applied_revision"],
         ),
         (Refusal::StoreUnavailable, Code::Unavailable, "STORE_UNAVAILABLE", &[]),
+        (Refusal::StoreUnfit, Code::Unavailable, "STORE_UNAVAILABLE", &[]),
         (Refusal::CommitUnknown, Code::Unavailable, "COMMIT_UNKNOWN", &[]),
         (Refusal::CommittedNotConfirmed(Revision::new(7)), Code::Unavailable, "COMMITTED_NOT_CONFIRMED", &["revision"]),
         (Refusal::ShuttingDown, Code::Unavailable, "SHUTTING_DOWN", &[]),

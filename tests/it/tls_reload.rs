@@ -145,14 +145,14 @@ async fn a_file_of_authorities_that_is_half_written_ends_no_connection() {
     let mut watch = server.watch_over(channel, &pb::WatchRevocationsRequest::default()).await.expect("watch");
     watch.bookmark().await;
 
-    // The pair tells that there was a look, and when the next one is not yet.
+    // The pair tells that there was a look, and when the next one is not yet. No look comes between two writes
+    // that follow each other.
+    let (renewed, again) = (one.server(), one.server());
     folder.write("ca.pem", &one.pem);
-    let renewed = one.server();
     folder.put(&renewed);
     until_shown(&server, &renewed).await;
     folder.write("ca.pem", &both(&one, &other));
     assert!(is_let_in(&server, &of_other).await, "nor is a handshake refused");
-    let again = one.server();
     folder.put(&again);
     until_shown(&server, &again).await;
     let key = server.key().await.key.expect("key");

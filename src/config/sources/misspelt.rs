@@ -5,9 +5,10 @@ use clap::Command;
 use super::{Wrong, variables_that_are_set};
 
 const OURS: &str = "PORTCULLIS_";
-/// Letters apart. Others may have variables of such names too: Kubernetes sets PORTCULLIS_PORT where a service is
-/// called so.
+/// Letters apart.
 const NEAR: usize = 2;
+/// What Kubernetes sets for a service, here one whose name begins with ours.
+const OF_SERVICES: [&str; 3] = ["_PORT", "_SERVICE_HOST", "_SERVICE_PORT"];
 
 /// Variables that nobody reads, and that are nearly called as one that somebody does: they would be passed over.
 pub(super) fn misspelt(root: &Command) -> Vec<Wrong> {
@@ -22,7 +23,8 @@ fn variables(command: &Command, known: &mut BTreeSet<String>) {
 }
 
 fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a String> {
-    if !name.starts_with(OURS) || known.contains(name) {
+    let is_of_a_service = OF_SERVICES.iter().any(|end| name.ends_with(end)) || name.contains("_PORT_");
+    if !name.starts_with(OURS) || known.contains(name) || is_of_a_service {
         return None;
     }
     let (distance, near) = known.iter().map(|known| (strsim::damerau_levenshtein(known, name), known)).min()?;
@@ -40,7 +42,7 @@ mod tests {
 
     #[test]
     fn what_is_nearly_called_as_a_setting_is_taken_for_it_and_what_others_set_is_not() {
-        let known = ["PORTCULLIS_MAX_WATCHES", "PORTCULLIS_LOG", "PORTCULLIS_DRAIN"].map(str::to_owned).into();
+        let known = ["PORTCULLIS_MAX_WATCHES", "PORTCULLIS_LOG", "PORTCULLIS_TLS_CERT"].map(str::to_owned).into();
         let near = |name| nearest(name, &known).map(String::as_str);
         assert_eq!(near("PORTCULLIS_MAX_WACTHES"), Some("PORTCULLIS_MAX_WATCHES"));
         assert_eq!(near("PORTCULLIS_DRAINS"), Some("PORTCULLIS_DRAIN"));

@@ -8,11 +8,14 @@ use std::sync::{
 use portcullis_migrations::{Migrator, MigratorTrait as _, Standing};
 use sea_orm::{DatabaseConnection, DbBackend, DbErr, EntityTrait as _, QuerySelect as _, TransactionTrait as _};
 
-use crate::store::{OpenError, audit::chain_backlog, entity::log_head, said};
+use crate::store::{OpenError, audit::chain_backlog, entity::log_head, said, tables};
 
 /// Applies the migrations that are pending, does what SQL cannot, and closes the connection.
 pub(in crate::store) async fn migrate(database: DatabaseConnection) -> Result<usize, OpenError> {
-    let Standing { pending, unknown, known } = Migrator::standing(&database).await?;
+    let Standing { pending, unknown, known, is_anothers } = Migrator::standing(&database).await?;
+    if is_anothers {
+        return Err(OpenError::Anothers);
+    }
     if !unknown.is_empty() && (pending > 0 || !serves(&database, known).await?) {
         return Err(OpenError::Newer(unknown.join(", ")));
     }
@@ -42,21 +45,23 @@ fn failed(error: DbErr) -> OpenError {
 /// A schema that a newer version has made may serve this one, too: while both run side by side, or
 /// when this one must come back. It says so itself.
 pub(super) async fn check(database: &DatabaseConnection, is_shared: bool) -> Result<(), OpenError> {
-    let Standing { pending, unknown, known } = Migrator::standing(database).await?;
+    let Standing { pending, unknown, known, is_anothers } = Migrator::standing(database).await?;
+    if is_anothers {
+        return Err(OpenError::Anothers);
+    }
     if is_shared && pending == known {
         return Err(OpenError::NoSchema);
     }
     if pending > 0 {
         return Err(OpenError::NotMigrated { pending });
     }
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    if serves(database, known).await? {
+    if !unknown.is_empty() {
+        if !serves(database, known).await? {
+            return Err(OpenError::Newer(unknown.join(", ")));
+        }
         tracing::warn!("the schema is of a newer version, which lets this one serve; bring it up to date soon");
-        return Ok(());
     }
-    Err(OpenError::Newer(unknown.join(", ")))
+    tables::unfit(database).await?.map_or(Ok(()), |unfit| Err(OpenError::Unfit(unfit)))
 }
 
 /// Whether the schema says that a program which knows so many migrations may serve.

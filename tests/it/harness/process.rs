@@ -55,7 +55,8 @@ impl Deployment {
         Self::of(Data::empty_in(cluster).await)
     }
 
-    fn of(data: Data) -> Self {
+    /// In this database.
+    pub(crate) fn of(data: Data) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let this = Self { data, folder, port: free_port() };
         let (url, out) = (this.data.url(), this.credentials().display().to_string());

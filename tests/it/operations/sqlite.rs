@@ -19,7 +19,7 @@ use portcullis::{
 };
 use tonic::Code;
 
-use crate::harness::{Caller, Data, Deployment, Rows, Server, import::old_key, program::Ended, refusal};
+use crate::harness::{Caller, Data, Deployment, Rows, Server, import::old_key, program::Ended, refusal, until};
 
 /// `portcullis`, as an operator types it.
 pub(super) fn portcullis(arguments: &[&str]) -> Ended {
@@ -40,14 +40,14 @@ fn kept_beside(data: &Data) -> i64 {
 
 /// As the command does it, when the server before has let go of the file.
 async fn restore(clock: &Clock, data: &Data, from: &Path) {
-    for _ in 0..100 {
+    until("the lock is let go of", async || {
         match Store::restore(&data.database_url(), from, Replaces::OwnHistory, clock).await {
-            Ok(_) => return,
-            Err(RestoreError::Open(OpenError::InUse { .. })) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Ok(_) => true,
+            Err(RestoreError::Open(OpenError::InUse { .. })) => false,
             Err(error) => panic!("{error}"),
         }
-    }
-    panic!("the lock was never let go of");
+    })
+    .await;
 }
 
 async fn confirm(clock: &Clock, data: &Data, answer: Answer) -> Result<recovery::Recovered, recovery::NotRecovered> {

@@ -64,19 +64,25 @@ fn postgres_a_standby_is_said_to_be_one_by_whatever_is_asked_to_write_there() {
 }
 
 /// Asks until the answer holds these words.
-fn readiness(port: u16, words: &str) {
+pub(super) fn readiness(port: u16, words: &str) {
+    answered(port, "readyz", |answer| answer.contains(words));
+}
+
+/// Asks until the answer is one of these.
+pub(super) fn answered(port: u16, path: &str, is_it: impl Fn(&str) -> bool) {
     let begun = Instant::now();
     loop {
         let mut answer = String::new();
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+            let request = format!("GET /{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
             // One that is ending may cut it off.
-            let asked = stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            let asked = stream.write_all(request.as_bytes());
             let _ = asked.and_then(|()| stream.read_to_string(&mut answer));
         }
-        if answer.contains(words) {
+        if is_it(&answer) {
             return;
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "never {words}: {answer}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "never: {answer}");
         thread::sleep(Duration::from_millis(50));
     }
 }

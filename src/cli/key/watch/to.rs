@@ -26,7 +26,11 @@ impl To {
         item: &WatchRevocationsResponse,
         bytes: Bytes,
     ) -> Result<bool, Failure> {
-        let is_bookmark = matches!(item.item, None | Some(Item::Bookmark(_)));
+        if item.item.is_none() {
+            let what = "an item is of a kind that is not known here: is the server of a newer version?";
+            return Err(Failure::Failed(what.to_owned()));
+        }
+        let is_bookmark = matches!(item.item, Some(Item::Bookmark(_)));
         let json = |bytes| session.json("WatchRevocationsResponse", bytes);
         match self {
             Self::Output { bookmarks: false, .. } if is_bookmark => return Ok(false),
