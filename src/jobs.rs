@@ -76,9 +76,6 @@ const ROUNDS: u32 = 10_000;
 /// How long somebody waits for a job.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A round ends within this, or is cut off.
-const LAST: Duration = Duration::from_secs(20);
-
 impl Running {
     /// None yet. `holder` is this process.
     #[must_use]
@@ -108,14 +105,16 @@ impl Running {
         }
     }
 
-    /// Ends them all between two rounds, and lets go of what this process has claimed.
-    pub async fn end(&mut self) {
+    /// Tells them all to end between two rounds.
+    pub fn stop(&self) {
         self.stop.send_replace(true);
-        let all = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(LAST, all).await.is_err() {
-            tracing::warn!("jobs did not end within {LAST:?} and are cut off; they go on at the next start");
-            self.tasks.shutdown().await;
-        }
+    }
+
+    /// Waits until they have ended, and lets go of what this process has claimed. A round that is cut off goes on
+    /// elsewhere, or at the next start.
+    pub async fn end(&mut self) {
+        self.stop();
+        while self.tasks.join_next().await.is_some() {}
         if let Err(error) = self.store.release_jobs(self.holder).await {
             tracing::warn!(%error, "claims of jobs were not let go of, and run out by themselves");
         }

@@ -98,6 +98,7 @@ const ONLY: &[(&str, &[&str], &str)] = &[
             "cli/import/progress",
             "limits",
             "meters",
+            "serve/tasks",
             "keys/verify",
             "keys/report_leaked",
         ],

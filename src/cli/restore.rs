@@ -13,7 +13,7 @@ use crate::{
     config::DatabaseArgs,
     domain::id::Revision,
     entropy::Entropy,
-    store::{DatabaseUrl, RestoreError, Restored, Store},
+    store::{DatabaseUrl, Replaces, RestoreError, Restored, Store},
 };
 
 /// Put a backup in the place of an SQLite database
@@ -37,6 +37,10 @@ pub(super) struct Restore {
     #[arg(long, value_name = "FILE", required_unless_present = "mark_only", conflicts_with = "mark_only")]
     from: Option<PathBuf>,
 
+    /// Put it in the place of a database with another history, too: one of another deployment, or one that was made anew
+    #[arg(long, conflicts_with = "mark_only")]
+    replace_another_history: bool,
+
     /// Only mark a database that something else has restored: PostgreSQL's own tools, or a snapshot of a volume
     #[arg(long)]
     mark_only: bool,
@@ -57,7 +61,9 @@ impl Restore {
         let said = block_on(async {
             let (restored, aside) = match &self.from {
                 Some(from) => {
-                    let put = Store::restore(&url, from, &Clock::system()).await.map_err(Failure::from)?;
+                    let replaces =
+                        if self.replace_another_history { Replaces::AnyHistory } else { Replaces::OwnHistory };
+                    let put = Store::restore(&url, from, replaces, &Clock::system()).await.map_err(Failure::from)?;
                     (put.restored, put.aside)
                 }
                 None => (mark(&url, self.lost_to).await?, None),
@@ -111,7 +117,7 @@ fn tell(restored: &Restored) -> String {
 impl From<RestoreError> for Failure {
     fn from(error: RestoreError) -> Self {
         match error {
-            RestoreError::Server | RestoreError::Missing(_) => Self::usage(error),
+            RestoreError::Server | RestoreError::Missing(_) | RestoreError::AnotherHistory { .. } => Self::usage(error),
             _ => Self::failed(error),
         }
     }

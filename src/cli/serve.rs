@@ -184,5 +184,9 @@ pub(super) fn outlive_hangups(has_tls: bool) -> Result<(), Failure> {
 }
 
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    let done = runtime.block_on(work);
+    // Waits for no thread that is stuck, in a look-up of a name or on a disk.
+    runtime.shutdown_background();
+    done
 }

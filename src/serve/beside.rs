@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 use super::{
     ServeError,
@@ -21,7 +21,7 @@ pub(super) struct Beside {
     pub(super) budgets: Arc<Budgets>,
     pub(super) teller: JoinHandle<()>,
     pub(super) usage: Usage,
-    pub(super) flush: Loop<()>,
+    pub(super) flush: Loop<u64, Option<Instant>>,
     pub(super) signals: Signals,
     pub(super) look: Loop<()>,
     pub(super) messenger: Messenger,
@@ -50,7 +50,7 @@ impl Beside {
             budgets: Arc::new(budgets),
             teller: tokio::spawn(teller.run()),
             usage,
-            flush: Loop::begin(|told| flush.run(said(told))),
+            flush: Loop::begin(|told| flush.run(told)),
             signals,
             look: Loop::begin(|told| look.run(said(told))),
             messenger,

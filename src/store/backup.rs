@@ -2,15 +2,20 @@
 
 use std::{
     fs::File,
+    future::pending,
     io,
     path::{Path, PathBuf},
     str::FromStr as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use sea_orm::sqlx::{self, ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use uuid::Uuid;
 
-use super::{DatabaseUrl, beside::sync_folder, connect::BUSY};
+use super::{DatabaseUrl, beside::sync_folder, connect::BUSY, partial::Partial};
 use crate::domain::id::Revision;
 
 /// What was copied.
@@ -40,6 +45,8 @@ pub enum BackupError {
     Damaged { path: String, found: String },
     #[error("{0} holds no history of portcullis")]
     NoHistory(String),
+    #[error("interrupted, and nothing of the copy is left")]
+    Interrupted,
 }
 
 /// A look into a file that nobody writes to.
@@ -54,6 +61,15 @@ impl Backup {
     /// Copies the database at `url` into the new file `out`. It takes no lock and writes nothing there, so a
     /// server may go on; what is in the copy is of one moment.
     pub async fn take(url: &DatabaseUrl, out: &Path) -> Result<Self, BackupError> {
+        Self::take_until(url, out, pending()).await
+    }
+
+    /// As [`Backup::take`], and gives up when `stop` is done.
+    pub async fn take_until(
+        url: &DatabaseUrl,
+        out: &Path,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Self, BackupError> {
         let database = url.file().ok_or(BackupError::Server)?;
         if !database.is_file() {
             return Err(BackupError::Missing(database.display().to_string()));
@@ -62,12 +78,14 @@ impl Backup {
             return Err(BackupError::Exists(out.display().to_string()));
         }
         let io = |error| BackupError::Io { path: out.display().to_string(), error };
-        // Beside its place, readable by its owner only; taken away again when anything goes wrong.
-        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let new = tempfile::Builder::new().prefix(".portcullis-backup").tempfile_in(folder).map_err(io)?;
-        copy_into(database, new.path()).await?;
-        let examined = examine(new.path()).await?;
-        let file = new.persist_noclobber(out).map_err(|refused| match refused.error.kind() {
+        let new = Partial::beside(out).map_err(io)?;
+        tokio::pin!(stop);
+        copy_into(database, new.file.path(), out, &mut stop).await?;
+        let examined = tokio::select! {
+            examined = examine(new.file.path()) => examined?,
+            () = &mut stop => return Err(BackupError::Interrupted),
+        };
+        let file = new.file.persist_noclobber(out).map_err(|refused| match refused.error.kind() {
             io::ErrorKind::AlreadyExists => BackupError::Exists(out.display().to_string()),
             _ => io(refused.error),
         })?;
@@ -76,14 +94,42 @@ impl Backup {
     }
 }
 
-async fn copy_into(database: &Path, out: &Path) -> Result<(), BackupError> {
-    let failed = |error| BackupError::Sqlite { path: database.display().to_string(), error };
+/// How many steps SQLite takes before it looks whether it is to stop.
+const STEPS: i32 = 10_000;
+
+async fn copy_into(database: &Path, new: &Path, out: &Path, stop: impl Future<Output = ()>) -> Result<(), BackupError> {
+    let failed = |error| {
+        let path = if is_of_the_copy(&error) { out } else { database };
+        BackupError::Sqlite { path: path.display().to_string(), error }
+    };
     let mut connection = reading(database, false).await.map_err(failed)?;
-    let into = out.display().to_string();
-    sqlx::query("VACUUM INTO ?").bind(into).execute(&mut connection).await.map_err(failed)?;
+    let stopped = Arc::new(AtomicBool::new(false));
+    let goes_on = Arc::clone(&stopped);
+    let goes_on = move || !goes_on.load(Ordering::Acquire);
+    connection.lock_handle().await.map_err(failed)?.set_progress_handler(STEPS, goes_on);
+    {
+        let copied = sqlx::query("VACUUM INTO ?").bind(new.display().to_string()).execute(&mut connection);
+        tokio::pin!(copied);
+        tokio::select! {
+            copied = &mut copied => { copied.map_err(failed)?; }
+            () = stop => {
+                // It is waited for: it takes away what it keeps beside the copy, and makes nothing any more.
+                stopped.store(true, Ordering::Release);
+                let _ = copied.await;
+                return Err(BackupError::Interrupted);
+            }
+        }
+    }
     connection.close().await.map_err(failed)?;
     let io = |error| BackupError::Io { path: out.display().to_string(), error };
-    File::open(out).and_then(|file| file.sync_all()).map_err(io)
+    File::open(new).and_then(|file| file.sync_all()).map_err(io)
+}
+
+/// A disk that is full, or a write that failed: nothing is written to the database.
+fn is_of_the_copy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    // SQLITE_FULL, and of SQLITE_IOERR: _WRITE, _FSYNC, _TRUNCATE.
+    matches!(code.as_deref(), Some("13" | "778" | "1034" | "1546"))
 }
 
 /// Whether it is whole, and how far it goes.

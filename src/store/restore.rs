@@ -9,6 +9,7 @@ use std::{
 
 use portcullis_migrations::{Migrator, MigratorTrait as _};
 use sea_orm::ConnectionTrait as _;
+use uuid::Uuid;
 
 use super::{
     DatabaseUrl, Error, OpenError, Restored, Store,
@@ -26,6 +27,15 @@ pub struct Put {
     pub restored: Restored,
     /// Where what was there before is now.
     pub aside: Option<PathBuf>,
+}
+
+/// What a backup may take the place of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaces {
+    /// A database of the same history, or none.
+    OwnHistory,
+    /// Another deployment's as well.
+    AnyHistory,
 }
 
 /// Why a backup was not put there. What was there before is there still, unless it says otherwise.
@@ -47,6 +57,11 @@ pub enum RestoreError {
         "the backup is of a newer version of portcullis (it has {0}); use the version that wrote it, or a newer one"
     )]
     Newer(String),
+    #[error(
+        "{database} is the database of another deployment, or was made anew since: its history is {there}, the backup's \
+         is {backup}; look whether both are the right ones, and say --replace-another-history if they are"
+    )]
+    AnotherHistory { database: String, there: Uuid, backup: Uuid },
     #[error(transparent)]
     Backup(#[from] BackupError),
     #[error(transparent)]
@@ -62,7 +77,12 @@ fn io(path: &Path) -> impl Fn(io::Error) -> RestoreError + '_ {
 impl Store {
     /// Puts the backup at `from` in the place of the database at `url`, which nobody may have open, moves what
     /// was there aside, and marks what is there now: it is answered from when somebody has said what it lost.
-    pub async fn restore(url: &DatabaseUrl, from: &Path, clock: &Clock) -> Result<Put, RestoreError> {
+    pub async fn restore(
+        url: &DatabaseUrl,
+        from: &Path,
+        replaces: Replaces,
+        clock: &Clock,
+    ) -> Result<Put, RestoreError> {
         let database = real_path(url.file().ok_or(RestoreError::Server)?);
         if !from.is_file() {
             return Err(RestoreError::Missing(from.display().to_string()));
@@ -81,12 +101,25 @@ impl Store {
         if !newer.is_empty() {
             return Err(RestoreError::Newer(newer.join(", ")));
         }
-        // Of another history nothing is known, and nothing was lost.
         let beside = Beside::of(&database).read().ok().flatten().map(|noted| (noted.log_id, noted.revision));
-        let heads = [beside, head_at(&database).await].into_iter().flatten();
+        let heads = [head_at(&database).await, beside];
+        // One that does not read any more is what the file beside it says.
+        if database.is_file()
+            && let Some((there, _)) = heads[0].or(heads[1])
+            && there != backup.log_id
+            && replaces == Replaces::OwnHistory
+        {
+            let database = database.display().to_string();
+            return Err(RestoreError::AnotherHistory { database, there, backup: backup.log_id });
+        }
+        // Of another history nothing is known, and nothing was lost.
+        let heads = heads.into_iter().flatten();
         let lost_to = heads.filter(|(log_id, _)| *log_id == backup.log_id).map(|(_, head)| head).max();
 
         let new = with_ending(&database, ".restoring");
+        // What a restore left that was cut off: a log of it would be taken for the new file's.
+        remove(&new)?;
+        let _unfinished = Unfinished(&new);
         copy(from, &new)?;
         let restored = prepare(&new, lost_to.unwrap_or_default(), clock).await?;
         examine(&new).await?;
@@ -95,14 +128,27 @@ impl Store {
     }
 }
 
-fn copy(from: &Path, new: &Path) -> Result<(), RestoreError> {
-    // What a restore left that was cut off: a log of it would be taken for the new file's.
+/// Goes with what it was to become, when anything goes wrong: the server before may need the room. In its place it
+/// has this name no more.
+struct Unfinished<'a>(&'a Path);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        let _ = remove(self.0);
+    }
+}
+
+fn remove(new: &Path) -> Result<(), RestoreError> {
     for ending in ["", "-wal", "-shm", "-journal"] {
         let left = with_ending(new, ending);
         if left.symlink_metadata().is_ok() {
             fs::remove_file(&left).map_err(io(&left))?;
         }
     }
+    Ok(())
+}
+
+fn copy(from: &Path, new: &Path) -> Result<(), RestoreError> {
     let mut reader = fs::File::open(from).map_err(io(from))?;
     let mut options = OpenOptions::new();
     let mut writer = options.write(true).create_new(true).mode(0o600).open(new).map_err(io(new))?;

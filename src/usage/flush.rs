@@ -1,5 +1,6 @@
 use std::{mem, sync::Arc, time::Duration};
 
+use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
 use super::Usage;
@@ -34,8 +35,6 @@ const BATCH: usize = 1000;
 /// Beyond so many tallies that do not get through, counts are dropped rather than memory
 /// filled: as many keys and hours as some 200 MB hold.
 const MAX_KEPT: usize = 1_000_000;
-/// For what was counted last, at a stop.
-const LAST: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(200);
 
 impl Flush {
@@ -43,14 +42,27 @@ impl Flush {
         Self { usage, store, source: None, waiting: Vec::new(), sent: None }
     }
 
-    /// Runs until `stop` is done, and adds then what was counted last. Nothing may be counted
-    /// behind that.
-    pub async fn run(mut self, stop: impl Future<Output = ()> + Send) {
-        tokio::pin!(stop);
+    /// Runs until `stop` says by when it is to have ended, and adds then what was counted last. Nothing may be
+    /// counted behind that. Answers how many calls the database did not take in time, or may not have.
+    pub async fn run(mut self, stop: watch::Receiver<Option<Instant>>) -> u64 {
+        let mut told = stop.clone();
+        let late = async {
+            let by = told.wait_for(Option::is_some).await.ok().and_then(|by| *by);
+            if let Some(by) = by {
+                tokio::time::sleep_until(by).await;
+            }
+        };
+        tokio::select! {
+            () = self.go_on(stop) => 0,
+            () = late => self.left(),
+        }
+    }
+
+    async fn go_on(&mut self, mut stop: watch::Receiver<Option<Instant>>) {
         let usage = self.usage.clone();
         loop {
             tokio::select! {
-                () = &mut stop => break,
+                _ = stop.wait_for(Option::is_some) => break,
                 () = usage.shared.bell.notified() => {}
                 () = tokio::time::sleep(EVERY) => {}
             }
@@ -59,15 +71,17 @@ impl Flush {
                 self.shed();
             }
         }
-        let last = async {
-            while let Err(error) = self.pass().await {
-                tracing::warn!(%error, "the last usage was not added, trying again");
-                tokio::time::sleep(RETRY).await;
-            }
-        };
-        if tokio::time::timeout(LAST, last).await.is_err() {
-            tracing::error!("the database did not take the usage since the last flush, and it is lost");
+        while let Err(error) = self.pass().await {
+            tracing::warn!(%error, "the last usage was not added, trying again");
+            tokio::time::sleep(RETRY).await;
         }
+    }
+
+    /// How many calls nobody adds any more.
+    fn left(&self) -> u64 {
+        let sent = self.sent.iter().flat_map(|sent| sent.tallied.iter());
+        let calls = sent.chain(&self.waiting).flat_map(|tallied| tallied.counts);
+        calls.fold(self.usage.discard(), u64::saturating_add)
     }
 
     /// Adds all that was counted before it began.

@@ -48,7 +48,7 @@ impl Data {
         Some(Self::empty_in(cluster().await?).await)
     }
 
-    async fn empty_in(cluster: &Cluster) -> Self {
+    pub(super) async fn empty_in(cluster: &Cluster) -> Self {
         Self::server(cluster.database_from_template("bare", dialect::teach).await)
     }
 

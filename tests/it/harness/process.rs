@@ -11,7 +11,7 @@ use portcullis::{
 };
 use prost::Message;
 
-use super::{Data, data::Located as _, program::free_port};
+use super::{Data, data::Located as _, postgres::Cluster, program::free_port};
 
 /// A database and an admin, made by the program itself.
 pub(crate) struct Deployment {
@@ -48,6 +48,11 @@ impl Deployment {
     /// On PostgreSQL, whatever this run is of.
     pub(crate) async fn make_at_server() -> Option<Self> {
         Data::empty_at_server().await.map(Self::of)
+    }
+
+    /// In a cluster of the test's own, which it may do anything to.
+    pub(crate) async fn make_in(cluster: &Cluster) -> Self {
+        Self::of(Data::empty_in(cluster).await)
     }
 
     /// In this database.

@@ -15,7 +15,7 @@ use portcullis::{
     clock::Clock,
     pb,
     recovery::{self, Answer},
-    store::{Backup, OpenError, RestoreError, Store},
+    store::{Backup, OpenError, Replaces, RestoreError, Store},
 };
 use tonic::Code;
 
@@ -40,10 +40,12 @@ fn kept_beside(data: &Data) -> i64 {
 
 /// As the command does it, when the server before has let go of the file.
 async fn restore(clock: &Clock, data: &Data, from: &Path) {
-    until("the lock is let go of", async || match Store::restore(&data.database_url(), from, clock).await {
-        Ok(_) => true,
-        Err(RestoreError::Open(OpenError::InUse { .. })) => false,
-        Err(error) => panic!("{error}"),
+    until("the lock is let go of", async || {
+        match Store::restore(&data.database_url(), from, Replaces::OwnHistory, clock).await {
+            Ok(_) => true,
+            Err(RestoreError::Open(OpenError::InUse { .. })) => false,
+            Err(error) => panic!("{error}"),
+        }
     })
     .await;
 }
@@ -265,7 +267,7 @@ async fn what_is_no_backup_is_not_restored_and_nothing_is_touched() {
     let at = |name: &str| folder.path().join(name);
     let good = at("good.db");
     Backup::take(&url, &good).await.expect("backup");
-    let running = Store::restore(&url, &good, &Clock::system()).await.expect_err("in use");
+    let running = Store::restore(&url, &good, Replaces::OwnHistory, &Clock::system()).await.expect_err("in use");
     assert!(matches!(running, RestoreError::Open(OpenError::InUse { .. })), "{running}");
     let data = std::sync::Arc::clone(&server.data);
     server.ended().await;
@@ -293,10 +295,10 @@ async fn what_is_no_backup_is_not_restored_and_nothing_is_touched() {
         ("used.db", "has a log beside it"),
         ("newer.db", "m29990101_000001_later"),
     ] {
-        let mut refused = Store::restore(&data.database_url(), &at(name), &Clock::system()).await;
+        let mut refused = Store::restore(&data.database_url(), &at(name), Replaces::OwnHistory, &Clock::system()).await;
         while matches!(refused, Err(RestoreError::Open(OpenError::InUse { .. }))) {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            refused = Store::restore(&data.database_url(), &at(name), &Clock::system()).await;
+            refused = Store::restore(&data.database_url(), &at(name), Replaces::OwnHistory, &Clock::system()).await;
         }
         let refused = refused.expect_err(name).to_string();
         assert!(refused.contains(said), "{name}: {refused}");
