@@ -220,8 +220,8 @@ async fn by_the_commands_a_backup_of_a_running_server_is_restored_and_confirmed_
         let said = refused(&caller, &made.secret).await;
         assert!(said.contains("its operator has not said yet which revocations it lost"), "{said}");
     }
-    assert!(fs::read_to_string(deployment.log()).expect("the log").contains("portcullis confirm-restore"));
     assert!(process.terminate().await.success());
+    assert!(fs::read_to_string(deployment.log()).expect("the log").contains("portcullis confirm-restore"));
 
     let confirm = ["confirm-restore", "--database-url", &url];
     let nothing = portcullis(&confirm).refused(2);

@@ -14,6 +14,7 @@ use super::{
 use crate::harness::{
     Data, Deployment, Located as _, Rows,
     program::{Process, free_port},
+    until,
 };
 
 /// What `check` says in this line, and what to do; it fails.
@@ -165,9 +166,9 @@ async fn postgres_what_is_taken_away_while_it_serves_is_named_in_the_log_and_no_
         let refused = caller.create(&application).await.expect_err("nothing can be written").to_string();
         assert!(refused.contains("the database refuses what this server asks of it; nothing was written"), "{refused}");
         assert!(!refused.contains("nonce"), "in none of the database's own words: {refused}");
-        let log = fs::read_to_string(deployment.log()).expect("what it logged").replace('\\', "");
-        assert!(log.contains(named), "{log}");
-        assert!(!log.contains("does not answer"), "{log}");
+        let log = || fs::read_to_string(deployment.log()).expect("what it logged").replace('\\', "");
+        until(named, async || log().contains(named)).await;
+        assert!(!log().contains("does not answer"), "{}", log());
         rows.change(given_back).await;
         caller.create(&application).await.expect("as before");
     }
@@ -178,7 +179,7 @@ async fn postgres_what_is_taken_away_while_it_serves_is_named_in_the_log_and_no_
 async fn postgres_an_outbox_that_cannot_be_read_is_said_once_a_minute() {
     let Some(deployment) = Deployment::make_at_server().await else { return };
     let admin = free_port();
-    let process = deployment.serve(&["--admin-listen", &format!("127.0.0.1:{admin}")]);
+    let mut process = deployment.serve(&["--admin-listen", &format!("127.0.0.1:{admin}")]);
     readiness(admin, "\r\n\r\nready\n");
     let begun = Instant::now();
     Rows::of(&deployment).await.change("ALTER TABLE delivery RENAME TO gone").await;
@@ -189,9 +190,9 @@ async fn postgres_an_outbox_that_cannot_be_read_is_said_once_a_minute() {
         count.is_some_and(|(_, count)| count.parse::<f64>().is_ok_and(|count| count >= 6.0))
     };
     answered(admin, "metrics", left_out);
+    assert!(process.terminate().await.success()); // with its last lines
     let log = fs::read_to_string(deployment.log()).expect("what it logged");
     let minutes = usize::try_from(begun.elapsed().as_secs() / 60).expect("few");
     let said = log.matches("what is to be told could not be read").count();
     assert!((1..=2 + minutes).contains(&said), "{said}: {log}");
-    assert!(process.terminate().await.success());
 }
