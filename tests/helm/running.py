@@ -26,16 +26,21 @@ HOST = "demo-portcullis.keys.svc"  # what the chart asks the certificate for
 SECONDS = 60  # for anything at all
 
 
-def write_certificate(folder):
-    """A self-signed certificate, under the names that a TLS Secret has."""
+def self_signed(called, extension):
+    """A key, and its certificate as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, called)])
     now = datetime.datetime.now(datetime.timezone.utc)
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
     builder = builder.not_valid_before(now - datetime.timedelta(minutes=5))
     builder = builder.not_valid_after(now + datetime.timedelta(hours=1))
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    builder = builder.add_extension(extension, critical=True)
+    return key, builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def write_certificate(folder):
+    """A self-signed certificate, under the names that a TLS Secret has."""
+    key, pem = self_signed(HOST, x509.SubjectAlternativeName([x509.DNSName(HOST)]))
     for file in ("tls.crt", "ca.crt"):
         (folder / file).write_bytes(pem)
     (folder / "tls.key").write_bytes(
@@ -43,6 +48,12 @@ def write_certificate(folder):
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
     )
+
+
+def write_authority(folder):
+    """One that signs certificates of clients, under the name that the chart asks for."""
+    _, pem = self_signed("clients", x509.BasicConstraints(ca=True, path_length=0))
+    (folder / "ca.crt").write_bytes(pem)
 
 
 def free_port():
@@ -57,10 +68,11 @@ class Machine(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        self.data, self.tls = (pathlib.Path(folder.name) / name for name in ("data", "tls"))
-        self.data.mkdir()
-        self.tls.mkdir()
+        self.data, self.tls, self.clients = (pathlib.Path(folder.name) / name for name in ("data", "tls", "clients"))
+        for made in (self.data, self.tls, self.clients):
+            made.mkdir()
         write_certificate(self.tls)
+        write_authority(self.clients)
         self.secrets = {}
 
     def here(self, command, port):
@@ -69,7 +81,7 @@ class Machine(unittest.TestCase):
         replaced = [
             part.replace(DATA, str(self.data))
             .replace(TLS, str(self.tls))
-            .replace(CLIENT_CA, str(self.tls))  # whoever has the server's certificate may be a client, too
+            .replace(CLIENT_CA, str(self.clients))
             .replace("0.0.0.0:50051", f"127.0.0.1:{port}")
             .replace("0.0.0.0:", "127.0.0.1:")
             .replace("https://127.0.0.1:50051", f"https://127.0.0.1:{port}")
