@@ -179,7 +179,7 @@ async fn postgres_what_is_taken_away_while_it_serves_is_named_in_the_log_and_no_
 async fn postgres_an_outbox_that_cannot_be_read_is_said_once_a_minute() {
     let Some(deployment) = Deployment::make_at_server().await else { return };
     let admin = free_port();
-    let mut process = deployment.serve(&["--admin-listen", &format!("127.0.0.1:{admin}")]);
+    let process = deployment.serve(&["--admin-listen", &format!("127.0.0.1:{admin}")]);
     readiness(admin, "\r\n\r\nready\n");
     let begun = Instant::now();
     Rows::of(&deployment).await.change("ALTER TABLE delivery RENAME TO gone").await;
