@@ -13,6 +13,8 @@ use serde_json::json;
 
 pub use archive::Archive;
 pub use lines::ArchiveRefused;
+#[cfg(test)]
+pub(crate) use lines::LONGEST;
 
 use crate::{
     domain::{

@@ -55,7 +55,7 @@ fn schema(look: &Look) -> Finding {
     let Look { pending, known, unknown, serves, .. } = look;
     let newer = || format!("it is of a newer version of portcullis (it has {})", unknown.join(", "));
     if look.is_anothers {
-        let (said, advice) = OpenError::ANOTHERS.split_once(": ").unwrap_or_default();
+        let [said, advice] = OpenError::ANOTHERS;
         Finding::fail(OF, said, advice)
     } else if *pending == *known && look.file.is_none() {
         Finding::fail(OF, "there is none here that this role may see", OpenError::MAKE_OR_GRANT)
@@ -139,7 +139,7 @@ fn durability(look: &Look, strict: bool) -> Option<Finding> {
             Finding::warn(OF, weakness.to_string(), "what this service promises about revocations does not hold")
         }
         None if standbys.none_is_there() => {
-            let (said, advice) = Standbys::NOBODY.split_once("; ").unwrap_or_default();
+            let [said, advice] = Standbys::NOBODY;
             Finding::fail(OF, said, advice)
         }
         None if standbys.hang_on_one() => {

@@ -134,8 +134,7 @@ fn refused_too(error: &ListenRefused) -> Finding {
 }
 
 fn remarked(remark: &TlsRemark) -> Finding {
-    let (said, advice) = remark.parts();
-    Finding::warn("certificate", said, advice)
+    Finding::warn("certificate", remark.to_string(), remark.advice())
 }
 
 fn table(found: &[Finding]) -> String {

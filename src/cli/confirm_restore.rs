@@ -116,3 +116,32 @@ fn tell(done: &Recovered) -> Vec<String> {
     }
     said
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        domain::{
+            event::Position,
+            id::{ApplicationId, Revision},
+            token::{FilterPrint, ResumeToken},
+        },
+        pb::RevocationCause,
+    };
+
+    #[test]
+    fn a_restore_knows_every_cause_that_a_watcher_is_told() {
+        let causes: Vec<_> = (1..100).filter_map(|number| RevocationCause::try_from(number).ok()).collect();
+        assert!(causes.len() > 5, "{causes:?}");
+        let position = Position { revision: Revision::new(1), event_id: Uuid::from_u128(1) };
+        let token = ResumeToken::new(Uuid::from_u128(2), position, FilterPrint::of(&[])).encode();
+        let application = ApplicationId::new(Uuid::from_u128(3)).to_string();
+        for cause in causes.iter().map(RevocationCause::as_str_name) {
+            let told = serde_json::json!({"revision": "1", "application_id": application, "cause": cause});
+            let line = serde_json::json!({"revocation": told, "resume_token": token}).to_string() + "\n";
+            Archive::read(line.as_bytes()).unwrap_or_else(|refused| panic!("{cause}: {refused}"));
+        }
+    }
+}

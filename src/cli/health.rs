@@ -74,3 +74,22 @@ fn endpoint(given: EndpointArgs, credentials: &CredentialsArgs) -> Result<Endpoi
         None => HERE.parse().map_err(Failure::usage),
     }
 }
+
+#[cfg(all(test, feature = "server"))]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn a_server_is_looked_for_where_it_listens_by_default() {
+        let program = Cli::command();
+        for name in ["serve", "dev"] {
+            let command = program.find_subcommand(name).expect(name);
+            let listen = command.get_arguments().find(|arg| arg.get_long() == Some("listen")).expect("--listen");
+            let [address] = listen.get_default_values() else { panic!("{name}: a default") };
+            assert_eq!(HERE.strip_prefix("http://"), address.to_str(), "{name}");
+        }
+    }
+}

@@ -13,20 +13,20 @@ use crate::{
 };
 
 /// What the backup ends with, and what is known of restores before.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Branch {
     holds: Revision,
     /// None where it was forgotten.
     last: Option<Uuid>,
-    /// Of the restore before this one, where there was one.
-    fork: Option<Fork>,
+    /// Of restores before this one.
+    forks: Vec<Fork>,
 }
 
 impl Branch {
     pub(super) async fn of(store: &Store, restored: &Restored) -> Result<Self, NotRecovered> {
         // One that was cut off when it had noted its own is repeated.
-        let fork = store.last_fork().await?.filter(|fork| *fork != restored.fork());
-        Ok(Self { holds: restored.holds, last: store.event_at(restored.holds).await?, fork })
+        let forks = store.forks().await?.into_iter().filter(|fork| *fork != restored.fork()).collect();
+        Ok(Self { holds: restored.holds, last: store.event_at(restored.holds).await?, forks })
     }
 
     /// The parts that are of it.
@@ -56,13 +56,14 @@ impl Branch {
         times.is_some_and(|(next, last)| next < last)
     }
 
-    /// Whether it goes on behind what the last restore brought back, and was written before that one. No backup
-    /// of before that restore, and no archive alone, can tell.
+    /// Whether it goes on behind what a restore brought back, and was written before that one. No backup of
+    /// before that restore, and no archive alone, can tell.
     fn is_before_fork(&self, part: &Part) -> bool {
-        let Some(Fork { holds, time }) = self.fork else { return false };
-        let forked = u64::try_from(time.micros() / 1000).unwrap_or_default();
-        let mut places = part.places.iter().filter_map(written);
-        places.any(|(revision, time)| revision > holds && time + SET_BACK < forked)
+        let places = || part.places.iter().filter_map(written);
+        self.forks.iter().any(|Fork { holds, time }| {
+            let forked = u64::try_from(time.micros() / 1000).unwrap_or_default();
+            places().any(|(revision, time)| revision > *holds && time + SET_BACK < forked)
+        })
     }
 }
 
@@ -123,13 +124,15 @@ mod tests {
 
     #[test]
     fn what_was_written_before_the_last_restore_behind_what_it_brought_back_is_of_a_branch_that_was_given_up() {
-        let fork = Fork { holds: Revision::new(20), time: Timestamp::from_seconds(150) };
-        let branch = Branch { holds: Revision::new(10), last: None, fork: Some(fork) };
+        let fork = |holds, seconds| Fork { holds: Revision::new(holds), time: Timestamp::from_seconds(seconds) };
+        let mut branch = Branch { holds: Revision::new(10), last: None, forks: vec![fork(20, 150), fork(40, 250)] };
         let is_before = |places: &[(i64, u64)]| branch.is_before_fork(&part(places));
         assert!(is_before(&[(15, 90), (21, 100)]) && is_before(&[(30, 130)]));
         assert!(!is_before(&[(15, 90), (20, 100)]), "both branches have it");
         assert!(!is_before(&[(15, 90), (21, 151)]) && !is_before(&[(21, 146)]), "a clock that was set back a little");
-        assert!(!Branch { fork: None, ..branch }.is_before_fork(&part(&[(30, 130)])));
+        assert!(is_before(&[(41, 200)]) && !is_before(&[(40, 200)]), "by the later one as well");
+        branch.forks.clear();
+        assert!(!branch.is_before_fork(&part(&[(30, 130)])));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read as _};
 
 /// No item is nearly as long.
-const LONGEST: u64 = 64 * 1024;
+pub(crate) const LONGEST: u64 = 64 * 1024;
 
 /// Why a file is no archive.
 #[derive(Debug, thiserror::Error)]

@@ -14,7 +14,7 @@ use crate::store::{Error, Standbys, Store, Weakness};
 pub enum Hindrance {
     #[error("no answer rests on a database that may lose what it acknowledges: {0}")]
     Weak(Weakness),
-    #[error("{}", Standbys::NOBODY)]
+    #[error("{}", Standbys::NOBODY.join("; "))]
     NoStandby,
     #[error("{}", Error::Unconfirmed)]
     Unconfirmed,

@@ -48,8 +48,8 @@ pub(super) struct Noted {
     pub(super) revision: Revision,
 }
 
-/// Where the history goes on since the last restore that was confirmed. What was written before `time` and has a
-/// number behind `holds` is of a branch that was given up.
+/// Where the history goes on since a restore. What was written before `time` and has a number behind `holds` is of a
+/// branch that was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fork {
     pub holds: Revision,
@@ -58,8 +58,8 @@ pub struct Fork {
 }
 
 const NAME: &str = "portcullis-head";
-/// Behind the two places, written once. A version that does not know it passes over it, and takes it away when it
-/// writes the file anew.
+/// Behind the two places, one for each restore that is to be told from others, written once. A version that does not
+/// know them passes over them, and takes them away when it writes the file anew.
 const FORK: &str = "portcullis-fork";
 const VERSION: &str = "1";
 /// Two places, written by turns, each of one sector: a write that the power cuts off spoils one of them.
@@ -84,12 +84,14 @@ impl Beside {
         best.map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
-    /// Of this history; none where none is known.
-    pub(super) fn fork(&self, log_id: Uuid) -> io::Result<Option<Fork>> {
+    /// Those of this history.
+    pub(super) fn forks(&self, log_id: Uuid) -> io::Result<Vec<Fork>> {
         let bytes = self.bytes()?.unwrap_or_default();
-        let read = bytes.chunks(SLOT).nth(SLOTS).and_then(|bytes| words(bytes, FORK));
-        let own = read.filter(|(of, _)| *of == log_id);
-        Ok(own.map(|(_, [holds, time])| Fork { holds: Revision::new(holds), time: Timestamp::from_micros(time) }))
+        let all = bytes.chunks(SLOT).skip(SLOTS).filter_map(|bytes| words(bytes, FORK));
+        let own = all.filter(|(of, _)| *of == log_id);
+        Ok(own
+            .map(|(_, [holds, time])| Fork { holds: Revision::new(holds), time: Timestamp::from_micros(time) })
+            .collect())
     }
 
     fn bytes(&self) -> io::Result<Option<Vec<u8>>> {
@@ -100,13 +102,13 @@ impl Beside {
     }
 
     /// Puts it there anew, for the history that it belongs to from now on.
-    pub(super) fn write(&self, noted: Noted, fork: Option<Fork>) -> io::Result<()> {
+    pub(super) fn write(&self, noted: Noted, forks: &[Fork]) -> io::Result<()> {
         let mut new = self.path.clone().into_os_string();
         new.push(".new");
         let new = PathBuf::from(new);
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(&slot(noted).repeat(SLOTS))?;
-        if let Some(Fork { holds, time }) = fork {
+        for Fork { holds, time } in forks {
             file.write_all(&filled(FORK, noted.log_id, [holds.number(), time.micros()]))?;
         }
         file.sync_all()?;
@@ -125,6 +127,19 @@ impl Beside {
     pub(super) fn behind(&self, revision: Revision) -> Option<impl FnOnce() -> io::Result<()> + Send + 'static> {
         let follows = self.follows.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         (follows.noted.load(Ordering::Acquire) < revision.number()).then_some(move || follows.note(revision))
+    }
+}
+
+impl Fork {
+    /// Those that are known, and this one behind them. One by which nothing is told that another of them does not tell
+    /// goes. None goes for this one: until its restore is confirmed, they are asked of the archives that are given.
+    pub(super) fn and(self, known: &[Self]) -> Vec<Self> {
+        let before: Vec<_> = known.iter().filter(|fork| **fork != self).copied().collect();
+        let tells_more = |fork: &Self| {
+            let mut others = before.iter().filter(|other| *other != fork);
+            !others.any(|other| other.holds <= fork.holds && fork.time <= other.time)
+        };
+        before.iter().copied().filter(tells_more).chain([self]).collect()
     }
 }
 
@@ -195,7 +210,7 @@ mod tests {
         let beside = Beside::of(&folder.path().join("a.db"));
         assert_eq!(beside.read().expect("none"), None);
         assert!(beside.behind(Revision::new(9)).is_none(), "nothing follows yet");
-        beside.write(noted(3), None).expect("written");
+        beside.write(noted(3), &[]).expect("written");
         assert_eq!(beside.read().expect("there"), Some(noted(3)));
         assert!(beside.behind(Revision::new(3)).is_none() && beside.behind(Revision::new(2)).is_none());
         note(&beside, 4);
@@ -216,20 +231,36 @@ mod tests {
         assert_eq!(beside.read().expect_err("damaged").kind(), io::ErrorKind::InvalidData);
     }
 
+    fn fork(holds: i64, seconds: i64) -> Fork {
+        Fork { holds: Revision::new(holds), time: Timestamp::from_seconds(seconds) }
+    }
+
     #[test]
     fn where_the_history_forked_stays_beside_the_number_that_rises() {
         let folder = tempfile::tempdir().expect("folder");
         let beside = Beside::of(&folder.path().join("a.db"));
-        let known = |of: u128| beside.fork(Uuid::from_u128(of)).expect("it reads");
-        assert_eq!(known(7), None, "no file");
-        beside.write(noted(3), None).expect("written");
-        assert_eq!(known(7), None);
-        let fork = Fork { holds: Revision::new(3), time: Timestamp::from_micros(1_795_219_200_000_001) };
-        beside.write(noted(3), Some(fork)).expect("written");
+        let known = |of: u128| beside.forks(Uuid::from_u128(of)).expect("it reads");
+        assert_eq!(known(7), [], "no file");
+        beside.write(noted(3), &[]).expect("written");
+        assert_eq!(known(7), []);
+        let forks = [fork(2, 100), fork(3, 200)];
+        beside.write(noted(3), &forks).expect("written");
         for revision in 4..8 {
             note(&beside, revision);
-            assert_eq!((known(7), known(8)), (Some(fork), None));
+            assert_eq!((known(7), known(8)), (forks.to_vec(), Vec::new()));
         }
         assert_eq!(beside.read().expect("there"), Some(noted(7)));
+    }
+
+    #[test]
+    fn a_restore_that_is_noted_again_hides_none_from_before_it() {
+        let (early, late) = (fork(20, 100), fork(40, 200));
+        assert_eq!(early.and(&[]), [early]);
+        assert_eq!(late.and(&[early]), [early, late]);
+        let now = fork(5, 300);
+        let noted = now.and(&[early, late]);
+        assert_eq!(noted, [early, late, now]);
+        assert_eq!(now.and(&noted), noted, "it was cut off, and is repeated");
+        assert_eq!(fork(6, 400).and(&noted), [now, fork(6, 400)], "what came before it, that one tells");
     }
 }

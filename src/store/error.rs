@@ -144,7 +144,7 @@ pub enum OpenError {
     Migration(DbErr),
     #[error("this role may not change the schema ({0}): run `portcullis migrate` as the owner of the schema")]
     NotOwner(String),
-    #[error("{}", OpenError::ANOTHERS)]
+    #[error("{}", OpenError::ANOTHERS.join(": "))]
     Anothers,
     #[error("{}; {}", .0, .0.advice())]
     Unfit(super::Unfit),
@@ -162,6 +162,9 @@ impl OpenError {
     /// What to do where no schema is seen.
     pub const MAKE_OR_GRANT: &str =
         "run `portcullis migrate` as the owner of the database, or let this role use what it has made";
-    pub const ANOTHERS: &str =
-        "the table of migrations here (seaql_migrations) is another program's: give Portcullis a database of its own";
+    /// What is so where the migrations are not Portcullis', and what to do.
+    pub const ANOTHERS: [&str; 2] = [
+        "the table of migrations here (seaql_migrations) is another program's",
+        "give Portcullis a database of its own",
+    ];
 }

@@ -136,16 +136,20 @@ impl Store {
         let Some(beside) = &self.inner.beside else { return Ok(()) };
         let head = head(&self.looks()).await?;
         let noted = Noted { log_id: head.log_id, revision: Revision::new(head.seq) };
-        let fork = read(&head).map(|restored| restored.fork());
-        beside.write(noted, fork).map_err(|error| unwritten(beside.path(), &error))
+        let own = read(&head).map(|restored| restored.fork());
+        let noting = beside.forks(head.log_id).and_then(|known| {
+            let forks = own.map_or_else(|| known.clone(), |own| own.and(&known));
+            beside.write(noted, &forks)
+        });
+        noting.map_err(|error| unwritten(beside.path(), &error))
     }
 
-    /// Where its history forked the last time, by what is noted beside the file: a backup of before cannot know.
-    pub async fn last_fork(&self) -> Result<Option<Fork>, Error> {
-        let Some(beside) = &self.inner.beside else { return Ok(None) };
+    /// Where its history forked, by what is noted beside the file: a backup of before cannot know.
+    pub async fn forks(&self) -> Result<Vec<Fork>, Error> {
+        let Some(beside) = &self.inner.beside else { return Ok(Vec::new()) };
         let log_id = head(&self.looks()).await?.log_id;
         let unread = |error| sea_orm::DbErr::Custom(format!("{} cannot be read: {error}", beside.path().display()));
-        beside.fork(log_id).map_err(|error| Error::Unavailable(unread(error)))
+        beside.forks(log_id).map_err(|error| Error::Unavailable(unread(error)))
     }
 
     /// Whether a file is behind the number that is kept beside it, or that is gone or another's.
@@ -176,7 +180,7 @@ impl Store {
             self.mark_restored(lost_to).await?;
             tracing::error!("the database is not the one that was there last: {why}; {}", Error::Unconfirmed);
         } else if head.restored == 0 {
-            beside.fork(own.log_id).and_then(|fork| beside.write(own, fork)).map_err(io)?;
+            beside.forks(own.log_id).and_then(|forks| beside.write(own, &forks)).map_err(io)?;
             self.say_that_it_is_kept(head.head_beside).await?;
         }
         Ok(())

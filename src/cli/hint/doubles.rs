@@ -1,13 +1,17 @@
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tonic::Status;
 
 use super::hint;
-use crate::domain::{
-    account::Role,
-    id::{KeyId, Revision, ServiceAccountId, WebhookId},
-    refusal::{Refusal, Violations},
-    time::Timestamp,
+use crate::{
+    domain::{
+        account::Role,
+        id::{KeyId, Revision, ServiceAccountId, WebhookId},
+        refusal::{Refusal, Violations},
+        time::Timestamp,
+    },
+    grpc::reason,
+    pb::ErrorReason,
 };
 
 /// What a server of this version says, but for what it says of signatures and tokens in words of the place.
@@ -18,6 +22,7 @@ fn refusals() -> Vec<Refusal> {
     let (server_time, second) = (Timestamp::from_seconds(1_795_219_200), Duration::from_secs(1));
     vec![
         Refusal::SignatureMissing { token: true },
+        Refusal::SignatureMalformed("a header stands there twice"),
         Refusal::SignatureInvalid,
         Refusal::TimestampOutOfWindow { server_time, hint: "it is more than 300 seconds away" },
         Refusal::NonceReused,
@@ -58,6 +63,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::FreshnessUnproven,
         Refusal::RestoreUnconfirmed,
         Refusal::StoreUnavailable,
+        Refusal::StoreUnfit,
         Refusal::CommitUnknown,
         Refusal::CommittedNotConfirmed(Revision::new(7)),
         Refusal::ShuttingDown,
@@ -81,4 +87,12 @@ fn a_hint_says_nothing_again_that_the_message_has_said() {
             assert!(!message.windows(RUN).any(|run| run == said), "{said:?}: {}\n{hint}", status.message());
         }
     }
+}
+
+#[test]
+fn no_reason_of_the_protos_is_left_out_of_these() {
+    let looked_at: BTreeSet<_> = refusals().iter().map(reason).collect();
+    let reasons = (1..1000).filter_map(|number| ErrorReason::try_from(number).ok());
+    let names = reasons.map(|reason| reason.as_str_name().trim_start_matches("ERROR_REASON_"));
+    assert_eq!(names.filter(|name| !looked_at.contains(name)).collect::<Vec<_>>(), Vec::<&str>::new());
 }

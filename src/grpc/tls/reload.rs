@@ -153,7 +153,7 @@ impl Certificates {
         }
         let remarks = self.remarks();
         for remark in remarks.iter().filter(|remark| !looks.remarks.contains(remark)) {
-            tracing::warn!("{remark}");
+            tracing::warn!("{remark}; {}", remark.advice());
         }
         looks.remarks = remarks;
     }

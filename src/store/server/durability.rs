@@ -44,8 +44,10 @@ pub struct Standbys {
 
 impl Standbys {
     /// What is so where [`Standbys::none_is_there`], and what to do.
-    pub const NOBODY: &str = "the database commits nothing: none of the names in synchronous_standby_names is connected; look at \
-         application_name in the standbys' primary_conninfo";
+    pub const NOBODY: [&str; 2] = [
+        "the database commits nothing: none of the names in synchronous_standby_names is connected",
+        "look at application_name in the standbys' primary_conninfo",
+    ];
 
     /// Whether commits wait for somebody, and nobody of that name is there: they wait for ever.
     #[must_use]

@@ -114,6 +114,12 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "server")]
+    fn there_is_room_for_the_longest_line_that_a_restore_takes_and_for_half_of_another() {
+        assert_eq!(TAIL, 2 * crate::recovery::LONGEST);
+    }
+
+    #[test]
     fn what_is_no_archive_is_refused() {
         for text in [
             "{\"type\": \"service_account\"}",

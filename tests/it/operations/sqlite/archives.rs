@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use portcullis::{
+    entropy::Entropy,
     pb,
     recovery::{Answer, Archive},
-    store::Backup,
+    store::{Backup, Store},
 };
 use tonic::Code;
 
@@ -165,8 +166,17 @@ async fn an_archive_of_what_the_last_restore_of_the_same_backup_gave_up_does_not
             let archives = vec![read(archive)];
             Answer { archives, accept_accounts: true, ..Answer::default() }
         };
-        let refused = confirm(clock, data, answer(&given_up)).await.expect_err("of another branch").to_string();
-        assert!(refused.contains("an earlier restore gave it up"), "{refused}");
+        for cut_off in [false, true] {
+            if cut_off {
+                // Behind what it notes, and before the mark is taken away.
+                let store =
+                    Store::open(&data.database_url(), clock.clone(), Entropy::system()).await.expect("it opens");
+                store.lower_head().await.expect("noted");
+                store.close().await;
+            }
+            let refused = confirm(clock, data, answer(&given_up)).await.expect_err("of another branch").to_string();
+            assert!(refused.contains("an earlier restore gave it up"), "{refused}");
+        }
         let done = confirm(clock, data, answer(&own)).await.expect("its own");
         assert_eq!(done.revoked, 1);
     });
