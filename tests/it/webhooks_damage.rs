@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portcullis::pb::{self, RevocationCause};
 
-use crate::harness::{Rows, Server, Setup, receiver::Receiver, smtp::MailServer, verify::ttl, watch::from};
+use crate::harness::{Rows, Server, Setup, receiver::Receiver, smtp::MailServer, until, verify::ttl, watch::from};
 
 /// What stands in the row instead, and whether it is still known what the webhook wants.
 const DAMAGES: [(&str, bool); 4] = [
@@ -57,12 +57,16 @@ async fn stop_nothing(damages: &[(&str, bool)]) {
         let expiring = server.key_with(|request| request.expiration = ttl(100)).await.key.expect("key");
         server.revoke(&revoked).await;
         assert_eq!(watch.revocation().await.0.key_id, revoked.key_id, "{damage}");
+        assert_eq!(good.next().await.kind(), "key.revoked", "{damage}");
+        // What is under way when the clock goes on is late, and is told again.
+        let spoiled_id = &hook.webhook.webhook_id;
+        let others =
+            format!("SELECT count(*) FROM delivery WHERE destination <> '{spoiled_id}' AND state <> 'delivered'");
+        until("it is noted that the others were told", async || rows.number(&others).await == 0).await;
         server.pass(100).await;
         let (told, _) = watch.revocation().await;
         assert_eq!((told.cause(), told.key_id), (RevocationCause::Expired, expiring.key_id), "{damage}");
-        for kind in ["key.revoked", "key.expired"] {
-            assert_eq!(good.next().await.kind(), kind, "{damage}");
-        }
+        assert_eq!(good.next().await.kind(), "key.expired", "{damage}");
         if let Some(mails) = &mut mails {
             let mut subjects = Vec::new();
             for _ in 0..4 {
