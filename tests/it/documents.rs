@@ -251,7 +251,7 @@ fn what_the_log_says_as_the_document_on_postgresql_has_it_is_what_the_program_sa
     for row in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
         let cell = row.split(" | ").next().expect("a cell");
         for text in quoted.captures_iter(cell) {
-            let text = text[1].trim_end_matches([' ', ':', ',']);
+            let text = text[1].trim_end_matches([' ', ':', ';', ',']);
             assert!(sources.contains(text), "{text}");
             said += 1;
         }
