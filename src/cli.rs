@@ -177,6 +177,7 @@ impl Command {
                 .with_writer(std::io::stderr)
                 .without_time()
                 .with_target(false)
+                .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()) && !anstyle_query::no_color())
                 .try_init();
         }
     }

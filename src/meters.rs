@@ -106,7 +106,7 @@ pub static LEASE_REST: Gauge = Gauge::new(About::gauge(
 pub static LEASE_AGE: Gauge = Gauge::new(About::gauge(
     "portcullis.lease.age",
     "s",
-    "The time since the sync was sent that the last answer rests on",
+    "The time since the sync was sent that the last answer rests on; since the machine's start before the first one",
 ));
 pub static REVISION: Gauge =
     Gauge::new(About::gauge("portcullis.revision", "{revision}", "The last revision that this replica answers by"));

@@ -54,8 +54,8 @@ pub struct Recovered {
     pub unknown: usize,
     /// Applications whose keys were narrowed together: for people to look at.
     pub applications: Vec<ApplicationId>,
-    /// Whether accounts may have been changed since the backup: for people to look at.
-    pub accounts: bool,
+    /// Who may call, where accounts may have been changed since the backup: for people to look at.
+    pub accounts: Option<String>,
 }
 
 /// Why it is not answered for.
@@ -112,18 +112,19 @@ pub async fn confirm(store: &Store, answer: Answer) -> Result<Recovered, NotReco
         return Err(NotRecovered::OtherHistory);
     }
     let parts: Vec<Part> = answer.archives.into_iter().flat_map(|archive| archive.parts).collect();
-    let mut accounts = true;
+    let mut look_at_accounts = true;
     if !answer.accept_loss {
         let own = Branch::of(store, &restored).await?.own(store, &parts).await?;
         let has_others = own.len() < parts.len();
         let whole = must_be_whole(&restored, &own);
         whole.map_err(|why| if has_others { NotRecovered::OtherBranch(Box::new(why)) } else { why })?;
         let mutations = not_told(&restored, &own);
-        accounts = mutations > 0;
-        if accounts && !answer.accept_accounts && guard::on(Guard::RestoredAccounts) {
+        look_at_accounts = mutations > 0;
+        if look_at_accounts && !answer.accept_accounts && guard::on(Guard::RestoredAccounts) {
             return Err(NotRecovered::Accounts { mutations, accounts: who_may_call(store).await? });
         }
     }
+    let accounts = if look_at_accounts { Some(who_may_call(store).await?) } else { None };
     let mut done = Recovered { restored, revoked: 0, disabled: 0, unknown: 0, applications: Vec::new(), accounts };
     let mut keys: BTreeMap<(ApplicationId, KeyId), Lost> = BTreeMap::new();
     // What is for ever is so whatever its revision: somebody may have written after the restore, and before

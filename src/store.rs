@@ -44,6 +44,7 @@ mod look;
 mod members;
 mod nonces;
 mod notices;
+mod owner;
 mod partial;
 mod read;
 mod requests;

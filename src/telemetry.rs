@@ -39,6 +39,7 @@ mod trace;
 
 pub use budget::Budget;
 pub use call::{Method, MethodKind, Refused};
+pub use headers::OtlpHeaders;
 pub use init::{Guard, InitError, init, subscriber};
 pub use request_id::{InvalidRequestId, RequestId, RequestIdFuture, RequestIdLayer, RequestIdService};
 pub use rpc_layer::{Methods, RpcBody, RpcFuture, RpcLayer, RpcService};

@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("check", &["domain", "notify", "store"]),
     ("client", &["chain", "pb", "signing"]),
     ("clock", &["domain", "guard"]),
-    ("config", &["auth", "domain", "grpc", "notify", "replica", "signing", "store", "watch"]),
+    ("config", &["auth", "domain", "grpc", "notify", "replica", "signing", "store", "telemetry", "watch"]),
     ("domain", &["guard", "signing"]),
     ("entropy", &["domain"]),
     (

@@ -107,12 +107,11 @@ fn tell(done: &Recovered) -> Vec<String> {
         "confirmed: {revoked} keys revoked again, {disabled} disabled for somebody to look at, {unknown} not in the backup"
     )];
     said.extend(applications.iter().map(|id| format!("{id}: its keys were narrowed together; look at its plan")));
-    if *accounts {
-        said.push(
+    if let Some(accounts) = accounts {
+        said.push(format!(
             "accounts are as the backup has them: disable again those that were disabled since, and remove keys again that \
-             were removed from them"
-                .to_owned(),
-        );
+             were removed from them: {accounts}"
+        ));
     }
     said
 }

@@ -72,7 +72,7 @@ fn of_reason(reason: ErrorReason) -> Option<&'static str> {
         R::TooManyOverlaps => "`portcullis key revoke KEY`, or `portcullis key update KEY --overlap-end TIME`",
         R::TooManyWebhooks => "`portcullis call WebhookService/DeleteWebhook` does it",
         R::EtagMismatch => "`get` shows its etag of now",
-        R::ResumeTokenExpired | R::HistoryForked => "leave --resume out, or choose another file for --archive",
+        R::ResumeTokenExpired | R::HistoryForked => "with --archive, choose another file; else leave --resume out",
         R::SlowConsumer => "--resume TOKEN goes on where it was; read faster",
         R::MessageTooLarge => "ask for less at once",
         R::RestoreUnconfirmed => {

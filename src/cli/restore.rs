@@ -53,6 +53,9 @@ pub(super) struct Restore {
     answer: AnswerArgs,
 }
 
+const UNANSWERED: &str = "nothing is answered from it until you run `portcullis confirm-restore`: it wants the \
+                          revocations since, or that you accept their loss";
+
 impl Restore {
     pub(super) fn run(self, mut out: Out) -> Result<ExitCode, Failure> {
         let url = self.database.url().map_err(Failure::usage)?;
@@ -76,13 +79,12 @@ impl Restore {
                 Some(answer) => match confirm(&url, answer).await {
                     Ok(lines) => said.extend(lines),
                     // The database is in its place: say so, whatever comes behind.
-                    Err(failure) => return Ok((said, Some(failure))),
+                    Err(failure) => {
+                        said.push(UNANSWERED.to_owned());
+                        return Ok((said, Some(failure)));
+                    }
                 },
-                None => said.push(
-                    "nothing is answered from it until you run `portcullis confirm-restore`: it wants the revocations \
-                     since, or that you accept their loss"
-                        .to_owned(),
-                ),
+                None => said.push(UNANSWERED.to_owned()),
             }
             Ok((said, None))
         })?;

@@ -62,6 +62,11 @@ pub enum Attempt {
         status: Option<u16>,
         why: String,
     },
+    /// Not sent, since the operator has yet to give the key of its secret: to be tried again for as long as deliveries are
+    /// kept, and nothing is held against the receiver.
+    Unsigned {
+        why: String,
+    },
     /// Not to be tried again: the receiver will never take this one.
     Refused {
         why: String,

@@ -42,6 +42,7 @@ struct Carrier {
     entropy: Entropy,
     sender: Sender,
     unwritten: Budget,
+    unsigned: Budget,
 }
 
 /// What has its own room: a receiver that is down takes none from those that are not, and a
@@ -99,7 +100,8 @@ impl Courier {
     ) -> Self {
         store.deliver_mail(mailer.is_some());
         let budget = || Budget::of(1, SAID_EVERY);
-        let carrier = Carrier { store, replica, messenger, mailer, entropy, sender, unwritten: budget() };
+        let carrier =
+            Carrier { store, replica, messenger, mailer, entropy, sender, unwritten: budget(), unsigned: budget() };
         let (carrier, unread) = (Arc::new(carrier), budget());
         Self { carrier, every, unread, under_way: JoinSet::new(), busy: HashMap::new() }
     }
@@ -191,9 +193,15 @@ impl Carrier {
         };
         let (why, gone) = match &attempt {
             Attempt::Delivered { .. } => (String::new(), false),
-            Attempt::Failed { why, .. } | Attempt::Refused { why } => (why.clone(), false),
+            Attempt::Failed { why, .. } | Attempt::Refused { why } | Attempt::Unsigned { why } => (why.clone(), false),
             Attempt::Gone => ("HTTP 410".to_owned(), true),
         };
+        if let Attempt::Unsigned { why } = &attempt
+            && let Some(left_out) = self.unsigned.take()
+        {
+            let advice = "start the server with the file that holds its key, by --secrets-key-file";
+            tracing::warn!(webhook = %claimed.destination, %why, advice, left_out, "a webhook is told nothing: its messages cannot be signed");
+        }
         meters::NOTICES.count([channel(&claimed).1, outcome(&attempt)]);
         let fraction = self.entropy.fraction();
         for _ in 0..TELLS {
@@ -267,7 +275,7 @@ fn channel(claimed: &Claimed) -> (meters::Channel, &'static str) {
 fn outcome(attempt: &Attempt) -> &'static str {
     match attempt {
         Attempt::Delivered { .. } => "delivered",
-        Attempt::Failed { .. } => "failed",
+        Attempt::Failed { .. } | Attempt::Unsigned { .. } => "failed",
         Attempt::Refused { .. } => "refused",
         Attempt::Gone => "gone",
     }

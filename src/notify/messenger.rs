@@ -55,7 +55,13 @@ impl Messenger {
         let secrets: Result<Vec<_>, _> = webhook.signing(now).map(|sealed| self.open(webhook.id, sealed)).collect();
         let secrets = match secrets {
             Ok(secrets) => secrets,
-            Err(error) => return Attempt::Failed { status: None, why: format!("the webhook's secret: {error}") },
+            Err(error) => {
+                let why = format!("the webhook's secret: {error}");
+                return match error {
+                    NotOpened::KeyMissing => Attempt::Unsigned { why },
+                    NotOpened::Damaged => Attempt::Failed { status: None, why },
+                };
+            }
         };
         let (id, timestamp) = (id.to_string(), now.seconds());
         let Some(signature) = signatures(&secrets, &id, timestamp, body.as_bytes()) else {

@@ -4,9 +4,9 @@
 //! it is never ahead of the database that it belongs to, and never behind what somebody was told.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write as _},
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -16,12 +16,13 @@ use std::{
 
 use uuid::Uuid;
 
-use super::lock::real_path;
+use super::{lock::real_path, owner::create_for};
 use crate::domain::{id::Revision, time::Timestamp};
 
 /// `DATABASE.head`.
 #[derive(Debug)]
 pub(super) struct Beside {
+    database: PathBuf,
     path: PathBuf,
     /// What is noted, of which history; none while it is not this one's.
     follows: Mutex<Option<Arc<Follows>>>,
@@ -68,9 +69,10 @@ const SLOTS: usize = 2;
 
 impl Beside {
     pub(super) fn of(database: &Path) -> Self {
-        let mut name = real_path(database).into_os_string();
+        let database = real_path(database);
+        let mut name = database.clone().into_os_string();
         name.push(".head");
-        Self { path: PathBuf::from(name), follows: Mutex::default() }
+        Self { database, path: PathBuf::from(name), follows: Mutex::default() }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -106,7 +108,11 @@ impl Beside {
         let mut new = self.path.clone().into_os_string();
         new.push(".new");
         let new = PathBuf::from(new);
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {} // one that was cut off
+        }
+        let mut file = create_for(&self.database, &new)?;
         file.write_all(&slot(noted).repeat(SLOTS))?;
         for Fork { holds, time } in forks {
             file.write_all(&filled(FORK, noted.log_id, [holds.number(), time.micros()]))?;

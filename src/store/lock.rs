@@ -1,10 +1,11 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
+    io::ErrorKind,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-use super::OpenError;
+use super::{OpenError, owner::create_for};
 
 /// Keeps a second process off an SQLite file. SQLite itself would let it in, and its
 /// index would answer by what it loaded. Held until dropped; the kernel lets go of it
@@ -20,7 +21,11 @@ impl FileLock {
         name.push(".lock");
         let path = PathBuf::from(name);
         let io = |error| OpenError::Io { path: path.display().to_string(), error };
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io)?;
+        let file = match create_for(database, &path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => OpenOptions::new().write(true).open(&path),
+            made => made,
+        };
+        let file = file.map_err(io)?;
         match file.try_lock() {
             Ok(()) if has_other_names(database) => Err(OpenError::Linked(database.display().to_string())),
             Ok(()) => Ok(Self { _file: file }),

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use portcullis_migrations::{Migrator, Standing};
+use rustix::{fs::Access, io::Errno};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, EntityTrait as _, Statement,
     TryGetable as _,
@@ -76,7 +77,12 @@ impl Look {
     pub async fn take(url: &DatabaseUrl, clock: &Clock) -> Result<Self, OpenError> {
         let (database, file) = match &url.0 {
             Place::Sqlite(path) if !path.is_file() => return Err(OpenError::Missing(path.display().to_string())),
-            Place::Sqlite(path) => (open_file(path).await?, Some(look_at_file(path)?)),
+            Place::Sqlite(path) => {
+                // SQLite does not say why. Opening it here would drop the locks of whoever has it open in this process.
+                let io = |errno: Errno| OpenError::Io { path: path.display().to_string(), error: errno.into() };
+                rustix::fs::access(path, Access::READ_OK).map_err(io)?;
+                (open_file(path).await?, Some(look_at_file(path)?))
+            }
             Place::Postgres(server) => (look_at_postgres(url, server).await?, None),
         };
         let Standing { pending, unknown, known, is_anothers } = Migrator::standing(&database).await?;

@@ -1,9 +1,7 @@
 //! Puts a backup in the place of a database.
 
 use std::{
-    fs::{self, OpenOptions},
-    io,
-    os::unix::fs::OpenOptionsExt as _,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +15,7 @@ use super::{
     beside::{Beside, sync_folder},
     connect::{connect_file, migrate_file},
     lock::{FileLock, real_path},
+    owner::create_for,
     restored,
 };
 use crate::{clock::Clock, domain::id::Revision};
@@ -120,7 +119,7 @@ impl Store {
         // What a restore left that was cut off: a log of it would be taken for the new file's.
         remove(&new)?;
         let _unfinished = Unfinished(&new);
-        copy(from, &new)?;
+        copy(from, &new, &database)?;
         let restored = prepare(&new, lost_to.unwrap_or_default(), clock).await?;
         examine(&new).await?;
         let aside = exchange(&new, &database, clock)?;
@@ -148,10 +147,9 @@ fn remove(new: &Path) -> Result<(), RestoreError> {
     Ok(())
 }
 
-fn copy(from: &Path, new: &Path) -> Result<(), RestoreError> {
+fn copy(from: &Path, new: &Path, database: &Path) -> Result<(), RestoreError> {
     let mut reader = fs::File::open(from).map_err(io(from))?;
-    let mut options = OpenOptions::new();
-    let mut writer = options.write(true).create_new(true).mode(0o600).open(new).map_err(io(new))?;
+    let mut writer = create_for(database, new).map_err(io(new))?;
     io::copy(&mut reader, &mut writer).and_then(|_| writer.sync_all()).map_err(io(new))
 }
 

@@ -11,11 +11,12 @@ use opentelemetry_sdk::{
     logs::SdkLoggerProvider,
     trace::{Sampler, SdkTracer, SdkTracerProvider},
 };
+use secrecy::ExposeSecret as _;
 use tokio::runtime::{Builder, Runtime};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use super::{
-    InitError, OtlpEndpoint, Settings, headers::Headers, logs, push::Push, settings::Sent, spans, trace::SCHEMA_URL,
+    InitError, OtlpEndpoint, Settings, headers::OtlpHeaders, logs, push::Push, settings::Sent, spans, trace::SCHEMA_URL,
 };
 
 pub(super) const BATCH: usize = 512;
@@ -52,6 +53,8 @@ impl Pipeline {
             .with_service_name(env!("CARGO_PKG_NAME"))
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .build();
+        let headers = settings.otlp_headers.as_ref().map_or("", |text| text.expose_secret());
+        let headers: OtlpHeaders = headers.parse().map_err(InitError::Headers)?;
         let sends = |signal| settings.otlp_signals.contains(&signal);
         let traces = sends(Sent::Traces).then(|| {
             let exporter = SpanExporter::builder().with_tonic().with_channel(channel.clone());
@@ -72,10 +75,8 @@ impl Pipeline {
                 .build())
         });
         let (traces, logs) = (traces.transpose()?, logs.transpose()?);
-        let metrics = sends(Sent::Metrics).then(|| {
-            let headers = Headers::read(settings.otlp_headers.as_ref());
-            Push::start(channel, headers, &resource, settings.otlp_metric_interval.get())
-        });
+        let metrics =
+            sends(Sent::Metrics).then(|| Push::start(channel, headers, &resource, settings.otlp_metric_interval.get()));
         drop(_entered);
         Ok(Self { traces, logs, metrics, runtime })
     }

@@ -1,24 +1,37 @@
-use secrecy::{ExposeSecret as _, SecretString};
+use std::str::FromStr;
+
 use tonic::metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue};
 
+use super::InvalidSetting;
+
 /// What the collector asks for with each export: `NAME=VALUE,NAME=VALUE`, values percent-encoded, as
-/// OTEL_EXPORTER_OTLP_HEADERS has it. The exporters of traces and logs read that by themselves.
+/// OTEL_EXPORTER_OTLP_HEADERS has it. The exporters of traces and logs read that by themselves, and leave out in
+/// silence what does not read: here it is refused.
 #[derive(Clone, Default)]
-pub(super) struct Headers(Vec<(MetadataKey<Ascii>, MetadataValue<Ascii>)>);
+pub struct OtlpHeaders(Vec<(MetadataKey<Ascii>, MetadataValue<Ascii>)>);
 
-impl Headers {
-    /// What does not read as a header is left out, as those exporters do.
-    pub(super) fn read(text: Option<&SecretString>) -> Self {
-        let pairs = text.map_or("", |text| text.expose_secret()).split(',').filter_map(|pair| pair.split_once('='));
-        let header = |(name, value): (&str, &str)| {
-            let value = percent_encoding::percent_decode_str(value.trim()).decode_utf8().ok()?;
-            let mut value: MetadataValue<Ascii> = value.parse().ok()?;
-            value.set_sensitive(true);
-            Some((name.trim().to_ascii_lowercase().parse().ok()?, value))
-        };
-        Self(pairs.filter_map(header).collect())
+impl FromStr for OtlpHeaders {
+    type Err = InvalidSetting;
+
+    /// What is refused is named by its place: a name may be a secret that was put there by mistake.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let pairs = text.split(',').map(str::trim).enumerate().filter(|(_, pair)| !pair.is_empty());
+        let refused = |at: usize, why: &str| InvalidSetting::new(format!("header {}: {why}", at + 1));
+        pairs.map(|(at, pair)| header(pair).map_err(|why| refused(at, why))).collect::<Result<_, _>>().map(Self)
     }
+}
 
+fn header(pair: &str) -> Result<(MetadataKey<Ascii>, MetadataValue<Ascii>), &'static str> {
+    let (name, value) = pair.split_once('=').ok_or("no \"=\"; write NAME=VALUE,NAME=VALUE, with %2C for a comma")?;
+    let name = name.trim().to_ascii_lowercase().parse().map_err(|_| "what is before its \"=\" is no header's name")?;
+    let value = percent_encoding::percent_decode_str(value.trim()).decode_utf8().ok();
+    let value: Option<MetadataValue<Ascii>> = value.and_then(|value| value.parse().ok());
+    let mut value = value.ok_or("its value is not of printable ASCII characters")?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+impl OtlpHeaders {
     pub(super) fn apply(&self, metadata: &mut MetadataMap) {
         for (name, value) in &self.0 {
             metadata.insert(name.clone(), value.clone());
@@ -27,7 +40,7 @@ impl Headers {
 }
 
 /// Not their values.
-impl std::fmt::Debug for Headers {
+impl std::fmt::Debug for OtlpHeaders {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
@@ -39,12 +52,27 @@ mod tests {
 
     #[test]
     fn headers_are_read_as_the_other_exporters_read_them_and_are_not_shown() {
-        let text = SecretString::from("api-key=s%3Dcret, X-Tenant = a ,nonsense,b\u{e9}d=x");
-        let headers = Headers::read(Some(&text));
+        let headers: OtlpHeaders = "api-key=s%3Dcret, X-Tenant = a ,,".parse().expect("headers");
         let mut metadata = MetadataMap::new();
         headers.apply(&mut metadata);
         assert_eq!((metadata.len(), metadata.get("api-key").expect("there")), (2, &"s=cret".parse().expect("value")));
         assert_eq!(metadata.get("x-tenant").expect("there"), "a");
         assert!(!format!("{headers:?} {metadata:?}").contains("cret"));
+    }
+
+    #[test]
+    fn what_the_other_exporters_would_leave_out_is_refused_by_its_place_and_not_repeated() {
+        for (text, said) in [
+            ("hunter2", "header 1: no \"=\""),
+            ("a=b,hunter2", "header 2: no \"=\""),
+            ("api key=hunter2", "header 1: what is before"),
+            ("b\u{e9}d=hunter2", "header 1: what is before"),
+            ("=hunter2", "header 1: what is before"),
+            ("a=hunter2%0A", "header 1: its value"),
+            ("a=hunter2%FF", "header 1: its value"),
+        ] {
+            let refused = text.parse::<OtlpHeaders>().expect_err(text).to_string();
+            assert!(refused.starts_with(said) && !refused.contains("hunter2"), "{text}: {refused}");
+        }
     }
 }

@@ -19,7 +19,9 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::{LOG_CONTEXT, LogFormat, RPC_TARGET, Sampler, Settings, export::Pipeline, logs, queue::Queue};
+use super::{
+    InvalidSetting, LOG_CONTEXT, LogFormat, RPC_TARGET, Sampler, Settings, export::Pipeline, logs, queue::Queue,
+};
 use crate::meters;
 
 /// Why telemetry could not start.
@@ -27,6 +29,8 @@ use crate::meters;
 pub enum InitError {
     #[error("the exporter cannot be set up, check --otlp-endpoint: {0}")]
     Exporter(String),
+    #[error("OTEL_EXPORTER_OTLP_HEADERS: {0}")]
+    Headers(#[source] InvalidSetting),
     #[error("the exporter's thread cannot be started: {0}")]
     Runtime(#[source] io::Error),
     #[error("the thread that writes log lines cannot be started: {0}")]

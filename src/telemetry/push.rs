@@ -12,7 +12,7 @@ use opentelemetry_sdk::{
 use tokio::{sync::oneshot, task::JoinHandle};
 use tonic::{Request, transport::Channel};
 
-use super::{export::FLUSH_TIMEOUT, failures::Failures, headers::Headers, metrics::Otlp};
+use super::{export::FLUSH_TIMEOUT, failures::Failures, headers::OtlpHeaders, metrics::Otlp};
 use crate::meters::{self, Signal};
 
 /// For one export. One that is under way when the process ends and the last one fit into its flush.
@@ -27,14 +27,14 @@ pub(super) struct Push {
 
 struct Exporter {
     client: MetricsServiceClient<Channel>,
-    headers: Headers,
+    headers: OtlpHeaders,
     otlp: Otlp,
     failures: Failures,
 }
 
 impl Push {
     /// Starts it on the runtime that is entered.
-    pub(super) fn start(channel: Channel, headers: Headers, resource: &Resource, interval: Duration) -> Self {
+    pub(super) fn start(channel: Channel, headers: OtlpHeaders, resource: &Resource, interval: Duration) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (otlp, failures) = (Otlp::new(resource), Failures::new(Signal::Metrics));
         let exporter = Exporter { client: MetricsServiceClient::new(channel), headers, otlp, failures };

@@ -12,6 +12,12 @@ use tracing_subscriber::EnvFilter;
 #[error("{0}")]
 pub struct InvalidSetting(String);
 
+impl InvalidSetting {
+    pub(super) fn new(why: String) -> Self {
+        Self(why)
+    }
+}
+
 // Not a doc comment: clap would print it as the description of the command that flattens this.
 // What the user may say about logs, traces and metrics.
 #[derive(Debug, Clone, clap::Args)]
@@ -56,7 +62,8 @@ pub struct Settings {
     )]
     pub otlp_signals: Vec<Sent>,
 
-    // For the environment: on the command line everybody on the machine would see it.
+    // For the environment: on the command line everybody on the machine would see it. Read in [`super::init`], since a
+    // parser of arguments repeats what it refuses.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_HEADERS", hide = true, hide_env_values = true)]
     pub otlp_headers: Option<SecretString>,
 

@@ -13,10 +13,14 @@ use crate::{
 
 /// What no parser takes that is not for texts; and what those of texts refuse.
 const WRONG: &str = "no such value";
-const WRONG_TEXTS: &[(&str, &str)] =
-    &[("database-url", "mysql://root:hunter2@h/d"), ("audience", "a b"), ("token-audience", "a b")];
+const WRONG_TEXTS: &[(&str, &str)] = &[
+    ("database-url", "mysql://root:hunter2@h/d"),
+    ("audience", "a b"),
+    ("token-audience", "a b"),
+    ("otlp-headers", "hunter2"),
+];
 /// Not to be repeated.
-const SECRET: &[&str] = &["database-url"];
+const SECRET: &[&str] = &["database-url", "otlp-headers"];
 
 fn serve() -> Command {
     Cli::command().find_subcommand("serve").expect("serve").clone()

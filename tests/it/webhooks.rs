@@ -259,3 +259,27 @@ async fn a_webhook_whose_key_was_taken_away_is_told_of_and_nothing_is_lost() {
     };
     server.refuses_fields(DELIVERIES, &request, &["state"]).await;
 }
+
+#[tokio::test]
+async fn a_secrets_key_that_is_missing_for_days_disables_nothing_and_what_waited_is_told_once_it_is_there() {
+    let mut receiver = receiver::Receiver::start().await;
+    let mut server = Server::start().await;
+    let hook = server.hook(&receiver.url).await;
+    let right = std::mem::take(&mut server.setup.notify.vault);
+    let mut server = server.restart().await;
+    let key = server.key().await.key.expect("key");
+    for hours in [0, 1, 5, 10, 20, 40] {
+        server.advance(Duration::from_secs(hours * 3600 + 6)).await;
+        let now = server.setup.clock.now().seconds();
+        let tried = |one: &pb::WebhookDelivery| one.last_attempt_time.is_some_and(|time| time.seconds >= now);
+        let all = server.until_deliveries(&hook, |all| all.iter().all(tried)).await;
+        assert!(all[0].attempts <= 2 && all[0].last_error.contains("not in the secrets key file"), "{all:?}");
+        assert!(!server.shown(&hook).await.disabled);
+    }
+    receiver.nothing().await;
+    server.setup.notify.vault = right;
+    let server = server.restart().await;
+    server.advance(Duration::from_secs(400)).await;
+    let told = receiver.next().await;
+    assert_eq!((told.signed_by(&hook.secret), told.key_id()), (1, key.key_id));
+}

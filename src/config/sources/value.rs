@@ -5,7 +5,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use crate::store::DatabaseUrl;
+use crate::{store::DatabaseUrl, telemetry::OtlpHeaders};
 
 /// Whether the flag's own parser takes these; else what is shown of the wrong one, and why it is wrong.
 pub(super) fn refuse(arg: &Arg, values: &[OsString]) -> Option<(Option<String>, String)> {
@@ -26,12 +26,13 @@ fn parse(arg: &Arg, value: &OsString) -> Result<(), String> {
     argument.push(value);
     let command = Command::new("setting").no_binary_name(true).disable_help_flag(true).arg(alone);
     command.try_get_matches_from([argument]).map_err(|error| why(&error))?;
-    // The parser of this one says nothing, since clap would repeat the password.
-    if arg.get_id() == "database_url" {
-        let text = value.to_str().ok_or_else(|| "not UTF-8".to_owned())?;
-        text.parse::<DatabaseUrl>().map_err(|error| error.to_string())?;
+    // The parsers of these say nothing, since clap would repeat the password.
+    let text = || value.to_str().ok_or_else(|| "not UTF-8".to_owned());
+    match arg.get_id().as_str() {
+        "database_url" => text()?.parse::<DatabaseUrl>().map(drop).map_err(|error| error.to_string()),
+        "otlp_headers" => text()?.parse::<OtlpHeaders>().map(drop).map_err(|error| error.to_string()),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn why(error: &clap::Error) -> String {

@@ -187,7 +187,7 @@ pub(in crate::grpc) fn to_tested(tested: Tested, revision: i64) -> pb::TestWebho
     let (delivered, status, error) = match tested.attempt {
         Attempt::Delivered { status } => (true, status, String::new()),
         Attempt::Failed { status, why } => (false, status, why),
-        Attempt::Refused { why } => (false, None, why),
+        Attempt::Refused { why } | Attempt::Unsigned { why } => (false, None, why),
         Attempt::Gone => (false, Some(410), "HTTP 410: the receiver wants nothing more".to_owned()),
     };
     let message_id = tested.message_id.to_string();

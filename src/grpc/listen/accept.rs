@@ -100,7 +100,7 @@ impl Crowd {
         };
         meters::CONNECTIONS_REFUSED.count(why as usize);
         if let Some(left_out) = self.refused.take() {
-            tracing::warn!(%address, flag, left_out, "too many connections: closed at once, as were `left_out` others since the last such line");
+            tracing::warn!(%address, flag, left_out, "too many connections: closed at once; left_out says how many more were since the last such line");
         }
     }
 
@@ -108,7 +108,7 @@ impl Crowd {
         meters::CONNECTIONS_REFUSED.count(TooMany::GivenUp as usize);
         if let Some(left_out) = self.given_up.take() {
             let flag = "--max-connections";
-            tracing::warn!(address = %household, flag, left_out, "all connections are taken: the oldest that has proven nothing was closed, of the address with the most of them, as were `left_out` others since the last such line");
+            tracing::warn!(address = %household, flag, left_out, "all connections are taken: the oldest that has proven nothing was closed, of the address with the most of them; left_out says how many more were since the last such line");
         }
     }
 }
@@ -144,7 +144,7 @@ impl Arrival {
                 Ok(made) => made,
                 Err(error) => {
                     if let Some(left_out) = failed.take() {
-                        tracing::warn!(%address, %error, left_out, "a TLS handshake failed; so did `left_out` others since the last such line");
+                        tracing::warn!(%address, %error, left_out, "a TLS handshake failed; left_out says how many more did since the last such line");
                     }
                     return;
                 }

@@ -1,7 +1,6 @@
 //! One file, one process, one writer at a time.
 
 use std::{
-    fs::OpenOptions,
     io::ErrorKind,
     path::Path,
     sync::{Arc, atomic::AtomicU64},
@@ -14,7 +13,7 @@ use sea_orm::{
 };
 
 use super::{BUSY, schema::count_statements};
-use crate::store::{OpenError, lock::FileLock};
+use crate::store::{OpenError, lock::FileLock, owner::create_for};
 
 /// BEGIN IMMEDIATE: a deferred transaction that reads and then writes fails when another wrote in
 /// between. Other engines take no notice of it.
@@ -88,11 +87,7 @@ pub(super) async fn make(path: &Path) -> Result<FileLock, OpenError> {
 /// Makes the file, if there is none, readable by its owner only; SQLite gives its logs the
 /// same mode.
 fn make_private(path: &Path) -> Result<(), OpenError> {
-    let mut options = OpenOptions::new();
-    options.create_new(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
+    match create_for(path, path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(OpenError::Io { path: path.display().to_string(), error }),

@@ -43,6 +43,10 @@ const ALL_DAY: Duration = Duration::from_secs(20 * 3600);
 /// comes to the same end.
 const MEANWHILE: Duration = Duration::from_secs(300);
 
+/// As many attempts are counted of those that could not be signed: they go on every five minutes, until somebody starts
+/// a server with the right key.
+const UNSIGNED: i32 = 2;
+
 impl Store {
     /// Says what came of sending; `fraction`, from 0 to 1, is jitter. To be told again if the
     /// commit is unknown.
@@ -97,7 +101,7 @@ async fn mark(
     let (status, why) = match attempt {
         Attempt::Delivered { status } => (*status, ""),
         Attempt::Failed { status, why } => (*status, why.as_str()),
-        Attempt::Refused { why } => (None, why.as_str()),
+        Attempt::Refused { why } | Attempt::Unsigned { why } => (None, why.as_str()),
         Attempt::Gone => (Some(410), "HTTP 410: the receiver wants nothing more"),
     };
     (row.last_status, row.last_error) = (status.map(i32::from), why.to_owned());
@@ -108,6 +112,13 @@ async fn mark(
             row.state = codec::state(DeliveryState::Delivered).to_owned();
             webhooks::no_longer_failing(db, &row.destination).await?;
             Marked::Done
+        }
+        Attempt::Unsigned { .. } => {
+            row.attempts = row.attempts.min(UNSIGNED);
+            let attempts = u32::try_from(row.attempts).unwrap_or_default();
+            let after = backoff::delay(attempts, fraction).unwrap_or(MEANWHILE);
+            row.next_attempt_time = now.checked_add(after).unwrap_or(now).micros();
+            Marked::Again { attempts, after }
         }
         Attempt::Refused { .. } => {
             row.state = codec::state(DeliveryState::Failed).to_owned();

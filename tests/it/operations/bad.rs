@@ -41,15 +41,17 @@ async fn sqlite_a_file_that_may_only_be_read_is_said_to_be() {
     fs::set_permissions(path.parent().expect("a folder"), fs::Permissions::from_mode(0o755)).expect("its mode");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).expect("its mode");
     let before = fs::read(&path).expect("the database");
-    // Root may write whatever the mode says.
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_portcullis")]);
     let url = format!("sqlite://{}", path.display());
-    command.args(["serve", "--listen=127.0.0.1:0", "--log=error", "--database-url", &url]).stdin(Stdio::null());
-    let ended: Ended = match command.output() {
-        Ok(output) => output.into(),
-        Err(error) => panic!("setpriv of util-linux: {error}"),
+    // Root may write whatever the mode says.
+    let by_another = |arguments: &[&str]| -> Ended {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_portcullis")]);
+        match command.args(arguments).args(["--database-url", &url]).stdin(Stdio::null()).output() {
+            Ok(output) => output.into(),
+            Err(error) => panic!("setpriv of util-linux: {error}"),
+        }
     };
+    let ended = by_another(&["serve", "--listen=127.0.0.1:0", "--log=error"]);
     assert_eq!(
         ended.refused(1),
         format!(
@@ -58,6 +60,9 @@ async fn sqlite_a_file_that_may_only_be_read_is_said_to_be() {
         )
     );
     assert_eq!(fs::read(&path).expect("the database"), before);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its mode");
+    let said = by_another(&["check"]);
+    assert!(said.code == Some(2) && said.out.contains("Permission denied"), "{said:?}");
 }
 
 /// A limit to the size of files stands for a disk that is full: what is written beyond it fails, and the rest is as

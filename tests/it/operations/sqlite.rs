@@ -2,6 +2,7 @@
 
 mod archive_file;
 mod archives;
+mod owner;
 
 use std::{
     fs,

@@ -43,6 +43,9 @@ pub(super) fn rows(from: impl Read, meter: &Meter, names: &Names, each: Each<'_>
 
 /// The name of each column that is read, and its place.
 fn columns(header: &StringRecord, names: &Names) -> Result<Vec<(usize, String)>, String> {
+    if let Some(separator) = other_separator(header) {
+        return Err(format!("has {separator:?} between its cells, and CSV has a comma"));
+    }
     let mut columns: Vec<(usize, String)> = Vec::new();
     for (at, name) in header.iter().enumerate() {
         if names.takes(name)? {
@@ -59,6 +62,12 @@ fn columns(header: &StringRecord, names: &Names) -> Result<Vec<(usize, String)>,
         }
     }
     Ok(columns)
+}
+
+/// As spreadsheets write it where a comma is part of a number.
+fn other_separator(header: &StringRecord) -> Option<char> {
+    let alone = header.get(0).filter(|_| header.len() == 1)?;
+    alone.chars().find(|character| [';', '\t', '|'].contains(character))
 }
 
 fn fields(record: &StringRecord, columns: &[(usize, String)], width: usize) -> Result<Fields, String> {

@@ -61,6 +61,7 @@ fn a_header_that_does_not_fit_ends_it() {
     assert!(refused("a,b\n").contains("`a` is no field"));
     assert!(refused("name,api_key\nx,y\n").contains("never read"));
     assert!(refused("name\n").contains("has no column secret_sha256"));
+    assert!(refused("name;secret_sha256\n").contains("has ';' between its cells"));
     assert!(refused("name,name,secret_sha256\n").contains("twice"));
     assert!(read_with("k.csv", format!("name,key\na,{}\n", hash(1)).as_bytes(), "key").is_ok());
 }
