@@ -9,7 +9,7 @@ use crate::{
     limits::Budgets,
     meters,
     replica::Replica,
-    store::{Error, Store},
+    store::{Error, GivenUp, Store},
 };
 
 const EVERY: Duration = Duration::from_secs(60);
@@ -38,11 +38,14 @@ pub async fn round(store: &Store, now: Timestamp, history: Duration) {
     did("budgets", store.forget_budgets(now.saturating_sub(DAY)).await);
     did("usage", store.forget_usage(now).await);
     let given_up = store.give_up_deliveries(now.saturating_sub(7 * DAY)).await;
-    if let Ok(rows) = &given_up
-        && *rows > 0
-    {
-        tracing::warn!(deliveries = rows, "not delivered in 7 days, and given up");
-    }
+    let given_up = given_up.map(|GivenUp { webhooks, mail }| {
+        meters::GIVEN_UP.add(meters::Channel::Webhook as usize, webhooks);
+        meters::GIVEN_UP.add(meters::Channel::Mail as usize, mail);
+        if webhooks + mail > 0 {
+            tracing::warn!(webhooks, mail, "not delivered in 7 days, and given up");
+        }
+        webhooks + mail
+    });
     did("undelivered", given_up);
     let deliveries = store.forget_deliveries(now.saturating_sub(7 * DAY)).await;
     if let Ok(forgotten) = &deliveries

@@ -69,7 +69,7 @@ pub use backup::{Backup, BackupError};
 pub use beside::Fork;
 pub use budgets::{Ask, AskSpan, Grant, HandedOut, Unspent};
 pub use connect::{Store, Unreached};
-pub use deliveries::{Channel, Claimed, Destination, Marked, Slots};
+pub use deliveries::{Channel, Claimed, Destination, GivenUp, Marked, Slots};
 pub use error::{Error, OpenError};
 pub use keys::KeyFilter;
 pub use log::{LogPage, PAGE as LOG_PAGE, Resume};

@@ -1,14 +1,23 @@
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    fs::File,
+    io::{self, IsTerminal as _},
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     failure::Failure,
-    out::Out,
+    out::{Out, note},
     serve::{asked_to_stop, block_on},
 };
-use crate::{config::DatabaseArgs, store};
+use crate::{
+    config::DatabaseArgs,
+    store::{self, DatabaseUrl},
+};
 
 /// Copy an SQLite database into a file, while a server goes on
 ///
@@ -23,7 +32,7 @@ pub(super) struct Backup {
     #[command(flatten)]
     database: DatabaseArgs,
 
-    /// Where to write the copy
+    /// Where to write the copy; - is standard output, for which a copy is made beside the database first
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -31,14 +40,35 @@ pub(super) struct Backup {
 impl Backup {
     pub(super) fn run(self, mut out: Out) -> Result<ExitCode, Failure> {
         let url = self.database.url().map_err(Failure::usage)?;
+        if self.out == Path::new("-") {
+            return to_stdout(&url);
+        }
         let taken = block_on(async {
             let stop = interrupted()?;
             store::Backup::take_until(&url, &self.out, stop).await.map_err(Failure::from)
         })?;
-        let (path, revision, bytes) = (self.out.display(), taken.revision, taken.bytes);
-        out.line(&format!("wrote {path}: up to revision {revision}, {bytes} bytes, checked"))?;
+        out.line(&format!("wrote {}: {}", self.out.display(), told(taken)))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn to_stdout(url: &DatabaseUrl) -> Result<ExitCode, Failure> {
+    let stdout = io::stdout();
+    if stdout.is_terminal() {
+        return Err(Failure::Usage(
+            "a terminal takes no database: give a file to --out, or `--out - >FILE`".to_owned(),
+        ));
+    }
+    // Past its buffer, which looks for lines.
+    let to = File::from(stdout.as_fd().try_clone_to_owned().map_err(Failure::failed)?);
+    let taken = block_on(async { store::Backup::write_until(url, to, interrupted()?).await.map_err(Failure::from) })?;
+    note(&format!("wrote standard output: {}", told(taken)));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn told(taken: store::Backup) -> String {
+    let store::Backup { revision, bytes } = taken;
+    format!("up to revision {revision}, {bytes} bytes, checked")
 }
 
 /// Told to end, or its terminal is gone: what there is of the copy must not stay.

@@ -110,7 +110,7 @@ fn tell(done: &Recovered) -> Vec<String> {
     if let Some(accounts) = accounts {
         said.push(format!(
             "accounts are as the backup has them: disable again those that were disabled since, and remove keys again that \
-             were removed from them: {accounts}"
+             were removed from them. Who may call now: {accounts}"
         ));
     }
     said

@@ -53,8 +53,7 @@ pub(super) struct Restore {
     answer: AnswerArgs,
 }
 
-const UNANSWERED: &str = "nothing is answered from it until you run `portcullis confirm-restore`: it wants the \
-                          revocations since, or that you accept their loss";
+const UNANSWERED: &str = "nothing is answered from it until you run `portcullis confirm-restore`";
 
 impl Restore {
     pub(super) fn run(self, mut out: Out) -> Result<ExitCode, Failure> {
@@ -84,7 +83,9 @@ impl Restore {
                         return Ok((said, Some(failure)));
                     }
                 },
-                None => said.push(UNANSWERED.to_owned()),
+                None => {
+                    said.push(format!("{UNANSWERED}: it wants the revocations since, or that you accept their loss"))
+                }
             }
             Ok((said, None))
         })?;

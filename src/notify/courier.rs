@@ -196,12 +196,6 @@ impl Carrier {
             Attempt::Failed { why, .. } | Attempt::Refused { why } | Attempt::Unsigned { why } => (why.clone(), false),
             Attempt::Gone => ("HTTP 410".to_owned(), true),
         };
-        if let Attempt::Unsigned { why } = &attempt
-            && let Some(left_out) = self.unsigned.take()
-        {
-            let advice = "start the server with the file that holds its key, by --secrets-key-file";
-            tracing::warn!(webhook = %claimed.destination, %why, advice, left_out, "a webhook is told nothing: its messages cannot be signed");
-        }
         meters::NOTICES.count([channel(&claimed).1, outcome(&attempt)]);
         let fraction = self.entropy.fraction();
         for _ in 0..TELLS {
@@ -237,6 +231,12 @@ impl Carrier {
             Marked::Done => tracing::debug!(%delivery, kind, "told"),
             Marked::Again { attempts, after } => {
                 tracing::info!(%delivery, kind, attempts, ?after, %why, "not told yet, and tried again");
+            }
+            Marked::Unsigned => {
+                if let Some(left_out) = self.unsigned.take() {
+                    let advice = "start the server with the file that holds its key, by --secrets-key-file";
+                    tracing::warn!(webhook = %claimed.destination, %why, advice, left_out, "a webhook is told nothing, since its messages cannot be signed");
+                }
             }
             Marked::GivenUp { attempts } => {
                 meters::GIVEN_UP.count(channel(claimed).0 as usize);

@@ -49,7 +49,8 @@ impl Messenger {
         self.vault.seal(&of.to_string(), nonce, secret.bytes()).map(Sealed).map_err(|_| Refusal::SecretsKeyMissing)
     }
 
-    /// Never an error: what goes wrong here is told as what goes wrong there is, and tried again.
+    /// Never an error: what goes wrong here is told as what goes wrong there is, and tried again. But for a key that is
+    /// missing: that is the operator's to mend, and no fault of the receiver's.
     pub async fn send(&self, webhook: &Webhook, id: NoticeId, body: String) -> Attempt {
         let now = self.clock.now();
         let secrets: Result<Vec<_>, _> = webhook.signing(now).map(|sealed| self.open(webhook.id, sealed)).collect();

@@ -43,6 +43,8 @@ pub enum BackupError {
     Sqlite { path: String, error: sqlx::Error },
     #[error("{path} is damaged: {found}")]
     Damaged { path: String, found: String },
+    #[error("the copy was not taken as a whole: {0}")]
+    NotTaken(io::Error),
     #[error("{0} holds no history of portcullis")]
     NoHistory(String),
     #[error("interrupted, and nothing of the copy is left")]
@@ -70,27 +72,59 @@ impl Backup {
         out: &Path,
         stop: impl Future<Output = ()>,
     ) -> Result<Self, BackupError> {
-        let database = url.file().ok_or(BackupError::Server)?;
-        if !database.is_file() {
-            return Err(BackupError::Missing(database.display().to_string()));
-        }
+        let database = there(url)?;
         if out.symlink_metadata().is_ok() {
             return Err(BackupError::Exists(out.display().to_string()));
         }
         let io = |error| BackupError::Io { path: out.display().to_string(), error };
         let new = Partial::beside(out).map_err(io)?;
-        tokio::pin!(stop);
-        copy_into(database, new.file.path(), out, &mut stop).await?;
-        let examined = tokio::select! {
-            examined = examine(new.file.path()) => examined?,
-            () = &mut stop => return Err(BackupError::Interrupted),
-        };
+        let examined = checked_copy(database, &new, out, stop).await?;
         let file = new.file.persist_noclobber(out).map_err(|refused| match refused.error.kind() {
             io::ErrorKind::AlreadyExists => BackupError::Exists(out.display().to_string()),
             _ => io(refused.error),
         })?;
         file.sync_all().and_then(|()| sync_folder(out)).map_err(io)?;
         Ok(Self { revision: examined.head, bytes: file.metadata().map_err(io)?.len() })
+    }
+
+    /// As [`Backup::take_until`], into what takes it in one go, such as a pipe: it is copied beside the database first,
+    /// and checked there. That copy goes when it is written out.
+    pub async fn write_until(
+        url: &DatabaseUrl,
+        mut to: File,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Self, BackupError> {
+        let database = there(url)?;
+        let io = |error| BackupError::Io { path: database.display().to_string(), error };
+        let new = Partial::beside(database).map_err(io)?;
+        tokio::pin!(stop);
+        let examined = checked_copy(database, &new, new.file.path(), &mut stop).await?;
+        let mut copy = new.file.reopen().map_err(io)?;
+        let written = tokio::task::spawn_blocking(move || io::copy(&mut copy, &mut to));
+        let bytes = tokio::select! {
+            written = written => written.map_err(io::Error::other).flatten().map_err(BackupError::NotTaken)?,
+            () = stop => return Err(BackupError::Interrupted),
+        };
+        Ok(Self { revision: examined.head, bytes })
+    }
+}
+
+fn there(url: &DatabaseUrl) -> Result<&Path, BackupError> {
+    let database = url.file().ok_or(BackupError::Server)?;
+    if database.is_file() { Ok(database) } else { Err(BackupError::Missing(database.display().to_string())) }
+}
+
+async fn checked_copy(
+    database: &Path,
+    new: &Partial,
+    out: &Path,
+    stop: impl Future<Output = ()>,
+) -> Result<Examined, BackupError> {
+    tokio::pin!(stop);
+    copy_into(database, new.file.path(), out, &mut stop).await?;
+    tokio::select! {
+        examined = examine(new.file.path()) => examined,
+        () = stop => Err(BackupError::Interrupted),
     }
 }
 

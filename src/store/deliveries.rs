@@ -13,6 +13,7 @@ use sea_orm::{
 
 pub use self::{
     claim::{Claimed, Destination, Slots},
+    forget::GivenUp,
     mark::Marked,
 };
 pub(super) use self::{forget::forget_some_of, queue::line_up};

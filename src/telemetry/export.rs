@@ -57,7 +57,8 @@ impl Pipeline {
         let headers: OtlpHeaders = headers.parse().map_err(InitError::Headers)?;
         let sends = |signal| settings.otlp_signals.contains(&signal);
         let traces = sends(Sent::Traces).then(|| {
-            let exporter = SpanExporter::builder().with_tonic().with_channel(channel.clone());
+            let exporter =
+                SpanExporter::builder().with_tonic().with_channel(channel.clone()).with_metadata(headers.metadata());
             let exporter = exporter.with_timeout(EXPORT_TIMEOUT).build().map_err(refused)?;
             Ok(SdkTracerProvider::builder()
                 // A span is built for a sampled call only. The default would ask the caller's flag.
@@ -67,7 +68,8 @@ impl Pipeline {
                 .build())
         });
         let logs = sends(Sent::Logs).then(|| {
-            let exporter = LogExporter::builder().with_tonic().with_channel(channel.clone());
+            let exporter =
+                LogExporter::builder().with_tonic().with_channel(channel.clone()).with_metadata(headers.metadata());
             let exporter = exporter.with_timeout(EXPORT_TIMEOUT).build().map_err(refused)?;
             Ok(SdkLoggerProvider::builder()
                 .with_log_processor(logs::processor(exporter, runtime.handle().clone()))

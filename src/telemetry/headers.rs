@@ -5,8 +5,8 @@ use tonic::metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue};
 use super::InvalidSetting;
 
 /// What the collector asks for with each export: `NAME=VALUE,NAME=VALUE`, values percent-encoded, as
-/// OTEL_EXPORTER_OTLP_HEADERS has it. The exporters of traces and logs read that by themselves, and leave out in
-/// silence what does not read: here it is refused.
+/// OTEL_EXPORTER_OTLP_HEADERS has it. The exporters of traces and logs would read that variable by themselves, and
+/// leave out in silence what does not read: here it is refused.
 #[derive(Clone, Default)]
 pub struct OtlpHeaders(Vec<(MetadataKey<Ascii>, MetadataValue<Ascii>)>);
 
@@ -24,6 +24,9 @@ impl FromStr for OtlpHeaders {
 fn header(pair: &str) -> Result<(MetadataKey<Ascii>, MetadataValue<Ascii>), &'static str> {
     let (name, value) = pair.split_once('=').ok_or("no \"=\"; write NAME=VALUE,NAME=VALUE, with %2C for a comma")?;
     let name = name.trim().to_ascii_lowercase().parse().map_err(|_| "what is before its \"=\" is no header's name")?;
+    if value.trim().is_empty() {
+        return Err("its value is empty");
+    }
     let value = percent_encoding::percent_decode_str(value.trim()).decode_utf8().ok();
     let value: Option<MetadataValue<Ascii>> = value.and_then(|value| value.parse().ok());
     let mut value = value.ok_or("its value is not of printable ASCII characters")?;
@@ -32,6 +35,12 @@ fn header(pair: &str) -> Result<(MetadataKey<Ascii>, MetadataValue<Ascii>), &'st
 }
 
 impl OtlpHeaders {
+    pub(super) fn metadata(&self) -> MetadataMap {
+        let mut metadata = MetadataMap::new();
+        self.apply(&mut metadata);
+        metadata
+    }
+
     pub(super) fn apply(&self, metadata: &mut MetadataMap) {
         for (name, value) in &self.0 {
             metadata.insert(name.clone(), value.clone());
@@ -53,8 +62,7 @@ mod tests {
     #[test]
     fn headers_are_read_as_the_other_exporters_read_them_and_are_not_shown() {
         let headers: OtlpHeaders = "api-key=s%3Dcret, X-Tenant = a ,,".parse().expect("headers");
-        let mut metadata = MetadataMap::new();
-        headers.apply(&mut metadata);
+        let metadata = headers.metadata();
         assert_eq!((metadata.len(), metadata.get("api-key").expect("there")), (2, &"s=cret".parse().expect("value")));
         assert_eq!(metadata.get("x-tenant").expect("there"), "a");
         assert!(!format!("{headers:?} {metadata:?}").contains("cret"));
@@ -68,6 +76,8 @@ mod tests {
             ("api key=hunter2", "header 1: what is before"),
             ("b\u{e9}d=hunter2", "header 1: what is before"),
             ("=hunter2", "header 1: what is before"),
+            ("a=b,api-key= ", "header 2: its value is empty"),
+            ("hunter2=", "header 1: its value is empty"),
             ("a=hunter2%0A", "header 1: its value"),
             ("a=hunter2%FF", "header 1: its value"),
         ] {

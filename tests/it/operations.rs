@@ -5,6 +5,7 @@ mod check;
 mod clocks;
 mod example;
 mod left_behind;
+mod piped;
 mod restored;
 mod sqlite;
 mod standbys;

@@ -84,6 +84,9 @@ fn text_of(attributes: &[KeyValue], name: &str) -> Option<String> {
     }
 }
 
+/// A signal, and what an export of it said in `x-tenant`.
+pub(crate) type Tenant = (&'static str, Option<String>);
+
 /// Runs on a thread of its own, because a flush blocks the thread of the test.
 pub(crate) struct Collector {
     address: SocketAddr,
@@ -91,6 +94,7 @@ pub(crate) struct Collector {
     received: Receiver<Exported>,
     counters: Arc<Mutex<Vec<Counter>>>,
     lines: Arc<Mutex<Vec<Line>>>,
+    tenants: Arc<Mutex<Vec<Tenant>>>,
     stop: oneshot::Sender<()>,
     thread: thread::JoinHandle<()>,
 }
@@ -111,6 +115,16 @@ impl Collector {
         let counted = Count(Arc::clone(&counters));
         let lines = Arc::<Mutex<Vec<Line>>>::default();
         let read = Lines(Arc::clone(&lines));
+        let tenants = Arc::<Mutex<Vec<Tenant>>>::default();
+        let told = Arc::clone(&tenants);
+        let noted = move |signal: &'static str| {
+            let told = Arc::clone(&told);
+            move |request: Request<()>| {
+                let tenant = request.metadata().get("x-tenant").and_then(|value| value.to_str().ok());
+                told.lock().expect("tenants").push((signal, tenant.map(str::to_owned)));
+                Ok(request)
+            }
+        };
         let (stop, stopped) = oneshot::channel::<()>();
         let (bound, address) = mpsc::channel();
         let thread = thread::spawn(move || {
@@ -123,16 +137,16 @@ impl Collector {
                     server = server.tls_config(tls).expect("TLS");
                 }
                 let serve = server
-                    .add_service(TraceServiceServer::new(Keep(sender)))
-                    .add_service(MetricsServiceServer::new(counted))
-                    .add_service(LogsServiceServer::new(read));
+                    .add_service(TraceServiceServer::with_interceptor(Keep(sender), noted("traces")))
+                    .add_service(MetricsServiceServer::with_interceptor(counted, noted("metrics")))
+                    .add_service(LogsServiceServer::with_interceptor(read, noted("logs")));
                 tokio::select! {
                     served = serve.serve_with_incoming(incoming) => served.expect("serve"),
                     _ = stopped => {}
                 }
             });
         });
-        Self { address: address.recv().expect("bound"), scheme, received, counters, lines, stop, thread }
+        Self { address: address.recv().expect("bound"), scheme, received, counters, lines, tenants, stop, thread }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -152,6 +166,11 @@ impl Collector {
     /// Every log line until now.
     pub(crate) fn lines(&self) -> Vec<Line> {
         self.lines.lock().expect("lines").clone()
+    }
+
+    /// What each export until now said in `x-tenant`.
+    pub(crate) fn tenants(&self) -> Vec<Tenant> {
+        self.tenants.lock().expect("tenants").clone()
     }
 
     /// Everything not seen yet. To be called after the exporter has shut down.

@@ -11,6 +11,7 @@ mod binary;
 mod certificates;
 mod collector;
 mod documented;
+mod headers;
 mod logs;
 mod process;
 mod real;

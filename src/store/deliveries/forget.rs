@@ -25,6 +25,13 @@ pub struct Forgotten {
     pub held: u64,
 }
 
+/// How many were given up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GivenUp {
+    pub webhooks: u64,
+    pub mail: u64,
+}
+
 /// Rows a transaction: nobody waits long behind it.
 const FORGOTTEN: u64 = 1000;
 /// What failed is shown for a day longer: it may have been given up only when it was old.
@@ -81,14 +88,13 @@ impl Store {
 
     /// Gives up what is still to be sent, and is from before `before`: to a receiver that takes
     /// less than there is to tell, or a mailbox that no mail server is there for any more.
-    /// Answers how many there were.
-    pub async fn give_up_deliveries(&self, before: Timestamp) -> Result<u64, Error> {
-        let mut given_up = 0;
+    pub async fn give_up_deliveries(&self, before: Timestamp) -> Result<GivenUp, Error> {
+        let mut given_up = GivenUp::default();
         // What is behind others first: it would move up one by one, only to be given up then.
         for state in [codec::QUEUED, codec::state(DeliveryState::Pending)] {
-            while let Some(destination) = self.oldest(state, before).await? {
+            while let Some((channel, destination)) = self.oldest(state, before).await? {
                 let rows = self.give_up_some(state, before, destination).await?;
-                given_up += rows;
+                *if channel == Channel::Mail.word() { &mut given_up.mail } else { &mut given_up.webhooks } += rows;
                 if rows == 0 {
                     // It is in another's hands, and looked at again in the next round.
                     break;
@@ -99,9 +105,10 @@ impl Store {
     }
 
     /// Where the oldest one goes.
-    async fn oldest(&self, state: &'static str, before: Timestamp) -> Result<Option<String>, Error> {
+    async fn oldest(&self, state: &'static str, before: Timestamp) -> Result<Option<(String, String)>, Error> {
+        use delivery::Column as C;
         self.detached(async move |store| {
-            let oldest = old(state, before).limit(1).select_only().column(delivery::Column::Destination);
+            let oldest = old(state, before).limit(1).select_only().columns([C::Channel, C::Destination]);
             Ok(oldest.into_tuple().all(&store.looks()).await?.pop())
         })
         .await

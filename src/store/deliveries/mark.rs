@@ -4,7 +4,7 @@ use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QuerySelect as _, sea_query::Expr,
 };
 
-use super::{Channel, queue};
+use super::{Channel, give_up_time, queue};
 use crate::{
     domain::{
         backoff,
@@ -28,6 +28,8 @@ pub enum Marked {
         attempts: u32,
         after: Duration,
     },
+    /// It waits for a key to sign with, as does all that goes there.
+    Unsigned,
     GivenUp {
         attempts: u32,
     },
@@ -43,9 +45,12 @@ const ALL_DAY: Duration = Duration::from_secs(20 * 3600);
 /// comes to the same end.
 const MEANWHILE: Duration = Duration::from_secs(300);
 
-/// As many attempts are counted of those that could not be signed: they go on every five minutes, until somebody starts
-/// a server with the right key.
-const UNSIGNED: i32 = 2;
+/// Between two looks whether there is a key to sign with: it comes with a start of a server, and nobody says so. The
+/// first one is sooner, since whoever forgot it notices at once.
+const LOOK_SOON: Duration = Duration::from_secs(5);
+const LOOK_FOR_KEY: Duration = Duration::from_secs(300);
+/// How long what waited for a key is tried at least, once it is there.
+const STILL_TRIED: Duration = Duration::from_hours(12);
 
 impl Store {
     /// Says what came of sending; `fraction`, from 0 to 1, is jitter. To be told again if the
@@ -104,6 +109,7 @@ async fn mark(
         Attempt::Refused { why } | Attempt::Unsigned { why } => (None, why.as_str()),
         Attempt::Gone => (Some(410), "HTTP 410: the receiver wants nothing more"),
     };
+    let is_as_before = row.last_error == why;
     (row.last_status, row.last_error) = (status.map(i32::from), why.to_owned());
     let is_webhook = row.channel == Channel::Webhook.word();
     let later = now.checked_add(MEANWHILE).unwrap_or(now).micros();
@@ -114,11 +120,11 @@ async fn mark(
             Marked::Done
         }
         Attempt::Unsigned { .. } => {
-            row.attempts = row.attempts.min(UNSIGNED);
-            let attempts = u32::try_from(row.attempts).unwrap_or_default();
-            let after = backoff::delay(attempts, fraction).unwrap_or(MEANWHILE);
-            row.next_attempt_time = now.checked_add(after).unwrap_or(now).micros();
-            Marked::Again { attempts, after }
+            row.attempts -= 1;
+            let look = if is_as_before { LOOK_FOR_KEY } else { LOOK_SOON };
+            row.next_attempt_time = now.checked_add(look).unwrap_or(now).micros();
+            wait_for_key(db, &row.destination, now).await?;
+            Marked::Unsigned
         }
         Attempt::Refused { .. } => {
             row.state = codec::state(DeliveryState::Failed).to_owned();
@@ -155,6 +161,26 @@ async fn mark(
         queue::move_up(db, &destination, &order_key).await?;
     }
     Ok(marked)
+}
+
+/// All that goes there waits, too, and for how long it waits is not held against it, nor against the receiver.
+async fn wait_for_key(db: &impl ConnectionTrait, destination: &str, now: Timestamp) -> Result<(), Error> {
+    use delivery::Column as C;
+    let there = || delivery::Entity::update_many().filter(C::Destination.eq(destination));
+    there()
+        .col_expr(C::NextAttemptTime, Expr::value(now.checked_add(LOOK_FOR_KEY).unwrap_or(now).micros()))
+        .filter(C::State.eq(codec::state(DeliveryState::Pending)))
+        .filter(C::NextAttemptTime.lte(now.micros()))
+        .exec(db)
+        .await?;
+    let soon = now.checked_add(STILL_TRIED).unwrap_or(now);
+    there()
+        .col_expr(C::GiveUpTime, Expr::value(give_up_time(now)))
+        .filter(C::State.is_in(codec::OPEN))
+        .filter(C::GiveUpTime.lt(soon.micros()))
+        .exec(db)
+        .await?;
+    webhooks::no_longer_failing(db, destination).await
 }
 
 /// Notes that something failed there; answers since when nothing arrived.

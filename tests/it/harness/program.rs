@@ -7,7 +7,11 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::mpsc::{Receiver, sync_channel},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU16, Ordering},
+        mpsc::{Receiver, sync_channel},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -169,11 +173,12 @@ impl Drop for Process {
     }
 }
 
-/// A port that nobody has. Below those that the system hands to outgoing connections, so
-/// that none of them takes it meanwhile.
+/// A port that nobody has, and that no other test is given. Below those that the system hands to outgoing connections,
+/// so that none of them takes it meanwhile.
 pub(crate) fn free_port() -> u16 {
-    let ports = (0..1000).map(|_| 20_000 + rand::random::<u16>() % 10_000);
-    ports.into_iter().find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::random()));
+    let mut ports = (0..1000).map(|_| 20_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 10_000);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
 /// The program that tests/run installed and names by `variable`. Without it the test skips,

@@ -17,7 +17,7 @@ use crate::harness::{
 };
 
 /// A database that takes a moment to be copied: some 60 MB, with an index.
-async fn large() -> Data {
+pub(super) async fn large() -> Data {
     let data = begun().await;
     let rows = Rows::of(&data).await;
     rows.change("CREATE TABLE filler (id INTEGER PRIMARY KEY, filling BLOB)").await;
@@ -39,12 +39,12 @@ async fn begun() -> Data {
     data
 }
 
-fn url(data: &Data) -> String {
+pub(super) fn url(data: &Data) -> String {
     format!("sqlite://{}", data.path().display())
 }
 
 /// What a backup that is not finished has there.
-fn partial(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn partial(folder: &Path) -> Vec<PathBuf> {
     let names = fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path());
     names.filter(|path| path.to_string_lossy().contains("/.portcullis-backup")).collect()
 }
