@@ -28,6 +28,7 @@ pub(crate) mod lines;
 mod logs;
 mod metrics;
 mod outlet;
+mod panics;
 mod push;
 mod queue;
 mod request_id;

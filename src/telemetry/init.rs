@@ -20,7 +20,8 @@ use tracing_subscriber::{
 };
 
 use super::{
-    InvalidSetting, LOG_CONTEXT, LogFormat, RPC_TARGET, Sampler, Settings, export::Pipeline, logs, queue::Queue,
+    InvalidSetting, LOG_CONTEXT, LogFormat, RPC_TARGET, Sampler, Settings, export::Pipeline, logs, panics::log_panics,
+    queue::Queue,
 };
 use crate::meters;
 
@@ -83,6 +84,7 @@ pub fn init(settings: &Settings) -> Result<Guard, InitError> {
     let (subscriber, mut guard) = subscriber(settings, log.clone(), io::stderr().is_terminal())?;
     guard.log = Some(log);
     set_global_default(subscriber).map_err(|_| InitError::AlreadyStarted)?;
+    log_panics();
     Ok(guard)
 }
 

@@ -44,6 +44,29 @@ async fn over_tls_the_collector_must_be_one_that_the_system_trusts() {
     assert_eq!(collector.finish().len(), 1);
 }
 
+#[test]
+fn a_panic_is_a_line_of_the_log_and_all_of_it() {
+    if let Ok(url) = env::var(CHILD) {
+        let guard = init(&settings("error", Some(&url), "1")).expect("telemetry");
+        let ended = std::thread::Builder::new().name("worker".to_owned()).spawn(|| panic!("two\nlines"));
+        ended.expect("a thread").join().expect_err("it panicked");
+        return guard.shutdown();
+    }
+    let collector = Collector::start();
+    let log = in_child("process::a_panic_is_a_line_of_the_log_and_all_of_it", &collector.url(), None);
+    let line: serde_json::Value = serde_json::from_str(log.trim_end()).unwrap_or_else(|error| panic!("{error}: {log}"));
+    assert_eq!((line["level"].as_str(), line["target"].as_str()), (Some("ERROR"), Some("portcullis::panic")), "{log}");
+    let fields = line.get("fields").unwrap_or(&line);
+    assert_eq!(fields["thread"].as_str(), Some("worker"), "{log}");
+    assert!(fields["message"].as_str().is_some_and(|text| text.ends_with(": two\nlines")), "{log}");
+    assert!(fields["at"].as_str().is_some_and(|at| at.contains("process.rs:")), "{log}");
+    let sent = collector.lines();
+    assert!(
+        sent.iter().any(|line| line.target == "portcullis::panic" && line.text().ends_with(": two\nlines")),
+        "{sent:?}"
+    );
+}
+
 /// Runs the named test in a process of its own, which trusts these roots; gives back its log.
 fn in_child(test: &str, collector: &str, roots: Option<&Path>) -> String {
     let mut child = Command::new(env::current_exe().expect("this program"));
