@@ -37,16 +37,15 @@ pub async fn round(store: &Store, now: Timestamp, history: Duration) {
     did("requests", store.forget_requests(now).await);
     did("budgets", store.forget_budgets(now.saturating_sub(DAY)).await);
     did("usage", store.forget_usage(now).await);
-    let given_up = store.give_up_deliveries(now.saturating_sub(7 * DAY)).await;
-    let given_up = given_up.map(|GivenUp { webhooks, mail }| {
-        meters::GIVEN_UP.add(meters::Channel::Webhook as usize, webhooks);
-        meters::GIVEN_UP.add(meters::Channel::Mail as usize, mail);
-        if webhooks + mail > 0 {
-            tracing::warn!(webhooks, mail, "not delivered in 7 days, and given up");
-        }
-        webhooks + mail
-    });
-    did("undelivered", given_up);
+    let mut given_up = GivenUp::default();
+    let done = store.give_up_deliveries(now.saturating_sub(7 * DAY), &mut given_up).await;
+    let GivenUp { webhooks, mail } = given_up;
+    meters::GIVEN_UP.add(meters::Channel::Webhook as usize, webhooks);
+    meters::GIVEN_UP.add(meters::Channel::Mail as usize, mail);
+    if webhooks + mail > 0 {
+        tracing::warn!(webhooks, mail, "not delivered in 7 days, and given up");
+    }
+    did("undelivered", done.map(|()| webhooks + mail));
     let deliveries = store.forget_deliveries(now.saturating_sub(7 * DAY)).await;
     if let Ok(forgotten) = &deliveries
         && forgotten.held > 0

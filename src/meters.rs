@@ -177,7 +177,11 @@ pub static NOTICES: Pairs = Pairs::new(
     ["portcullis.channel", "portcullis.outcome"],
 );
 pub static GIVEN_UP: Counter<2> = Counter::new(
-    About::count("portcullis.notice.given_up", "{notice}", "Notices that will not be told: their attempts are used up"),
+    About::count(
+        "portcullis.notice.given_up",
+        "{notice}",
+        "Notices that will not be told: their attempts are used up, or they waited for 7 days",
+    ),
     Channel::LABELS,
 );
 pub static WEBHOOKS_DISABLED: Counter<1> = Counter::new(

@@ -275,7 +275,8 @@ fn channel(claimed: &Claimed) -> (meters::Channel, &'static str) {
 fn outcome(attempt: &Attempt) -> &'static str {
     match attempt {
         Attempt::Delivered { .. } => "delivered",
-        Attempt::Failed { .. } | Attempt::Unsigned { .. } => "failed",
+        Attempt::Failed { .. } => "failed",
+        Attempt::Unsigned { .. } => "unsigned",
         Attempt::Refused { .. } => "refused",
         Attempt::Gone => "gone",
     }

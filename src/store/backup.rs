@@ -15,7 +15,7 @@ use std::{
 use sea_orm::sqlx::{self, ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use uuid::Uuid;
 
-use super::{DatabaseUrl, beside::sync_folder, connect::BUSY, partial::Partial};
+use super::{DatabaseUrl, beside::sync_folder, connect::BUSY, lock::real_path, partial::Partial};
 use crate::domain::id::Revision;
 
 /// What was copied.
@@ -88,18 +88,22 @@ impl Backup {
     }
 
     /// As [`Backup::take_until`], into what takes it in one go, such as a pipe: it is copied beside the database first,
-    /// and checked there. That copy goes when it is written out.
+    /// and checked there. That copy has no name any more while it is written out.
     pub async fn write_until(
         url: &DatabaseUrl,
         mut to: File,
         stop: impl Future<Output = ()>,
     ) -> Result<Self, BackupError> {
         let database = there(url)?;
-        let io = |error| BackupError::Io { path: database.display().to_string(), error };
-        let new = Partial::beside(database).map_err(io)?;
+        let beside = real_path(database);
+        let folder = beside.parent().unwrap_or(Path::new("."));
+        let io = |error| BackupError::Io { path: format!("no copy can be made in {}", folder.display()), error };
+        let new = Partial::beside(&beside).map_err(io)?;
         tokio::pin!(stop);
         let examined = checked_copy(database, &new, new.file.path(), &mut stop).await?;
         let mut copy = new.file.reopen().map_err(io)?;
+        // However this ends from now on, and whoever is stuck: it has no name, and goes with the process.
+        drop(new);
         let written = tokio::task::spawn_blocking(move || io::copy(&mut copy, &mut to));
         let bytes = tokio::select! {
             written = written => written.map_err(io::Error::other).flatten().map_err(BackupError::NotTaken)?,

@@ -82,9 +82,9 @@ impl Drop for Guard {
 pub fn init(settings: &Settings) -> Result<Guard, InitError> {
     let log = Queue::before(io::stderr()).map_err(InitError::Log)?;
     let (subscriber, mut guard) = subscriber(settings, log.clone(), io::stderr().is_terminal())?;
-    guard.log = Some(log);
+    guard.log = Some(log.clone());
     set_global_default(subscriber).map_err(|_| InitError::AlreadyStarted)?;
-    log_panics();
+    log_panics(log);
     Ok(guard)
 }
 

@@ -22,7 +22,7 @@ use portcullis::{
         verdict::Verdict,
     },
     pb,
-    store::{Ask, AskSpan, Channel, Noted, Slots, Store, Unspent},
+    store::{Ask, AskSpan, Channel, GivenUp, Noted, Slots, Store, Unspent},
 };
 use tokio::{task::JoinSet, time::Instant};
 use uuid::Uuid;
@@ -235,7 +235,7 @@ async fn forget(world: Arc<World>, at: usize) {
         store.forget_seals(now).await.expect("seals");
         store.compact(soon).await.expect("compact");
         store.forget_deliveries(soon).await.expect("deliveries");
-        store.give_up_deliveries(soon).await.expect("give up");
+        store.give_up_deliveries(soon, &mut GivenUp::default()).await.expect("give up");
         if store.claim_job("stress", holder, Duration::from_secs(1)).await.expect("claim") {
             store.release_jobs(holder).await.expect("release");
         }

@@ -114,7 +114,8 @@ async fn what_was_not_sent_in_7_days_is_given_up_shown_for_a_day_and_what_is_beh
     rows.change(mail).await;
     receiver.replies(Reply::Status(200));
     let week = Duration::from_hours(7 * 24);
-    let given_up = server.store().give_up_deliveries(server.now().saturating_sub(week)).await.expect("give up");
+    let mut given_up = GivenUp::default();
+    server.store().give_up_deliveries(server.now().saturating_sub(week), &mut given_up).await.expect("give up");
     assert_eq!(given_up, GivenUp { webhooks: 1, mail: 1 });
     let forgotten = server.store().forget_deliveries(server.now().saturating_sub(week)).await.expect("forget");
     assert_eq!(forgotten.rows, 0, "they are shown for a day more");

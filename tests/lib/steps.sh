@@ -116,6 +116,7 @@ network_namespaces() {
 # and fails in CI.
 with_clients() {
   postgresql || lack "no PostgreSQL 15 or newer, so no test of several replicas"
+  have_command script bsdutils >/dev/null || lack "no script of util-linux, so no test at a terminal"
   have_command jq jq >/dev/null || lack "no jq, so no session of the commands' document"
   if tool grpcurl; then export PORTCULLIS_TEST_GRPCURL=$BIN/grpcurl; else lack "no grpcurl, so no test that calls it"; fi
   if tool venv; then export PORTCULLIS_TEST_PYTHON=$VENV/bin/python; else lack "no Python clients, so no test that runs them"; fi

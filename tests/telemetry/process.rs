@@ -2,7 +2,7 @@
 
 use std::{env, net::TcpListener, path::Path, process::Command};
 
-use portcullis::telemetry::init;
+use portcullis::telemetry::{LogFormat, Settings, init};
 use tonic::transport::{Identity, ServerTlsConfig};
 
 use super::{
@@ -44,27 +44,39 @@ async fn over_tls_the_collector_must_be_one_that_the_system_trusts() {
     assert_eq!(collector.finish().len(), 1);
 }
 
+/// What a process logs that panics, and goes on.
+fn panicked(test: &str, collector: &str, format: LogFormat) -> String {
+    let Ok(url) = env::var(CHILD) else { return in_child(test, collector, None) };
+    let guard = init(&Settings { log_format: format, ..settings("error", Some(&url), "1") }).expect("telemetry");
+    let ended = std::thread::Builder::new().name("worker".to_owned()).spawn(|| panic!("two\nlines"));
+    ended.expect("a thread").join().expect_err("it panicked");
+    guard.shutdown();
+    std::process::exit(0);
+}
+
 #[test]
 fn a_panic_is_a_line_of_the_log_and_all_of_it() {
-    if let Ok(url) = env::var(CHILD) {
-        let guard = init(&settings("error", Some(&url), "1")).expect("telemetry");
-        let ended = std::thread::Builder::new().name("worker".to_owned()).spawn(|| panic!("two\nlines"));
-        ended.expect("a thread").join().expect_err("it panicked");
-        return guard.shutdown();
-    }
     let collector = Collector::start();
-    let log = in_child("process::a_panic_is_a_line_of_the_log_and_all_of_it", &collector.url(), None);
+    let test = "process::a_panic_is_a_line_of_the_log_and_all_of_it";
+    let log = panicked(test, &collector.url(), LogFormat::Json);
     let line: serde_json::Value = serde_json::from_str(log.trim_end()).unwrap_or_else(|error| panic!("{error}: {log}"));
-    assert_eq!((line["level"].as_str(), line["target"].as_str()), (Some("ERROR"), Some("portcullis::panic")), "{log}");
-    let fields = line.get("fields").unwrap_or(&line);
-    assert_eq!(fields["thread"].as_str(), Some("worker"), "{log}");
-    assert!(fields["message"].as_str().is_some_and(|text| text.ends_with(": two\nlines")), "{log}");
-    assert!(fields["at"].as_str().is_some_and(|at| at.contains("process.rs:")), "{log}");
+    let text =
+        |name: &str| line[name].as_str().or_else(|| line["fields"][name].as_str()).unwrap_or_default().to_owned();
+    assert_eq!([text("level"), text("target"), text("thread")], ["ERROR", "portcullis::panic", "worker"], "{log}");
+    assert!(text("message").starts_with("panicked") && text("at").contains("process.rs:"), "{log}");
+    assert_eq!(text("said"), "two\nlines", "{log}");
     let sent = collector.lines();
-    assert!(
-        sent.iter().any(|line| line.target == "portcullis::panic" && line.text().ends_with(": two\nlines")),
-        "{sent:?}"
-    );
+    let of_it = sent.iter().find(|line| line.target == "portcullis::panic").expect("sent");
+    assert_eq!(of_it.get("said").as_deref(), Some("two\nlines"));
+}
+
+#[test]
+fn a_panic_is_a_line_of_the_log_for_people_too() {
+    let collector = Collector::start();
+    let test = "process::a_panic_is_a_line_of_the_log_for_people_too";
+    let log = panicked(test, &collector.url(), LogFormat::Text);
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(log.contains("ERROR") && log.contains("said=\"two\\nlines\""), "{log}");
 }
 
 /// Runs the named test in a process of its own, which trusts these roots; gives back its log.

@@ -87,9 +87,9 @@ impl Store {
     }
 
     /// Gives up what is still to be sent, and is from before `before`: to a receiver that takes
-    /// less than there is to tell, or a mailbox that no mail server is there for any more.
-    pub async fn give_up_deliveries(&self, before: Timestamp) -> Result<GivenUp, Error> {
-        let mut given_up = GivenUp::default();
+    /// less than there is to tell, or a mailbox that no mail server is there for any more. Counted as
+    /// they go: what was given up before something failed stays so.
+    pub async fn give_up_deliveries(&self, before: Timestamp, given_up: &mut GivenUp) -> Result<(), Error> {
         // What is behind others first: it would move up one by one, only to be given up then.
         for state in [codec::QUEUED, codec::state(DeliveryState::Pending)] {
             while let Some((channel, destination)) = self.oldest(state, before).await? {
@@ -101,7 +101,7 @@ impl Store {
                 }
             }
         }
-        Ok(given_up)
+        Ok(())
     }
 
     /// Where the oldest one goes.

@@ -123,7 +123,7 @@ async fn mark(
             row.attempts -= 1;
             let look = if is_as_before { LOOK_FOR_KEY } else { LOOK_SOON };
             row.next_attempt_time = now.checked_add(look).unwrap_or(now).micros();
-            wait_for_key(db, &row.destination, now).await?;
+            wait_for_key(db, &row, now).await?;
             Marked::Unsigned
         }
         Attempt::Refused { .. } => {
@@ -163,24 +163,29 @@ async fn mark(
     Ok(marked)
 }
 
-/// All that goes there waits, too, and for how long it waits is not held against it, nor against the receiver.
-async fn wait_for_key(db: &impl ConnectionTrait, destination: &str, now: Timestamp) -> Result<(), Error> {
+/// All that is due there waits, too. When that took long, it is held neither against what waits nor against the receiver.
+async fn wait_for_key(db: &impl ConnectionTrait, row: &delivery::Model, now: Timestamp) -> Result<(), Error> {
     use delivery::Column as C;
-    let there = || delivery::Entity::update_many().filter(C::Destination.eq(destination));
+    let there = || delivery::Entity::update_many().filter(C::Destination.eq(&row.destination));
     there()
+        .filter(C::Channel.eq(&row.channel))
         .col_expr(C::NextAttemptTime, Expr::value(now.checked_add(LOOK_FOR_KEY).unwrap_or(now).micros()))
         .filter(C::State.eq(codec::state(DeliveryState::Pending)))
         .filter(C::NextAttemptTime.lte(now.micros()))
         .exec(db)
         .await?;
-    let soon = now.checked_add(STILL_TRIED).unwrap_or(now);
+    let soon = now.checked_add(STILL_TRIED).unwrap_or(now).micros();
+    // What comes first is the oldest: a look at the others is needed twice a day.
+    if row.give_up_time >= soon {
+        return Ok(());
+    }
     there()
         .col_expr(C::GiveUpTime, Expr::value(give_up_time(now)))
         .filter(C::State.is_in(codec::OPEN))
-        .filter(C::GiveUpTime.lt(soon.micros()))
+        .filter(C::GiveUpTime.lt(soon))
         .exec(db)
         .await?;
-    webhooks::no_longer_failing(db, destination).await
+    webhooks::no_longer_failing(db, &row.destination).await
 }
 
 /// Notes that something failed there; answers since when nothing arrived.
