@@ -107,6 +107,7 @@ fn what_is_wrong_with_a_client_certificate_is_said() {
     std::fs::set_permissions(deployment.checkout.file("gateway.key"), open).expect("its mode");
     let warned = app_list(&SHOWN).err;
     assert!(warned.contains("others can read this key of the client certificate: chmod 600 it"), "{warned}");
+    assert!(!warned.contains('\u{1b}'), "no colours where no terminal is: {warned}");
 }
 
 /// What the hint says where the connection was of no use.

@@ -45,9 +45,9 @@ async fn over_tls_the_collector_must_be_one_that_the_system_trusts() {
 }
 
 /// What a process logs that panics, and goes on.
-fn panicked(test: &str, collector: &str, format: LogFormat) -> String {
+fn panicked(test: &str, collector: &str, level: &str, format: LogFormat) -> String {
     let Ok(url) = env::var(CHILD) else { return in_child(test, collector, None) };
-    let guard = init(&Settings { log_format: format, ..settings("error", Some(&url), "1") }).expect("telemetry");
+    let guard = init(&Settings { log_format: format, ..settings(level, Some(&url), "1") }).expect("telemetry");
     let ended = std::thread::Builder::new().name("worker".to_owned()).spawn(|| panic!("two\nlines"));
     ended.expect("a thread").join().expect_err("it panicked");
     guard.shutdown();
@@ -58,7 +58,7 @@ fn panicked(test: &str, collector: &str, format: LogFormat) -> String {
 fn a_panic_is_a_line_of_the_log_and_all_of_it() {
     let collector = Collector::start();
     let test = "process::a_panic_is_a_line_of_the_log_and_all_of_it";
-    let log = panicked(test, &collector.url(), LogFormat::Json);
+    let log = panicked(test, &collector.url(), "error", LogFormat::Json);
     let line: serde_json::Value = serde_json::from_str(log.trim_end()).unwrap_or_else(|error| panic!("{error}: {log}"));
     let text =
         |name: &str| line[name].as_str().or_else(|| line["fields"][name].as_str()).unwrap_or_default().to_owned();
@@ -74,9 +74,16 @@ fn a_panic_is_a_line_of_the_log_and_all_of_it() {
 fn a_panic_is_a_line_of_the_log_for_people_too() {
     let collector = Collector::start();
     let test = "process::a_panic_is_a_line_of_the_log_for_people_too";
-    let log = panicked(test, &collector.url(), LogFormat::Text);
+    let log = panicked(test, &collector.url(), "error", LogFormat::Text);
     assert_eq!(log.lines().count(), 1, "{log}");
     assert!(log.contains("ERROR") && log.contains("said=\"two\\nlines\""), "{log}");
+}
+
+#[test]
+fn a_panic_is_told_where_nothing_is_logged() {
+    let collector = Collector::start();
+    let log = panicked("process::a_panic_is_told_where_nothing_is_logged", &collector.url(), "off", LogFormat::Json);
+    assert!(log.contains("thread 'worker'") && log.contains("two\nlines"), "{log}");
 }
 
 /// Runs the named test in a process of its own, which trusts these roots; gives back its log.
