@@ -42,7 +42,7 @@ pub(crate) fn scraped() -> &'static str {
         let dev = Dev::start_with(&[&admin[..], &["--webhook-http", "--webhook-allow", "127.0.0.0/8"]].concat());
         let port = dev.admin_address();
         happen(&dev);
-        let text = told_of_webhooks(port);
+        let text = when_all_is_counted(port);
         assert_eq!(get(port, "/readyz"), (200, "ready\n".to_owned()));
         assert_eq!(get(port, "/livez"), (200, "alive\n".to_owned()));
         dev.stop();
@@ -70,16 +70,16 @@ fn happen(dev: &Dev) {
     });
 }
 
-/// The first attempt is made within a moment, and fails.
-fn told_of_webhooks(admin: SocketAddr) -> String {
+/// The first attempt to tell a webhook is made within a moment, and fails; a job looks for what is due a little later.
+fn when_all_is_counted(admin: SocketAddr) -> String {
+    const OF_THEMSELVES: [&str; 2] =
+        ["portcullis_notice_attempts_total{", "portcullis_job_passes_total{portcullis_job=\"jobs/keys\""];
     let begun = Instant::now();
     loop {
         let (status, text) = get(admin, "/metrics");
         assert_eq!(status, 200);
-        if text.contains("portcullis_notice_attempts_total{") {
-            return text;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(30), "no attempt is counted:\n{text}");
+        let Some(missing) = OF_THEMSELVES.into_iter().find(|line| !text.contains(line)) else { return text };
+        assert!(begun.elapsed() < Duration::from_secs(30), "{missing} is not counted:\n{text}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
